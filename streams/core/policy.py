@@ -1,0 +1,155 @@
+"""The policy: every number a rule uses, validated, with its reason in `streams/policy.toml`.
+
+`parse` reads TOML text; what a file leaves out keeps the default, a name it does not know is an error.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import tomllib
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from streams.core.outcome import Severity
+from streams.core.touch import Department, Kind
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+MINUTE_MS = 60_000
+
+Positive = Annotated[float, Meta(gt=0, le=36_500)]
+
+
+class PolicyError(ValueError):
+    """A policy file that cannot be used; the text says where and what is allowed."""
+
+
+class TouchPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    max_future_minutes: Positive = 60
+
+
+class TimelinePolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    retention_days: Positive = 90
+    max_touches: Annotated[int, Meta(ge=10, le=100_000)] = 1000
+
+    @property
+    def retention_ms(self) -> int:
+        return int(self.retention_days * DAY_MS)
+
+
+class CallsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    join_minutes: Positive = 60
+
+    @property
+    def join_ms(self) -> int:
+        return int(self.join_minutes * MINUTE_MS)
+
+
+class DoubleContactPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    window_hours: Positive = 24
+    severity: Severity = "high"
+
+    @property
+    def window_ms(self) -> int:
+        return int(self.window_hours * HOUR_MS)
+
+
+class OptOutPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    scope: Literal["channel", "all"] = "channel"
+    severity: Severity = "high"
+
+
+class IncongruencePolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    window_days: Positive = 30
+    severity: Severity = "medium"
+
+    @property
+    def window_ms(self) -> int:
+        return int(self.window_days * DAY_MS)
+
+
+class CampaignFacts(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a campaign promises. `price` is "49 EUR" or "49 EUR/month", `discount` "20%" or "15 EUR", `deadline` a date."""
+
+    offer: str | None = None
+    product: str | None = None
+    price: str | None = None
+    discount: str | None = None
+    deadline: dt.date | None = None
+
+
+def _default_weights() -> dict[Kind, float]:
+    return {"opened": 1, "clicked": 10, "ad_click": 10, "profile_view": 5, "replied": 50, "lead_form": 50, "meeting": 50}
+
+
+class HandoffPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    threshold: Positive = 50
+    half_life_days: Positive = 14
+    request_kinds: tuple[Kind, ...] = ("lead_form", "replied")
+    departments: tuple[Department, ...] = ("marketing",)
+    cool_down_days: Annotated[float, Meta(ge=0, le=36_500)] = 30
+    rearm_below: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    due_hours: Positive = 4
+    recent_campaign_days: Positive = 30
+    severity: Severity = "medium"
+    weights: dict[Kind, Annotated[float, Meta(ge=0)]] = field(default_factory=_default_weights)
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+    """All rules' numbers. The defaults here and in `streams/policy.toml` are the same; a test compares them."""
+
+    touch: TouchPolicy = TouchPolicy()
+    timeline: TimelinePolicy = TimelinePolicy()
+    calls: CallsPolicy = CallsPolicy()
+    double_contact: DoubleContactPolicy = DoubleContactPolicy()
+    contact_after_opt_out: OptOutPolicy = OptOutPolicy()
+    incongruent_message: IncongruencePolicy = IncongruencePolicy()
+    handoff: HandoffPolicy = field(default_factory=HandoffPolicy)
+    campaigns: dict[str, CampaignFacts] = field(default_factory=dict)
+
+
+def parse(text: str, name: str = "policy") -> Policy:
+    """A policy from TOML text. `name` stands in the error text (the file's path).
+
+    Raises:
+        PolicyError: not TOML, an unknown name, a value out of range, or windows longer than the timeline's retention.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{name} is not TOML: {error}") from None
+    try:
+        policy = msgspec.convert(values, Policy)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        where = path.rstrip("`").lstrip(".") or "the top level"
+        raise PolicyError(f"{name}: {where}: {problem}") from None
+    _check_windows(policy, name)
+    return policy
+
+
+def fingerprint(policy: Policy) -> str:
+    """Twelve hex digits that differ when the policy differs; stands in metrics and logs."""
+    return hashlib.sha256(msgspec.json.encode(policy, order="deterministic")).hexdigest()[:12]
+
+
+def _check_windows(policy: Policy, name: str) -> None:
+    kept = policy.timeline.retention_days
+    windows = {
+        "double_contact.window_hours": policy.double_contact.window_hours / 24,
+        "incongruent_message.window_days": policy.incongruent_message.window_days,
+        "handoff.recent_campaign_days": policy.handoff.recent_campaign_days,
+    }
+    for knob, days in windows.items():
+        if days > kept:
+            raise PolicyError(
+                f"{name}: {knob} looks back {days:g} days, but timeline.retention_days keeps only {kept:g};"
+                " lengthen the retention or shorten the window"
+            )

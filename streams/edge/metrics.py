@@ -1,0 +1,164 @@
+"""Every metric, once: name, type, labels, meaning, and what to do when it moves.
+
+`CATALOGUE` is the reference (`touchstream metrics` prints it); `Metrics` is the one object that counts. No customer, touch
+or finding id is ever a label: their number has no bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.registry import REGISTRY
+
+# 5 ms to 10 min: finer where the promise lies (p99 under 100 ms at half load), coarse where a backlog is being worked off.
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+LOOKUP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric of the catalogue. `remedy` tells whoever watches what to do when it moves."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    meaning: str
+    remedy: str
+    buckets: tuple[float, ...] = ()
+
+
+CATALOGUE: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "touchstream_touches_total", "counter", ("channel", "outcome"),
+        "Touches by what became of them: identified (forwarded to its customer), applied (new on the timeline), duplicate"
+        " (already there), rejected (dead-lettered).",
+        "identified without applied: the timeline stage is behind or down. Many duplicates: a producer repeats itself. Rejected: see"
+        " touchstream_dead_letters_total.",
+    ),
+    MetricSpec(
+        "touchstream_late_touches_total", "counter", ("channel",),
+        "Touches that arrived after a later touch of the same customer was already on the timeline.",
+        "Harmless for correctness. A sudden rise: a source reports late; look at its connector.",
+    ),
+    MetricSpec(
+        "touchstream_findings_total", "counter", ("rule", "state"),
+        "Findings emitted, by rule and state (detected, amended, retracted).",
+        "A jump in double_contact after a campaign starts: hold the campaign for customers that sales is working on.",
+    ),
+    MetricSpec(
+        "touchstream_finding_latency_seconds", "histogram", ("rule",),
+        "From the producer's Kafka timestamp to the broker's acknowledgement of the finding.",
+        "Grows with lag: add workers (up to the number of partitions), or lower TOUCHSTREAM_MAX_BATCH_RECORDS if lag is zero.",
+        LATENCY_BUCKETS,
+    ),
+    MetricSpec(
+        "touchstream_lag_records", "gauge", ("topic", "partition"),
+        "Records between the last one processed and the end of the partition.",
+        "Steady growth: input is faster than the worker; add workers. Growth with commit age: the worker is stuck; it exits by itself.",
+    ),
+    MetricSpec(
+        "touchstream_micro_batch_records", "histogram", ("topic",),
+        "Records per micro-batch.",
+        "Always 1 under load: consumers are starved (slow broker or network). Always at the limit: a backlog is being worked off.",
+        SIZE_BUCKETS,
+    ),
+    MetricSpec(
+        "touchstream_commit_age_seconds", "gauge", (),
+        "Seconds since the last successful offset commit while records were waiting to be committed; 0 when nothing waits.",
+        "Above 30 s: writes are not acknowledged. Look at the brokers (min.insync.replicas, disk); the worker exits and restarts.",
+    ),
+    MetricSpec(
+        "touchstream_dead_letters_total", "counter", ("topic", "reason"),
+        "Records sent to the dead-letter topic, by the topic they came from and the reason.",
+        "`touchstream tail dead-letter` shows them with address and remedy; mend the producer, then `touchstream dead-letter replay`.",
+    ),
+    MetricSpec(
+        "touchstream_identity_lookups_total", "counter", ("result",),
+        "Identity look-ups per touch: hit, new, linked (an identifier was added), merged (two customers became one), unavailable"
+        " (no Redis; decided from the touch alone, corrected by the timeline).",
+        "unavailable: bring Redis back; no touch is lost meanwhile. Many merged: a shared identifier (info@, a switchboard number).",
+    ),
+    MetricSpec(
+        "touchstream_identity_lookup_seconds", "histogram", (),
+        "One pipelined look-up of a micro-batch in Redis.",
+        "Above 25 ms: Redis is far, slow or swapping; it should be in the workers' zone.",
+        LOOKUP_BUCKETS,
+    ),
+    MetricSpec(
+        "touchstream_timelines", "gauge", (),
+        "Customers whose timeline this worker holds.",
+        "Falls to zero after a rebalance gave its partitions away; otherwise grows with the customers.",
+    ),
+    MetricSpec(
+        "touchstream_timelines_bytes", "gauge", (),
+        "Bytes of the encoded timelines this worker holds.",
+        "Plan memory at about three times this; shorten timeline.retention_days in the policy if it grows without new customers.",
+    ),
+    MetricSpec(
+        "touchstream_recovery_seconds", "gauge", (),
+        "Duration of the last recovery of the timelines from the changelog.",
+        "Above 60 s: check that the changelog is compacted (`touchstream topics check`).",
+    ),
+    MetricSpec(
+        "touchstream_recovering", "gauge", (),
+        "1 while timelines are being restored and no touch is processed, else 0.",
+        "1 for minutes: see touchstream_recovery_seconds; 1 for ever: read the worker's log.",
+    ),
+    MetricSpec(
+        "touchstream_produce_failures_total", "counter", ("topic",),
+        "Writes that the broker did not acknowledge. Each one ends the worker before it commits.",
+        "The log names topic and error: record too large, topic missing, no permission, brokers away.",
+    ),
+    MetricSpec(
+        "touchstream_stage_seconds", "histogram", ("stage",),
+        "Time of one micro-batch in one stage: ingest, identify, timeline, write.",
+        "Shows which stage to look at when latency grows: write means the brokers, identify means Redis.",
+        LATENCY_BUCKETS,
+    ),
+    MetricSpec(
+        "touchstream_worker_info", "gauge", ("version", "policy"),
+        "Always 1; the worker's version and the fingerprint of its policy.",
+        "Two policies at once for longer than a rollout: a worker did not restart.",
+    ),
+)  # fmt: skip
+
+SPECS = {spec.name: spec for spec in CATALOGUE}
+
+
+class Metrics:
+    """The worker's counters. One instance a process; tests make their own with a fresh registry."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.registry = registry
+        self.touches = self._counter("touchstream_touches_total")
+        self.late_touches = self._counter("touchstream_late_touches_total")
+        self.findings = self._counter("touchstream_findings_total")
+        self.finding_latency = self._histogram("touchstream_finding_latency_seconds")
+        self.lag = self._gauge("touchstream_lag_records")
+        self.micro_batch = self._histogram("touchstream_micro_batch_records")
+        self.commit_age = self._gauge("touchstream_commit_age_seconds")
+        self.dead_letters = self._counter("touchstream_dead_letters_total")
+        self.identity_lookups = self._counter("touchstream_identity_lookups_total")
+        self.identity_lookup_seconds = self._histogram("touchstream_identity_lookup_seconds")
+        self.timelines = self._gauge("touchstream_timelines")
+        self.timelines_bytes = self._gauge("touchstream_timelines_bytes")
+        self.recovery_seconds = self._gauge("touchstream_recovery_seconds")
+        self.recovering = self._gauge("touchstream_recovering")
+        self.produce_failures = self._counter("touchstream_produce_failures_total")
+        self.stage_seconds = self._histogram("touchstream_stage_seconds")
+        self.worker_info = self._gauge("touchstream_worker_info")
+
+    def _counter(self, name: str) -> Counter:
+        spec = SPECS[name]
+        return Counter(name, spec.meaning, spec.labels, registry=self.registry)
+
+    def _gauge(self, name: str) -> Gauge:
+        spec = SPECS[name]
+        return Gauge(name, spec.meaning, spec.labels, registry=self.registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        spec = SPECS[name]
+        return Histogram(name, spec.meaning, spec.labels, registry=self.registry, buckets=spec.buckets)

@@ -1,0 +1,98 @@
+"""Every topic, once: what it holds, who writes and reads it, how it is kept. No topic name is written anywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streams.core.touch import CHANNELS
+from streams.settings import Settings
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic. `name` is without the tenant's prefix; `config` are Kafka's topic settings; `schema` is a subject of
+    `schemas/` or None for bytes that only touchstream reads."""
+
+    name: str
+    meaning: str
+    key: str
+    schema: str | None
+    written_by: str
+    read_by: str
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def _keep(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
+
+
+# A deleted key must reach a reader that was down for a week; a quiet segment is compacted within a day; a changelog that is
+# mostly dead records makes recovery slow, so compaction starts at a tenth.
+_COMPACT = {
+    "cleanup.policy": "compact",
+    "delete.retention.ms": str(7 * DAY_MS),
+    "max.compaction.lag.ms": str(DAY_MS),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
+TOUCH_TOPICS = {channel: f"touches.{channel}" for channel in CHANNELS}
+IDENTIFIED = "touches.identified"
+COMMANDS = "commands"
+IDENTITIES = "identities"
+CONFLICTS = "conflicts"
+HANDOFFS = "handoffs"
+DEAD_LETTER = "touches.dead-letter"
+TIMELINES_TABLE = "timelines"
+
+CATALOGUE: tuple[TopicSpec, ...] = (
+    *(
+        TopicSpec(
+            name, f"Touches in the channel {channel}, as producers publish them.", "the producer's contact id, pseudonymous",
+            "touch", "producers: SDK, `touchstream send`, `touchstream import`", "worker, ingest stage", _keep(30),
+        )
+        for channel, name in TOUCH_TOPICS.items()
+    ),
+    TopicSpec(
+        IDENTIFIED, "Touches of known customers; one partition owns one customer.", "customer id",
+        "identified_touch", "worker, identify stage", "worker, timeline stage", _keep(7),
+    ),
+    TopicSpec(
+        COMMANDS, "What is not a touch but changes a customer's state.", "customer id",
+        "command", "worker, identify and timeline stages", "worker, timeline stage", _keep(30),
+    ),
+    TopicSpec(
+        IDENTITIES, "Log of the identity index: which identifier or id leads to which id. Rebuilds a lost Redis.", "identifier id",
+        None, "worker, identify stage", "worker, at start", _COMPACT,
+    ),
+    TopicSpec(
+        CONFLICTS, "Conflicts between departments; fold by finding_id, highest revision wins.", "customer id",
+        "conflict", "worker, timeline stage", "downstream systems", _keep(90),
+    ),
+    TopicSpec(
+        HANDOFFS, "Hand-offs from marketing to sales; fold by finding_id, highest revision wins.", "customer id",
+        "handoff", "worker, timeline stage", "downstream systems", _keep(90),
+    ),
+    TopicSpec(
+        DEAD_LETTER, "Input that could not go on, with reason and address; can be replayed.", "the record's own key",
+        "dead_letter", "worker, all stages; `touchstream import`", "`touchstream dead-letter`", _keep(30),
+    ),
+)  # fmt: skip
+
+
+def changelog(settings: Settings) -> str:
+    """Name of the timelines' changelog topic, as Faust derives it from the application id and the table's name."""
+    return f"{settings.app_id}-{TIMELINES_TABLE}-changelog"
+
+
+def catalogue(settings: Settings) -> tuple[TopicSpec, ...]:
+    """All topics of an installation under their full names, the changelog included."""
+    named = tuple(
+        TopicSpec(settings.topic(t.name), t.meaning, t.key, t.schema, t.written_by, t.read_by, t.config) for t in CATALOGUE
+    )
+    log = TopicSpec(
+        changelog(settings), "Changelog of the timelines table: the state of every customer.", "customer id",
+        None, "worker, timeline stage", "worker, at start and after a rebalance", _COMPACT,
+    )  # fmt: skip
+    return (*named, log)

@@ -1,0 +1,5 @@
+"""`python -m streams` is `touchstream`."""
+
+from streams.cli import main
+
+main()

@@ -1,0 +1,52 @@
+"""`touchstream`: the command line. Commands live in `streams.commands`, one a module, loaded when called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+COMMANDS = {
+    "demo": "Start everything here, publish a day of touches, show the conflicts and hand-offs found.",
+    "up": "Start Kafka, a Redis-compatible server and workers on this machine.",
+    "worker": "Run one worker against Kafka and Redis.",
+    "send": "Publish touches: one from options, or JSON lines from standard input.",
+    "import": "Publish touches from a provider's export or webhook log.",
+    "tail": "Print conflicts, hand-offs or dead letters as they come.",
+    "dead-letter": "List dead letters, and replay them once mended.",
+    "backtest": "Find conflicts and hand-offs in a file of touches, without Kafka.",
+    "congruence": "Compare a web page with a salesperson's profile.",
+    "topics": "Create, check and list the topics.",
+    "check-policy": "Validate a policy file.",
+    "settings": "List every setting with its default and meaning.",
+    "metrics": "List every metric with its meaning and remedy.",
+}
+_MODULES = {"import": "import_", "dead-letter": "dead_letter", "check-policy": "reference", "settings": "reference", "metrics": "reference"}
+
+
+class LazyGroup(click.Group):
+    """Loads a command's module only when it is called, so that `touchstream --help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"streams.commands.{_MODULES.get(cmd_name, cmd_name)}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_").replace("import", "import_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(package_name="touchstream")
+def main() -> None:
+    """One stream of customer touches, so that sales and marketing act as one."""
+
+
+if __name__ == "__main__":
+    main()

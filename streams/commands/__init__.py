@@ -1,0 +1,1 @@
+"""The commands of `touchstream`, one a module. A command parses its options, calls one thing, prints the result."""

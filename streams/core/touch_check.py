@@ -46,7 +46,7 @@ IMPOSSIBLE: dict[str, dict[str, str]] = {
     "calls": {**_ADS_SEEN, **_NETWORK, "opened": "a phone call is answered, not opened"},
 }
 """Kinds that cannot happen in a channel, with the reason. Liberal on purpose: sponsored messages make `sent`, `opened`
-and `replied` possible in ads, a caller can ask not to be called (`unsubscribed` in calls), a meeting is booked anywhere.
+and `replied` possible in ads, a caller can ask for no more calls (`unsubscribed`), a meeting is booked anywhere.
 """
 
 

@@ -33,7 +33,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
 _YEAR_1_MS = -62_135_596_800_000
 
-# The strict twins of the classes in streams.core.touch. Those stay lenient because the wire's schema evolution needs it;
+# The strict twins of the classes in streams.core.touch. Those stay lenient for the evolution of the wire's schema;
 # here a name we do not know is a typing mistake.
 
 

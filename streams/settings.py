@@ -7,6 +7,7 @@ Each field has a default, its unit and the reason for the default. The environme
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,3 +129,8 @@ def _read_secret(variable: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{variable} names {path}, which cannot be read: {error.strerror}") from None
+
+
+def version() -> str:
+    """Version of the installed package."""
+    return importlib.metadata.version("touchstream")

@@ -21,3 +21,8 @@ def touch_id(source: str, *provider_event: object) -> str:
 def finding_id(rule: str, rule_version: int, customer: str, touch_ids: Iterable[str]) -> str:
     """Id of a finding: uuid5 of rule, rule version, customer and the sorted ids of the touches that make it."""
     return str(uuid.uuid5(NAMESPACE, "\x1f".join(("finding", rule, str(rule_version), customer, *sorted(touch_ids)))))
+
+
+def command_id(kind: str, *parts: str) -> str:
+    """Id of a command that touchstream itself issues: uuid5 of its kind and operands, so that a repeated one is recognised."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(("command", kind, *parts))))

@@ -1,0 +1,67 @@
+"""The rules, and how findings follow a timeline that changes.
+
+`RULES` is the ordered list of all rules. `changes` says what a new touch makes true, untrue or different: it runs the affected rules
+on the timeline without and with the touch, over the stretch that the touch can affect, and compares. So nothing but revision
+numbers has to be remembered, and late touches amend and retract.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from streams.core.detect import contact_after_opt_out, double_contact, handoff, incongruent_message
+from streams.core.detect.base import Rule
+from streams.core.outcome import Finding
+from streams.core.policy import Policy
+from streams.core.timeline import Timeline
+
+RULES: tuple[Rule, ...] = (double_contact.RULE, contact_after_opt_out.RULE, incongruent_message.RULE, handoff.RULE)
+
+
+def changes(before: Timeline, after: Timeline, i: int, policy: Policy, customer: str) -> list[Finding]:
+    """Findings that differ because `after` has one more entry than `before`, at index i; not yet numbered."""
+    changed: list[Finding] = []
+    for rule in RULES:
+        span = rule.affected(after.entries, i, policy)
+        if span is not None:
+            lo, hi = span
+            new = rule.find(after, lo, hi, policy, customer)
+            old = rule.find(before, lo, hi - 1, policy, customer) if hi - 1 > lo else []
+            changed += difference(old, new)
+    return changed
+
+
+def difference(old: list[Finding], new: list[Finding]) -> list[Finding]:
+    """What turns the old findings into the new ones: retracted, amended and detected findings, retractions first."""
+    was = {finding.finding_id: finding for finding in old}
+    now = {finding.finding_id for finding in new}
+    gone = [replace(finding, state="retracted") for finding in old if finding.finding_id not in now]
+    fresh = [
+        finding if finding.finding_id not in was else replace(finding, state="amended")
+        for finding in new
+        if was.get(finding.finding_id) != finding
+    ]
+    return gone + fresh
+
+
+def everything(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
+    """All findings that hold on a timeline, as first detected."""
+    count = len(timeline.entries)
+    return [finding for rule in RULES for finding in rule.find(timeline, 0, count, policy, customer)] if count else []
+
+
+def number(findings: list[Finding], revisions: dict[str, tuple[int, int]]) -> tuple[list[Finding], dict[str, tuple[int, int]]]:
+    """Gives each changed finding its revision, and returns the revisions to remember.
+
+    The first detection is revision 1 and is not remembered; every later change of the same id counts up from there.
+    """
+    known = dict(revisions)
+    numbered = []
+    for finding in findings:
+        if finding.state == "detected" and finding.finding_id not in known:
+            numbered.append(finding)
+            continue
+        revision = known.get(finding.finding_id, (1, 0))[0] + 1
+        known[finding.finding_id] = (revision, finding.event_time)
+        numbered.append(replace(finding, revision=revision))
+    return numbered, known

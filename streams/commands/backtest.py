@@ -1,0 +1,55 @@
+"""`touchstream backtest`: what the workers would find in a file of touches, without Kafka."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import click
+
+from streams.commands.common import CommandError, load_policy, load_settings
+from streams.core import backtest as core
+from streams.core import finding_json, touch_json
+from streams.core.touch import Touch
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--policy", "policy_path", metavar="FILE", help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.")
+@click.option("--now", metavar="TIME", help="RFC 3339 time that future touches are measured against; default the present.")
+def backtest(file: BinaryIO, policy_path: str | None, now: str | None) -> None:
+    """Print the final findings of FILE (touches as JSON lines; "-" is standard input) as JSON lines, sorted by event time, then id.
+
+    The order of the lines and repeated lines change nothing. Broken lines and refused touches are reported on standard error;
+    the exit code is 1 when there were any.
+    """
+    settings = load_settings()
+    policy = load_policy(policy_path, settings)
+    broken: list[str] = []
+    try:
+        moment = touch_json.from_rfc3339(now) if now else time.time_ns() // 1_000_000
+        result = core.run(_touches(file, broken), policy, id_key=settings.id_key, region=settings.default_region, now=moment)
+    except touch_json.TouchError as error:
+        raise CommandError(f"--now: {error}") from None
+    for finding in result.findings:
+        sys.stdout.write(finding_json.line(finding) + "\n")
+    broken += [f"touch {refused.touch.touch_id}: {refused.reason}: {refused.detail}" for refused in result.refused]
+    for problem in broken:
+        click.echo(problem, err=True)
+    if broken:
+        click.echo(f"{len(result.findings)} findings; {len(broken)} touches refused", err=True)
+        sys.exit(1)
+
+
+def _touches(file: BinaryIO, broken: list[str]) -> Iterator[Touch]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                touch = touch_json.parse(line)
+                touch_json.check(touch)
+            except touch_json.TouchError as error:
+                broken.append(f"line {number}: {error}")
+            else:
+                yield touch

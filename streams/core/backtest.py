@@ -1,0 +1,80 @@
+"""The same core over a finite set of touches, without Kafka: what the findings must be in the end.
+
+The result does not depend on the order of the touches nor on repetitions: identities are resolved over all touches first, then
+each customer's touches are taken in order of event time and id. A streamed run ends with the same findings once all touches
+have arrived, provided none is later than the timeline's retention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from streams.core import pipeline
+from streams.core.identify import Graph, nodes
+from streams.core.outcome import Finding
+from streams.core.policy import Policy
+from streams.core.timeline import EMPTY, Timeline
+from streams.core.touch import Touch
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """A touch that has no place in the result, and why."""
+
+    touch: Touch
+    reason: str
+    detail: str
+
+
+class Result(Struct, frozen=True):
+    """Findings that hold, sorted by event time, then id; refused touches; the customers' final timelines."""
+
+    findings: list[Finding]
+    refused: list[Refused]
+    timelines: dict[str, Timeline]
+
+
+def run(touches: Iterable[Touch], policy: Policy, *, id_key: str, region: str, now: int) -> Result:
+    """All findings of these touches. `now` (UTC ms) bounds how far in the future a touch may lie."""
+    refused: list[Refused] = []
+    graph = Graph()
+    placed: list[tuple[Touch, str]] = []
+    for touch in touches:
+        ids = nodes(touch.customer, id_key, region)
+        problem = pipeline.receive(touch, now, policy)
+        if problem is not None:
+            refused.append(Refused(touch, *problem))
+        elif not ids:
+            refused.append(Refused(touch, "no_identifier", "the customer has no usable identifier"))
+        else:
+            graph.link(ids)
+            placed.append((touch, ids[0]))
+    # The encoded touch breaks the tie between two contents under one id, so that the same one wins in every order.
+    placed.sort(key=lambda pair: (pair[0].occurred_at, pair[0].touch_id, msgspec.json.encode(pair[0])))
+    timelines: dict[str, Timeline] = {}
+    findings: dict[str, Finding] = {}
+    for touch, node_id in placed:
+        customer = graph.find(node_id)
+        identified = pipeline.identify(touch, customer, touch.occurred_at)
+        step = pipeline.advance(timelines.get(customer, EMPTY), identified, policy)
+        timelines[customer] = step.timeline
+        fold(findings, step.findings)
+        if step.outcome in ("too_old", "id_conflict"):
+            refused.append(Refused(touch, step.outcome, pipeline.rejected(identified, step.outcome, b"", None).detail))
+    return Result(standing(findings), refused, timelines)
+
+
+def fold(known: dict[str, Finding], findings: Iterable[Finding]) -> None:
+    """What every consumer does with an alert topic: keep the highest revision of each id."""
+    for finding in findings:
+        old = known.get(finding.finding_id)
+        if old is None or finding.revision >= old.revision:
+            known[finding.finding_id] = finding
+
+
+def standing(known: dict[str, Finding]) -> list[Finding]:
+    """The findings that hold, sorted by event time, then id."""
+    held = [finding for finding in known.values() if finding.state != "retracted"]
+    return sorted(held, key=lambda finding: (finding.event_time, finding.finding_id))

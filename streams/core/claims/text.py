@@ -1,0 +1,43 @@
+"""Cuts text into the segments that claims are read from: lines, then sentences. Quotes are cut from segments."""
+
+from __future__ import annotations
+
+import re
+
+QUOTE_LENGTH = 160
+MAX_TEXT = 20_000
+"""Characters of a text that are read; what a customer does not scroll to is not a promise, and the time is bounded."""
+
+# One character for one character, so that offsets stay valid.
+_PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-", "％": "%", "＄": "$"})
+_LINE = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029•|·▪✓✔●]+")
+_SENTENCE = re.compile(r"(?<=[.!?;])[)\"']?\s+(?=[^a-z\s])")
+_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|approx|incl|excl|vs|no|mo|yr|p\.[amu]|inc|ltd|est)\.$", re.IGNORECASE)
+
+
+def lines(text: str) -> list[str]:
+    """The lines and bullet items of at most MAX_TEXT characters, stripped, with typographic quotes and dashes made plain."""
+    pieces = (piece.strip() for piece in _LINE.split(text[:MAX_TEXT].translate(_PLAIN)))
+    return [piece for piece in pieces if piece]
+
+
+def sentences(line: str) -> list[str]:
+    """The sentences of a line; an abbreviation's full stop ("49 EUR p.m. for Pro") ends none."""
+    found: list[str] = []
+    for piece in _SENTENCE.split(line):
+        if found and _ABBREVIATION.search(found[-1]):
+            found[-1] = f"{found[-1]} {piece}"
+        else:
+            found.append(piece)
+    return found
+
+
+def quote(segment: str, start: int, end: int) -> str:
+    """The segment as one line of at most QUOTE_LENGTH characters that shows `segment[start:end]`."""
+    flat = " ".join(segment.split()).lstrip("# ")
+    if len(flat) <= QUOTE_LENGTH:
+        return flat
+    room = max(0, QUOTE_LENGTH - 2 - (end - start)) // 2
+    left, right = max(0, start - room), min(len(segment), end + room)
+    part = " ".join(segment[left:right].split())[: QUOTE_LENGTH - 2]
+    return f"{'…' if left else ''}{part}{'…' if right < len(segment) else ''}"

@@ -1,0 +1,139 @@
+"""What a rule is, and what rules share: contacts with calls joined, evidence, the building of a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from streams.core.ids import finding_id
+from streams.core.outcome import Contradiction, Evidence, Finding, Handoff, Severity
+from streams.core.policy import DAY_MS, Policy
+from streams.core.timeline import Entry, Timeline
+from streams.core.touch import CALL_KINDS, CONTACT_KINDS
+
+CALL_SPAN_MS = DAY_MS
+"""Phases with one interaction id that are further apart than this are two calls: ids get reused by broken sources."""
+
+
+class Rule(Struct, frozen=True):
+    """A rule as two pure functions over a sorted timeline.
+
+    `affected(entries, i, policy)` is the half-open range of indexes (starting at i) whose findings may change because the touch at i
+    came in, or None. `find(timeline, lo, hi, policy, customer)` are the findings *anchored* at the touches in [lo, hi): each
+    finding belongs to exactly one touch, the one that made it true.
+    """
+
+    name: str
+    version: int
+    affected: Callable[[Sequence[Entry], int, Policy], tuple[int, int] | None]
+    find: Callable[[Timeline, int, int, Policy, str], list[Finding]]
+
+
+def until(entries: Sequence[Entry], i: int, reach_ms: int) -> int:
+    """First index at or after i whose touch is `reach_ms` or more later than the touch at i."""
+    limit = entries[i].at + reach_ms
+    j = i + 1
+    while j < len(entries) and entries[j].at < limit:
+        j += 1
+    return j
+
+
+def is_contact(entry: Entry) -> bool:
+    """Whether the touch reaches the customer from our side."""
+    return entry.direction == "outbound" and entry.kind in CONTACT_KINDS
+
+
+def contacts(entries: Sequence[Entry], lo: int, hi: int, reach_ms: int, policy: Policy) -> Iterator[tuple[int, Entry]]:
+    """Contacts at indexes below hi that lie at or after `reach_ms` before the touch at lo, each call once, by its first phase.
+
+    Phases are one call when they share an interaction id within a day, or, without one, when the same actor of the same
+    department makes them within `calls.join_minutes` of the first, and no phase comes twice.
+    """
+    calls: dict[tuple[str, str | None, str | None], tuple[int, set[str]]] = {}
+    for j in range(_start(entries, lo, reach_ms), hi):
+        entry = entries[j]
+        if not is_contact(entry):
+            continue
+        if entry.kind in CALL_KINDS:
+            same = (entry.department, entry.interaction_id, None if entry.interaction_id else entry.actor_id)
+            first_at, phases = calls.get(same, (0, set()))
+            limit = CALL_SPAN_MS if entry.interaction_id else policy.calls.join_ms
+            if phases and entry.at - first_at < limit and (entry.interaction_id or entry.kind not in phases):
+                phases.add(entry.kind)
+                continue
+            calls[same] = (entry.at, {entry.kind})
+        yield j, entry
+
+
+def _start(entries: Sequence[Entry], lo: int, reach_ms: int) -> int:
+    """Where to begin so that every call in reach is joined the same way as from the very beginning: after a day without calls."""
+    j = lo
+    limit = entries[lo].at - reach_ms if lo < len(entries) else 0
+    while j > 0 and entries[j - 1].at >= limit:
+        j -= 1
+    since = entries[j].at if j < len(entries) else 0
+    k = j - 1
+    while k >= 0 and since - entries[k].at <= CALL_SPAN_MS:
+        if entries[k].kind in CALL_KINDS:
+            j, since = k, entries[k].at
+        k -= 1
+    return j
+
+
+def until_calls_end(entries: Sequence[Entry], hi: int) -> int:
+    """First index at or after hi with a day without calls before it: a new phase can change how all calls before it join."""
+    since = entries[hi - 1].at
+    j = hi
+    k = hi
+    while k < len(entries) and entries[k].at - since <= CALL_SPAN_MS:
+        if entries[k].kind in CALL_KINDS:
+            j, since = k + 1, entries[k].at
+        k += 1
+    return j
+
+
+def evidence(role: str, entry: Entry, quote: str | None = None) -> Evidence:
+    """The touch as a finding shows it."""
+    actor = entry.actor_name or entry.actor_id
+    return Evidence(role, entry.id, entry.at, entry.channel, entry.department, entry.kind, actor, entry.campaign, entry.label, quote)
+
+
+def build(
+    rule: tuple[str, int],
+    customer: str,
+    anchor: Entry,
+    proof: Sequence[Evidence],
+    names: Sequence[Entry],
+    severity: Severity,
+    reason: str,
+    touch_ids: Sequence[str] | None = None,
+    finding: Literal["conflict", "handoff"] = "conflict",
+    contradictions: tuple[Contradiction, ...] = (),
+    handoff: Handoff | None = None,
+) -> Finding:
+    """A finding as first detected. `names` are the touches whose customer name may be used, best first."""
+    ids = tuple(sorted(touch_ids if touch_ids is not None else [item.touch_id for item in proof]))
+    return Finding(
+        finding=finding,
+        rule=rule[0],
+        rule_version=rule[1],
+        finding_id=finding_id(rule[0], rule[1], customer, ids),
+        revision=1,
+        state="detected",
+        customer=customer,
+        customer_name=name_of(names),
+        touch_ids=ids,
+        event_time=anchor.at,
+        severity=severity,
+        reason=reason,
+        evidence=tuple(proof),
+        contradictions=contradictions,
+        handoff=handoff,
+    )
+
+
+def name_of(entries: Sequence[Entry]) -> str | None:
+    """The customer's name as the first of these touches that knows one has it."""
+    return next((entry.name for entry in entries if entry.name), None)

@@ -1,0 +1,62 @@
+"""`contact_after_opt_out`: the customer said no more, and we went on.
+
+One finding for each outbound contact after an unsubscribe or a complaint in that channel (`scope = "channel"`) or in any
+(`scope = "all"`), resting on the latest opt-out before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streams.core import wording
+from streams.core.detect.base import Rule, build, contacts, evidence, is_contact, name_of, until_calls_end
+from streams.core.outcome import Finding
+from streams.core.policy import Policy
+from streams.core.timeline import Entry, Timeline, is_opt_out
+from streams.core.touch import CALL_KINDS
+
+NAME, VERSION = "contact_after_opt_out", 1
+
+
+def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
+    if not policy.contact_after_opt_out.enabled:
+        return None
+    if is_opt_out(entries[i]):
+        return i, len(entries)
+    if not is_contact(entries[i]):
+        return None
+    return i, until_calls_end(entries, i + 1) if entries[i].kind in CALL_KINDS else i + 1
+
+
+def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) -> list[Finding]:
+    entries = timeline.entries
+    everywhere = policy.contact_after_opt_out.scope == "all"
+    latest: dict[str, Entry] = {}
+    for opt_out in (*timeline.opt_outs, *(e for e in entries[:lo] if is_opt_out(e))):
+        latest["" if everywhere else opt_out.channel] = opt_out
+    new_opt_outs = [(j, entries[j]) for j in range(lo, hi) if is_opt_out(entries[j])]
+    if not latest and not new_opt_outs:
+        return []
+    found = []
+    for j, contact in contacts(entries, lo, hi, 0, policy):
+        while new_opt_outs and new_opt_outs[0][0] < j:
+            opt_out = new_opt_outs.pop(0)[1]
+            latest["" if everywhere else opt_out.channel] = opt_out
+        cause = latest.get("" if everywhere else contact.channel)
+        if j >= lo and cause is not None:
+            found.append(_finding(contact, cause, policy, customer))
+    return found
+
+
+def _finding(contact: Entry, opt_out: Entry, policy: Policy, customer: str) -> Finding:
+    who = name_of([contact, opt_out]) or "The customer"
+    did = "unsubscribed from" if opt_out.kind == "unsubscribed" else "complained about"
+    reason = (
+        f"{who} {did} {opt_out.channel} {wording.when(opt_out.at, contact.at)} and still got {wording.contact(contact)}"
+        f" from {wording.sender(contact)} {wording.when(contact.at, opt_out.at)}, {wording.span(contact.at - opt_out.at)} later."
+    )
+    proof = [evidence("opt_out", opt_out), evidence("contact", contact)]
+    return build((NAME, VERSION), customer, contact, proof, [contact, opt_out], policy.contact_after_opt_out.severity, reason)
+
+
+RULE = Rule(NAME, VERSION, affected, find)

@@ -1,0 +1,121 @@
+"""`handoff`: marketing hands a customer to sales when engagement passes the threshold, or at once when the customer asks.
+
+The score of a customer is the sum of the points of their reactions, each halved every `half_life_days` (exponential decay, so that
+s(t) = s0 * 2^-(dt / half-life) + points and one number is enough). After a hand-off there is none within `cool_down_days`, and the
+score must have fallen below `rearm_below` of the threshold before it can pass it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streams.core import wording
+from streams.core.detect.base import Rule, build, evidence, name_of, until
+from streams.core.outcome import Finding, Handoff, ScoreComponent
+from streams.core.policy import DAY_MS, HOUR_MS, HandoffPolicy, Policy
+from streams.core.timeline import Engagement, Entry, Timeline
+
+NAME, VERSION = "handoff", 1
+
+
+def counts(entry: Entry, policy: HandoffPolicy) -> bool:
+    """Whether the touch is a reaction that counts: inbound or a meeting, to a department listed, with a weight."""
+    return (
+        entry.kind in policy.weights
+        and entry.department in policy.departments
+        and (entry.direction == "inbound" or entry.kind == "meeting")
+    )
+
+
+def decayed(state: Engagement, at: int, policy: HandoffPolicy) -> Engagement:
+    """The engagement at a later moment. A moment before the state's is the state's (equal times of sorted touches)."""
+    if at <= state.at or not state.parts:
+        return state
+    factor = 2.0 ** (-(at - state.at) / (policy.half_life_days * DAY_MS))
+    parts = tuple((kind, touches, points * factor) for kind, touches, points in state.parts)
+    return Engagement(at, parts, state.armed, state.handed_off_at)
+
+
+def score(state: Engagement) -> float:
+    """Sum of all points."""
+    return sum(points for _, _, points in state.parts)
+
+
+def fold(state: Engagement, entry: Entry, policy: HandoffPolicy) -> tuple[Engagement, bool]:
+    """The engagement after one more touch, and whether that touch sets off a hand-off."""
+    if not counts(entry, policy):
+        return state, False
+    state = decayed(state, entry.at, policy)
+    armed = state.armed or score(state) < policy.threshold * policy.rearm_below
+    parts = {kind: (touches, points) for kind, touches, points in state.parts}
+    touches, points = parts.get(entry.kind, (0, 0.0))
+    parts[entry.kind] = (touches + 1, points + policy.weights[entry.kind])
+    grown = tuple((kind, *parts[kind]) for kind in sorted(parts))
+    cooled = state.handed_off_at is None or entry.at - state.handed_off_at >= policy.cool_down_days * DAY_MS
+    reached = entry.kind in policy.request_kinds or (armed and sum(p for _, _, p in grown) >= policy.threshold)
+    if reached and cooled:
+        return Engagement(entry.at, grown, False, entry.at), True
+    return Engagement(entry.at, grown, armed, state.handed_off_at), False
+
+
+def fold_all(state: Engagement, entries: Sequence[Entry], policy: HandoffPolicy) -> Engagement:
+    """The engagement after these touches, in order."""
+    for entry in entries:
+        state, _ = fold(state, entry, policy)
+    return state
+
+
+def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
+    if not policy.handoff.enabled:
+        return None
+    if counts(entries[i], policy.handoff):
+        return i, len(entries)
+    if entries[i].campaign and i + 1 < len(entries):  # a late touch can add a campaign to the hand-offs after it
+        return i, until(entries, i, int(policy.handoff.recent_campaign_days * DAY_MS))
+    return None
+
+
+def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) -> list[Finding]:
+    entries, found = timeline.entries, []
+    if not any(counts(entries[j], policy.handoff) for j in range(lo, hi)):
+        return []
+    state = fold_all(timeline.base, entries[:lo], policy.handoff)
+    for j in range(lo, hi):
+        state, crossed = fold(state, entries[j], policy.handoff)
+        if crossed:
+            found.append(_finding(state, entries, j, policy, customer))
+    return found
+
+
+def _finding(state: Engagement, entries: Sequence[Entry], j: int, policy: Policy, customer: str) -> Finding:
+    crossing, rules = entries[j], policy.handoff
+    asked = crossing.kind in rules.request_kinds
+    total = round(score(state), 3)
+    who = name_of([crossing, *reversed(entries[max(0, j - 20) : j])]) or "The customer"
+    why = "asked for contact" if asked else f"reached an engagement score of {total:g} (threshold {rules.threshold:g})"
+    due_at = crossing.at + int(rules.due_hours * HOUR_MS)
+    reason = (
+        f"{who} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)} and {why};"
+        f" sales should be in touch by {wording.when(due_at, crossing.at).removeprefix('at ').removeprefix('on ')}."
+    )
+    details = Handoff(
+        trigger="request" if asked else "score",
+        score=total,
+        threshold=float(rules.threshold),
+        components=tuple(ScoreComponent(kind, touches, round(points, 3)) for kind, touches, points in state.parts),
+        crossing_touch=crossing.id,
+        recent_campaigns=_recent_campaigns(entries, j, int(rules.recent_campaign_days * DAY_MS)),
+        due_at=due_at,
+    )
+    proof = [evidence("crossing", crossing)]
+    names = [crossing, *reversed(entries[max(0, j - 20) : j])]
+    return build((NAME, VERSION), customer, crossing, proof, names, rules.severity, reason, finding="handoff", handoff=details)
+
+
+def _recent_campaigns(entries: Sequence[Entry], j: int, reach_ms: int) -> tuple[str, ...]:
+    since = entries[j].at - reach_ms
+    named = [e.campaign for e in reversed(entries[: j + 1]) if e.campaign and e.at > since]
+    return tuple(dict.fromkeys(named))[:10]
+
+
+RULE = Rule(NAME, VERSION, affected, find)

@@ -1,0 +1,84 @@
+"""`incongruent_message`: the customer is told two things that cannot both be true.
+
+Each outbound message is compared with the messages of the `window_days` before it, nearest first, and with the facts of its
+campaign in the policy. What a message states is extracted once, at ingest (`streams.core.claims`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streams.core import claims, wording
+from streams.core.detect.base import Rule, build, evidence, name_of, until
+from streams.core.outcome import Contradiction, Finding
+from streams.core.policy import Policy
+from streams.core.timeline import Entry, Timeline
+from streams.core.touch import CONTACT_KINDS
+
+NAME, VERSION = "incongruent_message", 1
+
+# An ad is a message too, though no contact; reports such as `delivered` only repeat the message they are about.
+_MESSAGE_KINDS = CONTACT_KINDS | {"impression"}
+
+
+def _is_message(entry: Entry) -> bool:
+    return bool(entry.claims) and entry.direction == "outbound" and entry.kind in _MESSAGE_KINDS
+
+
+def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
+    if not policy.incongruent_message.enabled or not _is_message(entries[i]):
+        return None
+    return i, until(entries, i, policy.incongruent_message.window_ms)
+
+
+def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) -> list[Finding]:
+    entries = timeline.entries
+    found = []
+    for j in range(lo, hi):
+        message = entries[j]
+        if not _is_message(message):
+            continue
+        facts = policy.campaigns.get(message.campaign) if message.campaign else None
+        if facts is not None:
+            wrong = claims.contradictions(claims.of_facts(facts), message.claims, same_campaign=True, against="campaign_facts")
+            if wrong:
+                found.append(_against_facts(message, wrong, policy, customer))
+        k = j - 1
+        while k >= 0 and message.at - entries[k].at < policy.incongruent_message.window_ms:
+            other = entries[k]
+            if _is_message(other):
+                same = message.campaign is not None and message.campaign == other.campaign
+                wrong = claims.contradictions(other.claims, message.claims, same_campaign=same)
+                if wrong:
+                    found.append(_against_message(other, message, wrong, policy, customer))
+                    break
+            k -= 1
+    return found
+
+
+def _against_message(earlier: Entry, message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str) -> Finding:
+    who = name_of([message, earlier]) or "The customer"
+    first = wrong[0]
+    reason = (
+        f"{who} read “{first.earlier_quote}” in {wording.contact(earlier)} from {wording.sender(earlier)}"
+        f" {wording.when(earlier.at, message.at)} and “{first.later_quote}” in {wording.contact(message)} from"
+        f" {wording.sender(message)} {wording.when(message.at, earlier.at)}: the {first.kind} differs."
+    )
+    proof = [evidence("earlier_message", earlier, first.earlier_quote), evidence("message", message, first.later_quote)]
+    rule = (NAME, VERSION)
+    return build(rule, customer, message, proof, [message, earlier], policy.incongruent_message.severity, reason, contradictions=wrong)
+
+
+def _against_facts(message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str) -> Finding:
+    who = name_of([message]) or "The customer"
+    first = wrong[0]
+    reason = (
+        f"{who} read “{first.later_quote}” in {wording.contact(message)} from {wording.sender(message)} on {wording.day(message.at)}"
+        f" at {wording.clock(message.at)}, but the campaign {message.campaign} says {first.kind} {first.earlier_quote}."
+    )
+    proof = [evidence("message", message, first.later_quote)]
+    rule = (NAME, VERSION)
+    return build(rule, customer, message, proof, [message], policy.incongruent_message.severity, reason, contradictions=wrong)
+
+
+RULE = Rule(NAME, VERSION, affected, find)

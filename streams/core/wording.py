@@ -1,0 +1,90 @@
+"""Sentences about touches, for people. Times are UTC; the date is named only where two touches are on different days."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from streams.core.timeline import Entry
+
+_ARTICLE = {
+    "message_sent": "a LinkedIn message",
+    "connection_request": "a LinkedIn connection request",
+    "dialed": "a call",
+    "answered": "a call",
+    "voicemail": "a voicemail",
+}
+_REACTION = {
+    "opened": "opened an email",
+    "clicked": "clicked a link",
+    "replied": "replied",
+    "ad_click": "clicked an ad",
+    "lead_form": "sent a lead form",
+    "profile_view": "viewed a profile",
+    "meeting": "met us",
+    "unsubscribed": "unsubscribed",
+    "complained": "complained",
+}
+
+
+def moment(at_ms: int) -> dt.datetime:
+    """UTC time of a touch."""
+    return dt.datetime.fromtimestamp(at_ms / 1000, tz=dt.UTC)
+
+
+def clock(at_ms: int) -> str:
+    """ "09:12"."""
+    return f"{moment(at_ms):%H:%M}"
+
+
+def day(at_ms: int) -> str:
+    """ "3 March 2026"."""
+    time = moment(at_ms)
+    return f"{time.day} {time:%B %Y}"
+
+
+def when(at_ms: int, other_ms: int) -> str:
+    """ "at 09:12", with the day when the other touch is on another one."""
+    if moment(at_ms).date() == moment(other_ms).date():
+        return f"at {clock(at_ms)}"
+    return f"on {day(at_ms)} at {clock(at_ms)}"
+
+
+def span(ms: int) -> str:
+    """ "6 h 28 min", "12 min", "under a minute", "3 days 2 h"."""
+    minutes = ms // 60_000
+    if minutes < 1:
+        return "under a minute"
+    days, rest = divmod(minutes, 1440)
+    hours, minutes = divmod(rest, 60)
+    parts = [f"{days} day{'s' if days > 1 else ''}" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes and not days else ""]
+    return " ".join(part for part in parts if part)
+
+
+def contact(entry: Entry) -> str:
+    """ "'Spring offer' by email", "a call", "a LinkedIn message ('Quick question')"."""
+    if entry.kind in _ARTICLE:
+        thing = _ARTICLE[entry.kind]
+        return f"{thing} ('{entry.label}')" if entry.label and entry.kind == "message_sent" else thing
+    if entry.channel == "email":
+        return f"'{entry.label}' by email" if entry.label else "an email"
+    if entry.channel == "ads":
+        return f"the ad '{entry.label}'" if entry.label else "an ad"
+    return f"'{entry.label}' on {'LinkedIn' if entry.channel == 'linkedin' else entry.channel}" if entry.label else "a message"
+
+
+def sender(entry: Entry) -> str:
+    """ "marketing", "sales rep J. Okafor", "service agent R. Lee"."""
+    if entry.actor_kind != "person" or not entry.actor_name:
+        return entry.department
+    return f"{entry.department} {'rep' if entry.department == 'sales' else 'agent' if entry.department == 'service' else ''} {entry.actor_name}".replace("  ", " ")
+
+
+def reaction(entry: Entry) -> str:
+    """ "clicked an ad ('Spring offer')"."""
+    what = _REACTION.get(entry.kind, entry.kind.replace("_", " "))
+    return f"{what} ('{entry.label}')" if entry.label else what
+
+
+def listed(parts: list[str]) -> str:
+    """ "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

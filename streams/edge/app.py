@@ -1,0 +1,106 @@
+"""The worker's Faust app: the only place that builds one. Settings in, an app with its agents, table and lane out."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+from urllib.parse import quote
+
+import faust
+from aiokafka import AIOKafkaProducer
+
+from streams import settings as settings_module
+from streams.core.policy import Policy, fingerprint
+from streams.edge.codec import Codec
+from streams.edge.identity_index import IdentityIndex
+from streams.edge.lane import Lane
+from streams.edge.metrics import Metrics
+from streams.edge.registry import Registry
+from streams.edge.stages import Ingest, Timelines
+from streams.edge.store import Store
+from streams.edge.topics import COMMANDS, IDENTIFIED, TIMELINES_TABLE, TOUCH_TOPICS, changelog
+from streams.settings import Settings
+
+BUFFERED_BATCHES = 4
+"""Micro-batches read ahead a partition: enough that an agent never waits, few enough that memory stays bounded."""
+
+PRODUCER_BATCH = 950_000
+"""Bytes of one produced record batch; just under Kafka's default max.message.bytes of 1,048,588."""
+
+
+class App(faust.App):  # type: ignore[misc]
+    """A Faust app that knows its lane. See `create`."""
+
+    metrics: Metrics
+    touchstream: Settings
+    lane: Lane
+    batched_topics: frozenset[str]
+
+    def open_lane(self, producer: AIOKafkaProducer) -> None:
+        """Called by the transport's producer when it has started."""
+        settings = self.touchstream
+        self.lane = Lane(producer, changelog(settings), settings.partitions, self.metrics, settings.session_timeout)
+
+    def raw_topic(self, *names: str) -> Any:
+        """Catalogued topics as raw bytes: decoding is the stages' work, since Faust drops what it cannot decode."""
+        full = [self.touchstream.topic(name) for name in names]
+        return self.topic(*full, key_type=None, value_type=None, key_serializer="raw", value_serializer="raw")
+
+
+def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
+    """A worker's app, ready to be run by `faust.Worker`."""
+    from streams.edge import agents, watch
+
+    app = App(
+        settings.app_id,
+        broker=";".join(f"lane://{address.strip()}" for address in settings.bootstrap.split(",")),
+        broker_credentials=_credentials(settings),
+        store="touchstream://",
+        datadir=str(settings.data_path / f"faust-{quote(settings.app_id, safe='')}"),
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 4,
+        broker_request_timeout=max(90.0, settings.session_timeout * 2),
+        broker_commit_interval=settings.commit_interval,
+        broker_max_poll_records=settings.max_batch_records,
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        producer_request_timeout=30.0,
+        producer_max_batch_size=PRODUCER_BATCH,
+        producer_max_request_size=4 * PRODUCER_BATCH,
+        producer_linger_ms=0,
+        stream_buffer_maxsize=BUFFERED_BATCHES,
+        stream_wait_empty=True,
+        table_standby_replicas=0,
+    )
+    app.touchstream = settings
+    app.metrics = metrics or Metrics()
+    app.batched_topics = frozenset(settings.topic(name) for name in (*TOUCH_TOPICS.values(), IDENTIFIED, COMMANDS))
+    app.metrics.worker_info.labels(settings_module.version(), fingerprint(policy)).set(1)
+    table = app.Table(
+        TIMELINES_TABLE, partitions=settings.partitions, key_type=None, value_type=None, key_serializer="raw", value_serializer="raw"
+    )
+    store: Store = table.data
+    registry = Registry(settings.schema_registry_url) if settings.schema_registry_url else None
+    codec = Codec(registry, settings.max_message_bytes)
+    index = IdentityIndex(settings, app.metrics)
+    agents.register(app, Ingest(settings, policy, codec, app.metrics, index), Timelines(settings, policy, codec, app.metrics, store))
+    watch.register(app, store, index, codec)
+    return app
+
+
+def _credentials(settings: Settings) -> Any:
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    context = ssl.create_default_context(cafile=settings.ssl_cafile or None)
+    if settings.security_protocol == "SSL":
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=settings.sasl_username, password=settings.sasl_password, ssl_context=context, mechanism=settings.sasl_mechanism
+    )
+
+

@@ -1,0 +1,155 @@
+"""The lane out: micro-batches of records to Kafka, acknowledged before any offset they stand for is committed.
+
+A `Write` is all that one micro-batch of input leads to. Its outputs are sent at once; when the broker has them all, its changelog is
+sent; when the broker has that too, the write is done. So a timeline in the changelog implies that everything found on the way to
+it has been published: a touch read again after a crash is a duplicate that may be skipped, or it is processed again
+from the old state with the same result. Writes of one partition reach the changelog in order.
+
+`barrier()` waits for every write begun so far. Faust calls it (through the transport's `flush`) before each offset commit. A
+write that fails ends the process (`streams.edge.doubt`): no retry in doubt, no commit past it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+from msgspec import Struct
+
+from streams.edge import doubt
+from streams.edge.metrics import Metrics
+
+IN_FLIGHT = 8
+"""Writes under way at most; beyond it the agents wait, so that a slow broker slows the reading and memory stays bounded."""
+
+clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while the machine sleeps, too
+
+
+class Out(Struct, frozen=True, gc=False):
+    """One record to publish. `timestamp` (UTC ms) is Kafka's; None means now."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    timestamp: int | None = None
+
+
+class Write(Struct):
+    """All output of one micro-batch: `outputs`, then `changelog` (key to value) of `partition`, then `done` is called."""
+
+    outputs: list[Out]
+    partition: int = -1
+    changelog: dict[bytes, bytes] | None = None
+    published: Callable[[], None] | None = None
+    done: Callable[[], Awaitable[None]] | None = None
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Kafka's default partition of a key (murmur2, as the Java client computes it)."""
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % partitions
+
+
+class Lane:
+    """Sends writes in order and keeps count of what the broker has not acknowledged yet.
+
+    `silence_limit` (seconds) is how long the process may have been stopped before it must not write any more: by then its
+    partitions may belong to another worker.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, changelog_topic: str, partitions: int, metrics: Metrics, silence_limit: float) -> None:
+        self._producer = producer
+        self._changelog_topic = changelog_topic
+        self._partitions = partitions
+        self._metrics = metrics
+        self._silence_limit = silence_limit
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._last: dict[int, asyncio.Task[None]] = {}
+        self._alive_at = time.clock_gettime(clock)
+
+    async def submit(self, write: Write) -> None:
+        """Begin a write; returns when its outputs are handed to the producer. Waits while too many are under way."""
+        await self._slots.acquire()
+        try:
+            sent = [await self._send(topic, p, batch) for (topic, p), batches in self._grouped(write.outputs).items() for batch in batches]
+        except Exception as error:  # noqa: BLE001 - any failure to write is doubt
+            doubt.leave("a record could not be handed to Kafka", error)
+        task = asyncio.get_running_loop().create_task(self._finish(write, sent, self._last.get(write.partition)))
+        self._last[write.partition] = task
+        self._under_way.add(task)
+        task.add_done_callback(self._landed)
+
+    async def barrier(self) -> None:
+        """Wait until the broker has acknowledged every write begun so far."""
+        while self._under_way:
+            await asyncio.wait(set(self._under_way))
+
+    @property
+    def under_way(self) -> int:
+        """Writes begun and not yet acknowledged."""
+        return len(self._under_way)
+
+    def heartbeat(self) -> None:
+        """Called several times a second while the event loop runs; see `silence_limit`."""
+        self._fence()
+        self._alive_at = time.clock_gettime(clock)
+
+    def _fence(self) -> None:
+        silent = time.clock_gettime(clock) - self._alive_at
+        if silent > self._silence_limit:
+            doubt.leave(f"the process stood still for {silent:.0f} s, longer than the session timeout: its partitions may have a new owner")
+
+    async def _finish(self, write: Write, sent: list[tuple[str, asyncio.Future[Any]]], before: asyncio.Task[None] | None) -> None:
+        started = time.perf_counter()
+        await self._acknowledged(sent)
+        if write.published is not None:
+            write.published()
+        if write.changelog:
+            if before is not None and not before.done():
+                await asyncio.wait({before})
+            logs = self._batches([(key, value, None) for key, value in write.changelog.items()])
+            await self._acknowledged([await self._send(self._changelog_topic, write.partition, batch) for batch in logs])
+        if write.done is not None:
+            await write.done()
+        self._metrics.stage_seconds.labels("write").observe(time.perf_counter() - started)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._slots.release()
+        if not task.cancelled() and task.exception() is not None:
+            doubt.leave("a write was not acknowledged", task.exception())
+
+    async def _acknowledged(self, sent: list[tuple[str, asyncio.Future[Any]]]) -> None:
+        for topic, future in sent:
+            try:
+                await future
+            except Exception as error:  # noqa: BLE001 - any failure to write is doubt
+                self._metrics.produce_failures.labels(topic).inc()
+                doubt.leave(f"Kafka did not acknowledge a write to {topic}", error)
+
+    def _grouped(self, outputs: list[Out]) -> dict[tuple[str, int], list[Any]]:
+        by_place: dict[tuple[str, int], list[tuple[bytes | None, bytes, int | None]]] = {}
+        for out in outputs:
+            place = (out.topic, partition_of(out.key or b"", self._partitions))
+            by_place.setdefault(place, []).append((out.key, out.value, out.timestamp))
+        return {place: self._batches(records) for place, records in by_place.items()}
+
+    def _batches(self, records: list[tuple[bytes | None, bytes, int | None]]) -> list[Any]:
+        """Record batches as full as the producer allows."""
+        batches = [self._producer.create_batch()]
+        for key, value, timestamp in records:
+            if batches[-1].append(key=key, value=value, timestamp=timestamp) is None:
+                batches.append(self._producer.create_batch())
+                if batches[-1].append(key=key, value=value, timestamp=timestamp) is None:
+                    raise ValueError(f"a record of {len(value)} bytes is larger than the producer's batch")
+        return batches
+
+    async def _send(self, topic: str, partition: int, batch: Any) -> tuple[str, asyncio.Future[Any]]:
+        self._fence()
+        batch.close()
+        return topic, await self._producer.send_batch(batch, topic, partition=partition)

@@ -1,0 +1,89 @@
+"""What a worker watches about itself: lag, table size, recovery, commits; and when it must leave.
+
+Faust can hang without an error (a lost coordinator, a dead fetcher). Whatever the cause, the sign is the same: records wait, and
+no commit comes. So that is what ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from streams.edge import doubt
+from streams.edge.codec import Codec
+from streams.edge.identity_index import IdentityIndex
+from streams.edge.store import Store
+
+log = logging.getLogger("touchstream.watch")
+
+TICK = 0.5
+STUCK_AFTER = 120.0
+"""Seconds without a commit while records wait. A broker restart takes less; a hang does not end by itself."""
+
+RECOVERY_LIMIT = 1800.0
+"""Seconds of recovery after which it is taken for hung."""
+
+
+def register(app: Any, store: Store, index: IdentityIndex, codec: Codec) -> None:
+    """Tasks and signal handlers of the worker."""
+    recovery_began: list[float] = []
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(sender: Any, revoked: set[Any], **kwargs: Any) -> None:
+        await app.lane.barrier()
+        app.consumer.forget(revoked)
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def assigned(sender: Any, assigned: set[Any], **kwargs: Any) -> None:
+        recovery_began[:] = [time.monotonic()]
+        app.metrics.recovering.set(1)
+        log.info("%d partitions assigned", len(assigned))
+
+    @app.on_rebalance_complete.connect(weak=False)
+    async def recovered(sender: Any, **kwargs: Any) -> None:
+        took = time.monotonic() - recovery_began.pop() if recovery_began else 0.0
+        app.metrics.recovering.set(0)
+        app.metrics.recovery_seconds.set(took)
+        log.info("ready: %d timelines restored in %.1f s", store.sizes()[0], took)
+
+    @app.task
+    async def heartbeat() -> None:
+        while not app.should_stop:
+            app.lane.heartbeat()
+            await asyncio.sleep(TICK)
+
+    @app.task
+    async def gauges() -> None:
+        while not app.should_stop:
+            _measure(app, store, recovery_began)
+            await asyncio.sleep(TICK * 2)
+
+    @app.on_after_reconfigured.connect(weak=False)
+    def quiet(sender: Any, **kwargs: Any) -> None:
+        # Faust logs whole messages, with customers' addresses, when a send fails, and warns for each topic it may not create.
+        logging.getLogger("faust.topics").setLevel(logging.CRITICAL)
+        logging.getLogger("faust.transport.drivers.aiokafka").setLevel(logging.ERROR)
+
+
+def _measure(app: Any, store: Store, recovery_began: list[float]) -> None:
+    metrics, consumer = app.metrics, app.consumer
+    count, size = store.sizes()
+    metrics.timelines.set(count)
+    metrics.timelines_bytes.set(size)
+    now = time.monotonic()
+    waiting = consumer.waiting_since
+    age = 0.0 if waiting is None else now - max(waiting, consumer.committed_at)
+    metrics.commit_age.set(age)
+    if recovery_began:
+        if now - recovery_began[0] > RECOVERY_LIMIT:
+            doubt.leave(f"recovery has not ended for {RECOVERY_LIMIT:.0f} s")
+    elif age > STUCK_AFTER and not app.rebalancing:
+        doubt.leave(f"records wait, but nothing was committed for {age:.0f} s")
+    metrics.lag.clear()
+    for tp in consumer.assignment():
+        end = consumer.highwater(tp)
+        if end is not None and tp.topic in app.batched_topics:
+            read = consumer._read_offset[tp]
+            metrics.lag.labels(tp.topic, str(tp.partition)).set(max(0, end - (read + 1 if read is not None else 0)))

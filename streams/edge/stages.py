@@ -118,7 +118,7 @@ class Ingest(Stage):
         except DecodeError as error:
             return Rejected(error.reason, error.detail, "ingest", payload, place, record.key)
         except touch_check.TouchError as error:
-            return Rejected("not_a_touch", str(error), "ingest", payload, place, record.key)
+            return Rejected(error.reason, str(error), "ingest", payload, place, record.key)
         expected = self._channels.get(record.topic)
         if touch.channel != expected:
             detail = f"a touch of channel {touch.channel} stands in the topic of {expected}; publish it to {self._topic(TOUCH_TOPICS[touch.channel])}"

@@ -90,8 +90,10 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
 def _finding(state: Engagement, entries: Sequence[Entry], j: int, policy: Policy, customer: str) -> Finding:
     crossing, rules = entries[j], policy.handoff
     asked = crossing.kind in rules.request_kinds
-    total = round(score(state), 3)
-    who = name_of([crossing, *reversed(entries[max(0, j - 20) : j])]) or "The customer"
+    parts = tuple(ScoreComponent(kind, touches, round(points, 3)) for kind, touches, points in state.parts)
+    total = round(sum(part.points for part in parts), 3)
+    names = [crossing, *reversed(entries[max(0, j - 20) : j])]
+    who = name_of(names) or "The customer"
     why = "asked for contact" if asked else f"reached an engagement score of {total:g} (threshold {rules.threshold:g})"
     due_at = crossing.at + int(rules.due_hours * HOUR_MS)
     reason = (
@@ -102,13 +104,12 @@ def _finding(state: Engagement, entries: Sequence[Entry], j: int, policy: Policy
         trigger="request" if asked else "score",
         score=total,
         threshold=float(rules.threshold),
-        components=tuple(ScoreComponent(kind, touches, round(points, 3)) for kind, touches, points in state.parts),
+        components=parts,
         crossing_touch=crossing.id,
         recent_campaigns=_recent_campaigns(entries, j, int(rules.recent_campaign_days * DAY_MS)),
         due_at=due_at,
     )
     proof = [evidence("crossing", crossing)]
-    names = [crossing, *reversed(entries[max(0, j - 20) : j])]
     return build((NAME, VERSION), customer, crossing, proof, names, rules.severity, reason, finding="handoff", handoff=details)
 
 

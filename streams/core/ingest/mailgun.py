@@ -51,7 +51,8 @@ _ADDRESS = re.compile(r"\s*(?:\"?([^\"<]*?)\"?\s*<([^<>\s]+)>|([^<>\s]+))\s*")
 # events.
 _MACHINE_REPLY = re.compile(
     r"\s*(?:auto(?:matic)?[ -]?(?:reply|response)|out[ -]of[ -](?:the[ -])?office"
-    r"|automatische antwort|abwesenheits?(?:notiz)?\b|réponse automatique|respuesta automática|undeliverable|delivery status notification|mail delivery failed)",
+    r"|automatische antwort|abwesenheits?(?:notiz)?\b|réponse automatique|respuesta automática"
+    r"|undeliverable|delivery status notification|mail delivery failed)",
     re.IGNORECASE,
 )
 # Google's proxy fetches a picture when the person opens the mail; the others fetch it ahead, opened or not.

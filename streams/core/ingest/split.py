@@ -63,7 +63,7 @@ def records(data: bytes, pages: tuple[str, ...] = ()) -> Iterator[tuple[int, byt
         else:
             position = max(_end(_ELEMENT if inside else _LINE, data, start), start + 1)
         line, counted = line + data.count(b"\n", counted, start), start
-        yield line, data[start:position].rstrip(b" \t\r\n,")
+        yield line, data[start:position].rstrip(b" \t\r\n," if mark == b"{" else b" \t\r\n")
 
 
 def _object_end(
@@ -71,7 +71,7 @@ def _object_end(
 ) -> tuple[int, bool]:
     """Where the object that opens at `position` ends, and False; or the inside of its list of records, and True.
 
-    With `depth` 1 the object is open already. With `indent`, it is broken off where a line no further in begins another.
+    With `depth` 1 the object is open already. With `indent`, it breaks off where a line no further in begins another.
     """
     for token in _TOKEN.finditer(data, position):
         found = token[0]

@@ -1,0 +1,40 @@
+# Works on a fresh machine: needs make and Python 3.11 or newer, nothing else. The second time it needs no network.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+
+.PHONY: help demo up test lint lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+demo: $(VENV)/.demo ## Run the main job here until Ctrl-C; ARGS=--once ends by itself
+	@$(VENV)/bin/touchstream demo $(ARGS)
+
+up: $(VENV)/.demo ## Start Kafka, Redis and workers here until Ctrl-C
+	@$(VENV)/bin/touchstream up $(ARGS)
+
+test: $(VENV)/.test ## Set up and pass the tests; ARGS are pytest's
+	@sh deploy/install-debian-packages.sh
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test ## Format and check the code
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix . && $(VENV)/bin/mypy
+
+lock: $(VENV)/.test ## Renew the lock files from pyproject.toml (needs uv on PATH)
+	uv pip compile pyproject.toml --extra embedded $(LOCK) -o deploy/requirements.lock
+	uv pip compile pyproject.toml --extra embedded --extra dev $(LOCK) -c deploy/requirements.lock -o tests/requirements.lock
+
+clean: ## Remove the virtual environment and the embedded stack's data
+	rm -rf $(VENV) .touchstream
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -q
+
+$(VENV)/.demo: pyproject.toml deploy/requirements.lock deploy/setup.sh
+	@PYTHON="$(PYTHON)" sh deploy/setup.sh $(VENV) deploy/requirements.lock
+	@touch $@
+
+$(VENV)/.test: pyproject.toml deploy/requirements.lock tests/requirements.lock deploy/setup.sh
+	@PYTHON="$(PYTHON)" sh deploy/setup.sh $(VENV) tests/requirements.lock
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,42 @@
+"""Fixtures of all tests: one Kafka and one Redis a session, topics and keys of its own for each test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from streams.edge import topic_admin
+from streams.edge.embedded.stack import EmbeddedStack
+from streams.settings import Settings
+from tests.support.stack import fresh_settings, started
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Kafka and Redis for the whole session; `bootstrap` and `redis_url` say where."""
+    with started(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture
+def make_settings(stack: EmbeddedStack) -> Iterator[Callable[..., Settings]]:
+    """A function from settings' fields to fresh Settings whose topics exist; they are deleted after the test."""
+    made: list[Settings] = []
+
+    def make(**overrides: object) -> Settings:
+        settings = fresh_settings(stack, **overrides)
+        asyncio.run(topic_admin.create_missing(settings))
+        made.append(settings)
+        return settings
+
+    yield make
+    for settings in made:
+        asyncio.run(topic_admin.delete(settings))
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    """Settings of a fresh installation on the shared servers: own topics (2 partitions), own Redis database."""
+    return make_settings()

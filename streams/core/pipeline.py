@@ -98,6 +98,7 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
         timeline,
         entries=kept,
         opt_outs=opt_outs,
+        name=next((entry.name for entry in reversed(gone) if entry.name), timeline.name),
         base=handoff.fold_all(timeline.base, gone, policy.handoff),
         floor=key(gone[-1]),
         revisions={id_: known for id_, known in timeline.revisions.items() if known[1] >= kept[0].at},

@@ -55,7 +55,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     """All state of one customer.
 
     `merged_into` is the id the customer goes by now; then the rest is empty and touches are sent on. `floor` is the sort key of the
-    newest pruned touch. `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
+    newest pruned touch, `name` the customer's name as the newest pruned touch with one gave it. `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
     ids that were amended or retracted, with their last revision and event time.
     """
 
@@ -66,6 +66,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     tail: Engagement = Engagement()
     floor: tuple[int, str] = (0, "")
     revisions: dict[str, tuple[int, int]] = {}
+    name: str | None = None
 
 
 EMPTY = Timeline()

@@ -6,6 +6,9 @@ import datetime as dt
 
 from streams.core.timeline import Entry
 
+SOMEONE = "The customer"
+"""Stands for a customer whose name no touch has given yet."""
+
 _ARTICLE = {
     "message_sent": "a LinkedIn message",
     "connection_request": "a LinkedIn connection request",

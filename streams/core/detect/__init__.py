@@ -7,13 +7,15 @@ numbers has to be remembered, and late touches amend and retract.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from streams.core.detect import contact_after_opt_out, double_contact, handoff, incongruent_message
 from streams.core.detect.base import Rule
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline
+from streams.core.timeline import Entry, Timeline
 
 RULES: tuple[Rule, ...] = (double_contact.RULE, contact_after_opt_out.RULE, incongruent_message.RULE, handoff.RULE)
 
@@ -21,10 +23,13 @@ RULES: tuple[Rule, ...] = (double_contact.RULE, contact_after_opt_out.RULE, inco
 def changes(before: Timeline, after: Timeline, i: int, policy: Policy, customer: str) -> list[Finding]:
     """Findings that differ because `after` has one more entry than `before`, at index i; not yet numbered."""
     changed: list[Finding] = []
+    renamed = _renamed(after.entries, i)
     for rule in RULES:
+        if not rule.enabled(policy):
+            continue
         span = rule.affected(after.entries, i, policy)
-        if span is not None:
-            lo, hi = span
+        if span is not None or renamed > i + 1:
+            lo, hi = i, max(renamed, span[1] if span is not None else 0)
             new = rule.find(after, lo, hi, policy, customer)
             old = rule.find(before, lo, hi - 1, policy, customer) if hi - 1 > lo else []
             changed += difference(old, new)
@@ -47,7 +52,17 @@ def difference(old: list[Finding], new: list[Finding]) -> list[Finding]:
 def everything(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
     """All findings that hold on a timeline, as first detected."""
     count = len(timeline.entries)
-    return [finding for rule in RULES for finding in rule.find(timeline, 0, count, policy, customer)] if count else []
+    rules = [rule for rule in RULES if rule.enabled(policy)]
+    return [finding for rule in rules for finding in rule.find(timeline, 0, count, policy, customer)] if count else []
+
+
+def _renamed(entries: Sequence[Entry], i: int) -> int:
+    """First index after i where findings do not take the customer's name from the touch at i."""
+    j = i + 1
+    if entries[i].name:
+        while j < len(entries) and not entries[j].name:
+            j += 1
+    return j
 
 
 def number(findings: list[Finding], revisions: dict[str, tuple[int, int]]) -> tuple[list[Finding], dict[str, tuple[int, int]]]:

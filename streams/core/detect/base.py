@@ -20,13 +20,14 @@ CALL_SPAN_MS = DAY_MS
 class Rule(Struct, frozen=True):
     """A rule as two pure functions over a sorted timeline.
 
-    `affected(entries, i, policy)` is the half-open range of indexes (starting at i) whose findings may change because the touch at i
+    `enabled(policy)` says whether it runs at all. `affected(entries, i, policy)` is the half-open range of indexes (starting at i) whose findings may change because the touch at i
     came in, or None. `find(timeline, lo, hi, policy, customer)` are the findings *anchored* at the touches in [lo, hi): each
     finding belongs to exactly one touch, the one that made it true.
     """
 
     name: str
     version: int
+    enabled: Callable[[Policy], bool]
     affected: Callable[[Sequence[Entry], int, Policy], tuple[int, int] | None]
     find: Callable[[Timeline, int, int, Policy, str], list[Finding]]
 
@@ -105,7 +106,7 @@ def build(
     customer: str,
     anchor: Entry,
     proof: Sequence[Evidence],
-    names: Sequence[Entry],
+    name: str | None,
     severity: Severity,
     reason: str,
     touch_ids: Sequence[str] | None = None,
@@ -113,7 +114,7 @@ def build(
     contradictions: tuple[Contradiction, ...] = (),
     handoff: Handoff | None = None,
 ) -> Finding:
-    """A finding as first detected. `names` are the touches whose customer name may be used, best first."""
+    """A finding as first detected."""
     ids = tuple(sorted(touch_ids if touch_ids is not None else [item.touch_id for item in proof]))
     return Finding(
         finding=finding,
@@ -123,7 +124,7 @@ def build(
         revision=1,
         state="detected",
         customer=customer,
-        customer_name=name_of(names),
+        customer_name=name,
         touch_ids=ids,
         event_time=anchor.at,
         severity=severity,
@@ -134,6 +135,11 @@ def build(
     )
 
 
-def name_of(entries: Sequence[Entry]) -> str | None:
-    """The customer's name as the first of these touches that knows one has it."""
-    return next((entry.name for entry in entries if entry.name), None)
+def name_at(timeline: Timeline, j: int) -> str | None:
+    """The customer's name as of the touch at j: the one that the newest touch up to there with a name gave."""
+    entries = timeline.entries
+    while j >= 0:
+        if entries[j].name:
+            return entries[j].name
+        j -= 1
+    return timeline.name

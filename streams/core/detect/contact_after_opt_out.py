@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.core import wording
-from streams.core.detect.base import Rule, build, contacts, evidence, is_contact, name_of, until_calls_end
+from streams.core.detect.base import Rule, build, contacts, evidence, is_contact, name_at, until_calls_end
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Entry, Timeline, is_opt_out
@@ -19,8 +19,6 @@ NAME, VERSION = "contact_after_opt_out", 1
 
 
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
-    if not policy.contact_after_opt_out.enabled:
-        return None
     if is_opt_out(entries[i]):
         return i, len(entries)
     if not is_contact(entries[i]):
@@ -44,19 +42,18 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
             latest["" if everywhere else opt_out.channel] = opt_out
         cause = latest.get("" if everywhere else contact.channel)
         if j >= lo and cause is not None:
-            found.append(_finding(contact, cause, policy, customer))
+            found.append(_finding(name_at(timeline, j), contact, cause, policy, customer))
     return found
 
 
-def _finding(contact: Entry, opt_out: Entry, policy: Policy, customer: str) -> Finding:
-    who = name_of([contact, opt_out]) or "The customer"
+def _finding(name: str | None, contact: Entry, opt_out: Entry, policy: Policy, customer: str) -> Finding:
     did = "unsubscribed from" if opt_out.kind == "unsubscribed" else "complained about"
     reason = (
-        f"{who} {did} {opt_out.channel} {wording.when(opt_out.at, contact.at)} and still got {wording.contact(contact)}"
+        f"{name or wording.SOMEONE} {did} {opt_out.channel} {wording.when(opt_out.at, contact.at)} and still got {wording.contact(contact)}"
         f" from {wording.sender(contact)} {wording.when(contact.at, opt_out.at)}, {wording.span(contact.at - opt_out.at)} later."
     )
     proof = [evidence("opt_out", opt_out), evidence("contact", contact)]
-    return build((NAME, VERSION), customer, contact, proof, [contact, opt_out], policy.contact_after_opt_out.severity, reason)
+    return build((NAME, VERSION), customer, contact, proof, name, policy.contact_after_opt_out.severity, reason)
 
 
-RULE = Rule(NAME, VERSION, affected, find)
+RULE = Rule(NAME, VERSION, lambda policy: policy.contact_after_opt_out.enabled, affected, find)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.core import wording
-from streams.core.detect.base import Rule, build, contacts, evidence, is_contact, name_of, until, until_calls_end
+from streams.core.detect.base import Rule, build, contacts, evidence, is_contact, name_at, until, until_calls_end
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Entry, Timeline
@@ -19,7 +19,7 @@ NAME, VERSION = "double_contact", 1
 
 
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
-    if not policy.double_contact.enabled or not is_contact(entries[i]):
+    if not is_contact(entries[i]):
         return None
     hi = i + 1
     if entries[i].kind in CALL_KINDS:
@@ -35,20 +35,20 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
         if j >= lo:
             earlier = [e for d, e in latest.items() if d != contact.department and contact.at - e.at < window]
             if earlier:
-                found.append(_finding(contact, sorted(earlier, key=lambda e: (e.at, e.id)), policy, customer))
+                name = name_at(timeline, j)
+                found.append(_finding(name, contact, sorted(earlier, key=lambda e: (e.at, e.id)), policy, customer))
         latest[contact.department] = contact
     return found
 
 
-def _finding(contact: Entry, earlier: list[Entry], policy: Policy, customer: str) -> Finding:
-    who = name_of([contact, *reversed(earlier)]) or "The customer"
+def _finding(name: str | None, contact: Entry, earlier: list[Entry], policy: Policy, customer: str) -> Finding:
     before = [f"{wording.contact(e)} from {wording.sender(e)} {wording.when(e.at, contact.at)}" for e in earlier]
     reason = (
-        f"{who} got {', '.join(before)} and {wording.contact(contact)} from {wording.sender(contact)}"
+        f"{name or wording.SOMEONE} got {', '.join(before)} and {wording.contact(contact)} from {wording.sender(contact)}"
         f" {wording.when(contact.at, earlier[0].at)}, {wording.span(contact.at - earlier[-1].at)} later."
     )
     proof = [*(evidence("earlier_contact", e) for e in earlier), evidence("contact", contact)]
-    return build((NAME, VERSION), customer, contact, proof, [contact, *reversed(earlier)], policy.double_contact.severity, reason)
+    return build((NAME, VERSION), customer, contact, proof, name, policy.double_contact.severity, reason)
 
 
-RULE = Rule(NAME, VERSION, affected, find)
+RULE = Rule(NAME, VERSION, lambda policy: policy.double_contact.enabled, affected, find)

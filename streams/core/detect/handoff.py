@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.core import wording
-from streams.core.detect.base import Rule, build, evidence, name_of, until
+from streams.core.detect.base import Rule, build, evidence, name_at, until
 from streams.core.outcome import Finding, Handoff, ScoreComponent
 from streams.core.policy import DAY_MS, HOUR_MS, HandoffPolicy, Policy
 from streams.core.timeline import Engagement, Entry, Timeline
@@ -66,8 +66,6 @@ def fold_all(state: Engagement, entries: Sequence[Entry], policy: HandoffPolicy)
 
 
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
-    if not policy.handoff.enabled:
-        return None
     if counts(entries[i], policy.handoff):
         return i, len(entries)
     if entries[i].campaign and i + 1 < len(entries):  # a late touch can add a campaign to the hand-offs after it
@@ -83,21 +81,20 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
     for j in range(lo, hi):
         state, crossed = fold(state, entries[j], policy.handoff)
         if crossed:
-            found.append(_finding(state, entries, j, policy, customer))
+            found.append(_finding(state, timeline, j, policy, customer))
     return found
 
 
-def _finding(state: Engagement, entries: Sequence[Entry], j: int, policy: Policy, customer: str) -> Finding:
-    crossing, rules = entries[j], policy.handoff
+def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, customer: str) -> Finding:
+    entries, rules, name = timeline.entries, policy.handoff, name_at(timeline, j)
+    crossing = entries[j]
     asked = crossing.kind in rules.request_kinds
     parts = tuple(ScoreComponent(kind, touches, round(points, 3)) for kind, touches, points in state.parts)
     total = round(sum(part.points for part in parts), 3)
-    names = [crossing, *reversed(entries[max(0, j - 20) : j])]
-    who = name_of(names) or "The customer"
     why = "asked for contact" if asked else f"reached an engagement score of {total:g} (threshold {rules.threshold:g})"
     due_at = crossing.at + int(rules.due_hours * HOUR_MS)
     reason = (
-        f"{who} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)} and {why};"
+        f"{name or wording.SOMEONE} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)} and {why};"
         f" sales should be in touch by {wording.when(due_at, crossing.at).removeprefix('at ').removeprefix('on ')}."
     )
     details = Handoff(
@@ -110,7 +107,7 @@ def _finding(state: Engagement, entries: Sequence[Entry], j: int, policy: Policy
         due_at=due_at,
     )
     proof = [evidence("crossing", crossing)]
-    return build((NAME, VERSION), customer, crossing, proof, names, rules.severity, reason, finding="handoff", handoff=details)
+    return build((NAME, VERSION), customer, crossing, proof, name, rules.severity, reason, finding="handoff", handoff=details)
 
 
 def _recent_campaigns(entries: Sequence[Entry], j: int, reach_ms: int) -> tuple[str, ...]:
@@ -119,4 +116,4 @@ def _recent_campaigns(entries: Sequence[Entry], j: int, reach_ms: int) -> tuple[
     return tuple(dict.fromkeys(named))[:10]
 
 
-RULE = Rule(NAME, VERSION, affected, find)
+RULE = Rule(NAME, VERSION, lambda policy: policy.handoff.enabled, affected, find)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.core import claims, wording
-from streams.core.detect.base import Rule, build, evidence, name_of, until
+from streams.core.detect.base import Rule, build, evidence, name_at, until
 from streams.core.outcome import Contradiction, Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Entry, Timeline
@@ -26,7 +26,7 @@ def _is_message(entry: Entry) -> bool:
 
 
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
-    if not policy.incongruent_message.enabled or not _is_message(entries[i]):
+    if not _is_message(entries[i]):
         return None
     return i, until(entries, i, policy.incongruent_message.window_ms)
 
@@ -42,7 +42,7 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
         if facts is not None:
             wrong = claims.contradictions(claims.of_facts(facts), message.claims, same_campaign=True, against="campaign_facts")
             if wrong:
-                found.append(_against_facts(message, wrong, policy, customer))
+                found.append(_against_facts(name_at(timeline, j), message, wrong, policy, customer))
         k = j - 1
         while k >= 0 and message.at - entries[k].at < policy.incongruent_message.window_ms:
             other = entries[k]
@@ -50,35 +50,33 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
                 same = message.campaign is not None and message.campaign == other.campaign
                 wrong = claims.contradictions(other.claims, message.claims, same_campaign=same)
                 if wrong:
-                    found.append(_against_message(other, message, wrong, policy, customer))
+                    found.append(_against_message(name_at(timeline, j), other, message, wrong, policy, customer))
                     break
             k -= 1
     return found
 
 
-def _against_message(earlier: Entry, message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str) -> Finding:
-    who = name_of([message, earlier]) or "The customer"
+def _against_message(name: str | None, earlier: Entry, message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str) -> Finding:
     first = wrong[0]
     reason = (
-        f"{who} read “{first.earlier_quote}” in {wording.contact(earlier)} from {wording.sender(earlier)}"
+        f"{name or wording.SOMEONE} read “{first.earlier_quote}” in {wording.contact(earlier)} from {wording.sender(earlier)}"
         f" {wording.when(earlier.at, message.at)} and “{first.later_quote}” in {wording.contact(message)} from"
         f" {wording.sender(message)} {wording.when(message.at, earlier.at)}: the {first.kind} differs."
     )
     proof = [evidence("earlier_message", earlier, first.earlier_quote), evidence("message", message, first.later_quote)]
     rule = (NAME, VERSION)
-    return build(rule, customer, message, proof, [message, earlier], policy.incongruent_message.severity, reason, contradictions=wrong)
+    return build(rule, customer, message, proof, name, policy.incongruent_message.severity, reason, contradictions=wrong)
 
 
-def _against_facts(message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str) -> Finding:
-    who = name_of([message]) or "The customer"
+def _against_facts(name: str | None, message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str) -> Finding:
     first = wrong[0]
     reason = (
-        f"{who} read “{first.later_quote}” in {wording.contact(message)} from {wording.sender(message)} on {wording.day(message.at)}"
+        f"{name or wording.SOMEONE} read “{first.later_quote}” in {wording.contact(message)} from {wording.sender(message)} on {wording.day(message.at)}"
         f" at {wording.clock(message.at)}, but the campaign {message.campaign} says {first.kind} {first.earlier_quote}."
     )
     proof = [evidence("message", message, first.later_quote)]
     rule = (NAME, VERSION)
-    return build(rule, customer, message, proof, [message], policy.incongruent_message.severity, reason, contradictions=wrong)
+    return build(rule, customer, message, proof, name, policy.incongruent_message.severity, reason, contradictions=wrong)
 
 
-RULE = Rule(NAME, VERSION, affected, find)
+RULE = Rule(NAME, VERSION, lambda policy: policy.incongruent_message.enabled, affected, find)

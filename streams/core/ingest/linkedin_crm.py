@@ -33,6 +33,8 @@ _LINKEDIN = re.compile(r"\b(?:linkedin|inmail|sales navigator)\b", re.IGNORECASE
 _NO_MESSAGE = re.compile(r"\b(?:notes?|smart ?links?|pointdrive|phone call|call logged|tags?)\b", re.IGNORECASE)
 _REPLY = re.compile(r"\b(?:repl(?:y|ied)|response|responded|inmail accepted)\b", re.IGNORECASE)
 _INVITATION = re.compile(r"\b(?:connection request|invitation|invite)\b", re.IGNORECASE)
+_SEPARATOR = re.compile(r":\s+|\s+[-–|]\s+")
+_BARE = re.compile(r"\s*linkedin(?:\s+sales\s+navigator)?\s*", re.IGNORECASE)
 _PLANNED = frozenset({"not started", "in progress", "waiting on someone else", "deferred", "open"})
 _BLOCKS = frozenset({"p", "br", "div", "li", "tr", "h1", "h2", "h3"})
 
@@ -91,7 +93,7 @@ def salesforce(values: Json, defaults: Defaults) -> tuple[Touch | Ignored, ...]:
     """One task."""
     id_ = needed(values, "Id")
     subject = text(values, "Subject") or ""
-    label = f"{subject} {text(values, 'Type') or ''}"
+    label = f"{_heading(subject)} {text(values, 'Type') or ''}"
     if not _LINKEDIN.search(label):
         return (Ignored("task: not about LinkedIn"),)
     if _NO_MESSAGE.search(label):
@@ -119,6 +121,12 @@ def salesforce(values: Json, defaults: Defaults) -> tuple[Touch | Ignored, ...]:
         text(values, "OwnerId"), text(values, "Owner", "Name"), subject, text(values, "Description"), account,
     )  # fmt: skip
     return (touch,)
+
+
+def _heading(subject: str) -> str:
+    """The part of a task's subject that Sales Navigator writes, without the message's own subject behind it."""
+    parts = _SEPARATOR.split(subject, maxsplit=2)
+    return " ".join(parts[:2] if _BARE.fullmatch(parts[0]) else parts[:1])
 
 
 def _touch(

@@ -23,59 +23,88 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used; the text names the variable and what is allowed."""
 
 
-
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """See the module. Durations are seconds, sizes bytes, unless the name says otherwise."""
 
     bootstrap: Annotated[str, Meta(description="Kafka brokers, host:port separated by commas.")] = "127.0.0.1:9092"
-    redis_url: Annotated[str, Meta(description="Redis-compatible server (>= 6) for the identity index; rediss:// for TLS.")] = (
-        "redis://127.0.0.1:6379/0"
-    )
+    redis_url: Annotated[
+        str, Meta(description="Redis-compatible server (>= 6) for the identity index; rediss:// for TLS.")
+    ] = "redis://127.0.0.1:6379/0"
     schema_registry_url: Annotated[
-        str, Meta(description="Confluent-compatible registry. Empty: Avro single-object encoding is written. Set: Confluent framing.")
+        str,
+        Meta(
+            description="Confluent-compatible registry. Empty: Avro single-object encoding is written. Set: Confluent framing."
+        ),
     ] = ""
     app_id: Annotated[
-        str, Meta(description="Consumer group and prefix of the changelog topic; changing it starts from nothing.", min_length=1)
+        str,
+        Meta(
+            description="Consumer group and prefix of the changelog topic; changing it starts from nothing.",
+            min_length=1,
+        ),
     ] = "touchstream"
-    topic_prefix: Annotated[str, Meta(description="Put before every topic name, for several tenants on one cluster.")] = ""
+    topic_prefix: Annotated[
+        str, Meta(description="Put before every topic name, for several tenants on one cluster.")
+    ] = ""
     partitions: Annotated[
-        int, Meta(ge=1, le=1000, description="Partitions of every topic; the ceiling of parallel workers. Cannot change later without a move.")
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Partitions of every topic; the ceiling of parallel workers. Cannot change later without a move.",
+        ),
     ] = 4
     replication: Annotated[
         int, Meta(ge=1, le=10, description="Copies of every topic. 1 fits one machine; production wants 3.")
     ] = 1
     id_key: Annotated[
-        str, Meta(description="Secret that pseudonymises customer ids (HMAC-SHA256). Changing it renames every customer.")
+        str,
+        Meta(description="Secret that pseudonymises customer ids (HMAC-SHA256). Changing it renames every customer."),
     ] = ""
     policy_path: Annotated[str, Meta(description="Policy file (TOML). Empty: the shipped defaults.")] = ""
     default_region: Annotated[
         str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166 country of phone numbers written without a country code.")
     ] = "US"
     security_protocol: Annotated[
-        Literal["PLAINTEXT", "SSL", "SASL_SSL"], Meta(description="How to speak to Kafka. SASL without TLS is refused: it sends the password in clear.")
+        Literal["PLAINTEXT", "SSL", "SASL_SSL"],
+        Meta(description="How to speak to Kafka. SASL without TLS is refused: it sends the password in clear."),
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[
         Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Meta(description="Used with SASL_SSL.")
     ] = "SCRAM-SHA-512"
     sasl_username: Annotated[str, Meta(description="Used with SASL_SSL.")] = ""
-    sasl_password: Annotated[str, Meta(description="Used with SASL_SSL; better as TOUCHSTREAM_SASL_PASSWORD_FILE.")] = ""
+    sasl_password: Annotated[str, Meta(description="Used with SASL_SSL; better as TOUCHSTREAM_SASL_PASSWORD_FILE.")] = (
+        ""
+    )
     ssl_cafile: Annotated[str, Meta(description="CA bundle for Kafka's certificate. Empty: the system's.")] = ""
     session_timeout: Annotated[
-        float, Meta(ge=6, le=300, description="Seconds until a dead worker's partitions move. Faust's own 60 is a long outage; under 10, pauses look like deaths.")
+        float,
+        Meta(
+            ge=6,
+            le=300,
+            description="Seconds until a dead worker's partitions move. Faust's 60 is a long outage; under 10, pauses look like deaths.",
+        ),
     ] = 12.0
     commit_interval: Annotated[
         float, Meta(gt=0, le=60, description="Seconds between offset commits; what is re-read after a crash.")
     ] = 1.0
     max_batch_records: Annotated[
-        int, Meta(ge=1, le=100_000, description="Records of one partition taken as one micro-batch. More is faster and later.")
+        int,
+        Meta(
+            ge=1, le=100_000, description="Records of one partition taken as one micro-batch. More is faster and later."
+        ),
     ] = 1000
     max_message_bytes: Annotated[
         int, Meta(ge=1024, description="Largest touch accepted; larger ones are dead-lettered undecoded.")
     ] = 256 * 1024
-    metrics_host: Annotated[str, Meta(description="Address that /metrics binds to. Loopback unless told otherwise.")] = "127.0.0.1"
+    metrics_host: Annotated[
+        str, Meta(description="Address that /metrics binds to. Loopback unless told otherwise.")
+    ] = "127.0.0.1"
     metrics_port: Annotated[int, Meta(ge=0, le=65535, description="Port of /metrics; 0 takes a free one.")] = 9464
     data_dir: Annotated[str, Meta(description="Where the embedded stack keeps its data.")] = ".touchstream"
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least severe log line printed.")] = "INFO"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least severe log line printed.")
+    ] = "INFO"
 
     @property
     def data_path(self) -> Path:
@@ -87,7 +116,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         return self.topic_prefix + name
 
     def __repr__(self) -> str:
-        shown = {name: ("***" if value and name in {"id_key", "sasl_password"} else value) for name, value in fields(self)}
+        shown = {
+            name: ("***" if value and name in {"id_key", "sasl_password"} else value) for name, value in fields(self)
+        }
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -120,7 +151,9 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         problem, _, path = str(error).partition(" - at `$.")
         raise SettingsError(f"{PREFIX}{path.rstrip('`').upper()}: {problem}") from None
     if settings.security_protocol == "SASL_SSL" and not (settings.sasl_username and settings.sasl_password):
-        raise SettingsError(f"{PREFIX}SECURITY_PROTOCOL is SASL_SSL, but {PREFIX}SASL_USERNAME or {PREFIX}SASL_PASSWORD is empty")
+        raise SettingsError(
+            f"{PREFIX}SECURITY_PROTOCOL is SASL_SSL, but {PREFIX}SASL_USERNAME or {PREFIX}SASL_PASSWORD is empty"
+        )
     return settings
 
 

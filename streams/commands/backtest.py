@@ -18,8 +18,15 @@ from streams.core.touch import Touch
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
-@click.option("--policy", "policy_path", metavar="FILE", help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.")
-@click.option("--now", metavar="TIME", help="RFC 3339 time that future touches are measured against; default the present.")
+@click.option(
+    "--policy",
+    "policy_path",
+    metavar="FILE",
+    help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.",
+)
+@click.option(
+    "--now", metavar="TIME", help="RFC 3339 time that future touches are measured against; default the present."
+)
 def backtest(file: BinaryIO, policy_path: str | None, now: str | None) -> None:
     """Print the final findings of FILE (touches as JSON lines; "-" is standard input) as JSON lines, sorted by event time, then id.
 
@@ -30,7 +37,9 @@ def backtest(file: BinaryIO, policy_path: str | None, now: str | None) -> None:
     policy = load_policy(policy_path, settings)
     broken: list[str] = []
     moment = _moment(now) if now else time.time_ns() // 1_000_000
-    result = core.run(_touches(file, broken), policy, id_key=settings.id_key, region=settings.default_region, now=moment)
+    result = core.run(
+        _touches(file, broken), policy, id_key=settings.id_key, region=settings.default_region, now=moment
+    )
     for finding in result.findings:
         sys.stdout.write(finding_json.line(finding) + "\n")
     broken += [f"touch {refused.touch.touch_id}: {refused.reason}: {refused.detail}" for refused in result.refused]

@@ -24,7 +24,9 @@ class CommandError(click.ClickException):
 
 def kafka_options(command: F) -> F:
     """Adds `--bootstrap`, `--topic-prefix`: where Kafka is, when the environment does not say."""
-    command = click.option("--bootstrap", metavar="HOST:PORT", help="Kafka brokers; default TOUCHSTREAM_BOOTSTRAP or 127.0.0.1:9092.")(command)
+    command = click.option(
+        "--bootstrap", metavar="HOST:PORT", help="Kafka brokers; default TOUCHSTREAM_BOOTSTRAP or 127.0.0.1:9092."
+    )(command)
     return click.option("--topic-prefix", metavar="TEXT", help="Tenant's prefix of all topic names.")(command)
 
 

@@ -33,7 +33,9 @@ address is shared at times, a phone more often, a click id belongs to a browser.
 
 # What forms and trackers write when they know nothing; as an identifier it would make one person of many.
 _NOTHING = re.compile(r"^(?:[0\-_.\s]*|-1|null|none|nil|nan|undefined|unknown|anonymous|n/?a|test)$", re.IGNORECASE)
-_PROFILE = re.compile(r"^(?:https?://)?(?:[a-z]{2,3}\.)?(?:www\.|m\.)?linkedin\.com/(?:mwlite/)?(in|pub)/([^/?#\s]+)", re.IGNORECASE)
+_PROFILE = re.compile(
+    r"^(?:https?://)?(?:[a-z]{2,3}\.)?(?:www\.|m\.)?linkedin\.com/(?:mwlite/)?(in|pub)/([^/?#\s]+)", re.IGNORECASE
+)
 
 
 @lru_cache(maxsize=65_536)

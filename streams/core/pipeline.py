@@ -1,8 +1,8 @@
 """The way of one touch, on one screen. All functions are pure; the agents of `streams.edge` and the backtest call them.
 
-    receive   Touch                     -> Touch | Rejected     is it a touch we can place in time and in its channel?
-    identify  Touch, Resolved           -> IdentifiedTouch      whose is it, and what does its message claim?
-    advance   Timeline, IdentifiedTouch -> Step                 the timeline with it, and what is found because of it
+receive   Touch                     -> Touch | Rejected     is it a touch we can place in time and in its channel?
+identify  Touch, Resolved           -> IdentifiedTouch      whose is it, and what does its message claim?
+advance   Timeline, IdentifiedTouch -> Step                 the timeline with it, and what is found because of it
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _add_old_opt_out(timeline: Timeline, entry: Entry, policy: Policy, customer:
     after = replace(timeline, opt_outs=with_opt_out(timeline.opt_outs, entry))
     if after.opt_outs == timeline.opt_outs:
         return Step(timeline, "too_old")
-    changed = detect.difference(detect.everything(timeline, policy, customer), detect.everything(after, policy, customer))
+    changed = detect.difference(
+        detect.everything(timeline, policy, customer), detect.everything(after, policy, customer)
+    )
     findings, revisions = detect.number(changed, timeline.revisions)
     return Step(replace(after, revisions=revisions), "applied", tuple(findings), late=True)
 
@@ -105,7 +107,9 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
     )
 
 
-def leave(timeline: Timeline, into: str, policy: Policy, customer: str) -> tuple[Timeline, tuple[Finding, ...], tuple[Entry, ...]]:
+def leave(
+    timeline: Timeline, into: str, policy: Policy, customer: str
+) -> tuple[Timeline, tuple[Finding, ...], tuple[Entry, ...]]:
     """A customer who goes by another id from now on: the emptied timeline, its findings retracted, the entries to move."""
     gone = [replace(finding, state="retracted") for finding in detect.everything(timeline, policy, customer)]
     findings, _ = detect.number(gone, timeline.revisions)
@@ -118,5 +122,7 @@ def rejected(identified: IdentifiedTouch, outcome: str, payload: bytes, origin: 
     if outcome == "too_old":
         detail = f"touch {touch.touch_id} lies before what the customer's timeline keeps (timeline.retention_days, timeline.max_touches)"
         return Rejected("too_old", detail, "timeline", payload, origin)
-    detail = f"touch {touch.touch_id} came before with other content, which stands; give a corrected touch an id of its own"
+    detail = (
+        f"touch {touch.touch_id} came before with other content, which stands; give a corrected touch an id of its own"
+    )
     return Rejected("id_conflict", detail, "timeline", payload, origin)

@@ -85,7 +85,15 @@ class CampaignFacts(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _default_weights() -> dict[Kind, float]:
-    return {"opened": 1, "clicked": 10, "ad_click": 10, "profile_view": 5, "replied": 50, "lead_form": 50, "meeting": 50}
+    return {
+        "opened": 1,
+        "clicked": 10,
+        "ad_click": 10,
+        "profile_view": 5,
+        "replied": 50,
+        "lead_form": 50,
+        "meeting": 50,
+    }
 
 
 class HandoffPolicy(Struct, frozen=True, forbid_unknown_fields=True):

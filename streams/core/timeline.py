@@ -55,7 +55,8 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     """All state of one customer.
 
     `merged_into` is the id the customer goes by now; then the rest is empty and touches are sent on. `floor` is the sort key of the
-    newest pruned touch, `name` the customer's name as the newest pruned touch with one gave it. `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
+    newest pruned touch, `name` the customer's name as the newest pruned touch with one gave it.
+    `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
     ids that were amended or retracted, with their last revision and event time.
     """
 
@@ -88,7 +89,9 @@ def decode(data: bytes) -> Timeline:
         ValueError: written by a layout that this release does not know, or damaged.
     """
     if data[:1] != FORMAT:
-        raise ValueError(f"timeline layout {data[:1].hex() or 'none'} is unknown to this release; run the release that wrote it, or newer")
+        raise ValueError(
+            f"timeline layout {data[:1].hex() or 'none'} is unknown to this release; run the release that wrote it, or newer"
+        )
     try:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.MsgspecError as error:

@@ -137,6 +137,8 @@ def from_mapping(values: Mapping[str, Any]) -> TouchValue:
     Raises:
         TouchError: as `parse`.
     """
+    if not isinstance(values, Mapping):
+        raise TouchError(f"not a touch: expected a Touch or a dict, got {type(values).__name__}")
     try:
         return _touch(dict(values))
     except RecursionError:

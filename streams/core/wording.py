@@ -59,7 +59,11 @@ def span(ms: int) -> str:
         return "under a minute"
     days, rest = divmod(minutes, 1440)
     hours, minutes = divmod(rest, 60)
-    parts = [f"{days} day{'s' if days > 1 else ''}" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes and not days else ""]
+    parts = [
+        f"{days} day{'s' if days > 1 else ''}" if days else "",
+        f"{hours} h" if hours else "",
+        f"{minutes} min" if minutes and not days else "",
+    ]
     return " ".join(part for part in parts if part)
 
 
@@ -72,14 +76,19 @@ def contact(entry: Entry) -> str:
         return f"'{entry.label}' by email" if entry.label else "an email"
     if entry.channel == "ads":
         return f"the ad '{entry.label}'" if entry.label else "an ad"
-    return f"'{entry.label}' on {'LinkedIn' if entry.channel == 'linkedin' else entry.channel}" if entry.label else "a message"
+    return (
+        f"'{entry.label}' on {'LinkedIn' if entry.channel == 'linkedin' else entry.channel}"
+        if entry.label
+        else "a message"
+    )
 
 
 def sender(entry: Entry) -> str:
     """ "marketing", "sales rep J. Okafor", "service agent R. Lee"."""
     if entry.actor_kind != "person" or not entry.actor_name:
         return entry.department
-    return f"{entry.department} {'rep' if entry.department == 'sales' else 'agent' if entry.department == 'service' else ''} {entry.actor_name}".replace("  ", " ")
+    title = {"sales": "sales rep", "service": "service agent"}.get(entry.department, entry.department)
+    return f"{title} {entry.actor_name}"
 
 
 def reaction(entry: Entry) -> str:

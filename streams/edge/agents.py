@@ -21,7 +21,9 @@ def register(app: App, ingest: Ingest, timelines: Timelines) -> None:
     touches = app.raw_topic(*TOUCH_TOPICS.values())
     customers = app.raw_topic(IDENTIFIED, COMMANDS)
     app.agent(touches, name="ingest", concurrency=1)(follow(app, lambda batch: ingest.run(batch.value)))
-    app.agent(customers, name="timelines", concurrency=1)(follow(app, lambda batch: timelines.run(batch.message.partition, batch.value)))
+    app.agent(customers, name="timelines", concurrency=1)(
+        follow(app, lambda batch: timelines.run(batch.message.partition, batch.value))
+    )
 
 
 def follow(app: App, stage: Callable[[Any], Awaitable[Write]]) -> Callable[[Any], AsyncIterator[None]]:
@@ -33,6 +35,9 @@ def follow(app: App, stage: Callable[[Any], Awaitable[Write]]) -> Callable[[Any]
                 app.metrics.micro_batch.labels(event.message.topic).observe(len(event.value))
                 await app.lane.submit(await stage(event))
             except Exception as error:  # noqa: BLE001 - Faust would acknowledge and go on
-                doubt.leave(f"{event.message.topic}[{event.message.partition}] up to offset {event.message.offset} failed", error)
+                doubt.leave(
+                    f"{event.message.topic}[{event.message.partition}] up to offset {event.message.offset} failed",
+                    error,
+                )
 
     return agent  # type: ignore[return-value]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from streams import settings as settings_module
 from streams.core.policy import Policy, fingerprint
 from streams.edge.codec import Codec
 from streams.edge.identity_index import IdentityIndex
+from streams.edge.kafka_auth import client_options
 from streams.edge.lane import Lane
 from streams.edge.metrics import Metrics
 from streams.edge.registry import Registry
@@ -82,25 +82,33 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     app.batched_topics = frozenset(settings.topic(name) for name in (*TOUCH_TOPICS.values(), IDENTIFIED, COMMANDS))
     app.metrics.worker_info.labels(settings_module.version(), fingerprint(policy)).set(1)
     table = app.Table(
-        TIMELINES_TABLE, partitions=settings.partitions, key_type=None, value_type=None, key_serializer="raw", value_serializer="raw"
+        TIMELINES_TABLE,
+        partitions=settings.partitions,
+        key_type=None,
+        value_type=None,
+        key_serializer="raw",
+        value_serializer="raw",
     )
     store: Store = table.data
     registry = Registry(settings.schema_registry_url) if settings.schema_registry_url else None
     codec = Codec(registry, settings.max_message_bytes)
     index = IdentityIndex(settings, app.metrics)
-    agents.register(app, Ingest(settings, policy, codec, app.metrics, index), Timelines(settings, policy, codec, app.metrics, store))
+    agents.register(
+        app, Ingest(settings, policy, codec, app.metrics, index), Timelines(settings, policy, codec, app.metrics, store)
+    )
     watch.register(app, store, index, codec)
     return app
 
 
 def _credentials(settings: Settings) -> Any:
+    context = client_options(settings).get("ssl_context")
     if settings.security_protocol == "PLAINTEXT":
         return None
-    context = ssl.create_default_context(cafile=settings.ssl_cafile or None)
     if settings.security_protocol == "SSL":
         return faust.SSLCredentials(context=context)
     return faust.SASLCredentials(
-        username=settings.sasl_username, password=settings.sasl_password, ssl_context=context, mechanism=settings.sasl_mechanism
+        username=settings.sasl_username,
+        password=settings.sasl_password,
+        ssl_context=context,
+        mechanism=settings.sasl_mechanism,
     )
-
-

@@ -19,7 +19,9 @@ log = logging.getLogger("touchstream.doubt")
 
 def leave(reason: str, error: BaseException | None = None) -> NoReturn:
     """Log the reason and exit with 70, skipping every clean-up that might commit or write."""
-    log.critical("leaving without commit: %s%s", reason, f" ({type(error).__name__}: {error})" if error else "", exc_info=error)
+    log.critical(
+        "leaving without commit: %s%s", reason, f" ({type(error).__name__}: {error})" if error else "", exc_info=error
+    )
     for handler in logging.getLogger().handlers:
         handler.flush()
     sys.stdout.flush()

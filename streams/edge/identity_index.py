@@ -40,7 +40,9 @@ class IdentityIndex:
         self._settings = settings
         self._metrics = metrics
         self._redis = redis.Redis.from_url(settings.redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
-        self._script = self._redis.register_script(files("streams.edge").joinpath("identity.lua").read_text(encoding="utf-8"))
+        self._script = self._redis.register_script(
+            files("streams.edge").joinpath("identity.lua").read_text(encoding="utf-8")
+        )
         self._prefix = f"touchstream:{settings.app_id}:id:"
         self._away_until = 0.0
         self._behind = True
@@ -102,13 +104,23 @@ class IdentityIndex:
         for ids in touches:
             links = answers[ids].links if ids not in seen else ()
             seen.add(ids)
-            result = "hit" if not links else "merged" if any(link.loser for link in links) else "new" if len(links) >= len(ids) else "linked"
+            result = (
+                "hit"
+                if not links
+                else "merged"
+                if any(link.loser for link in links)
+                else "new"
+                if len(links) >= len(ids)
+                else "linked"
+            )
             self._metrics.identity_lookups.labels(result).inc()
 
     async def sync(self) -> int:
         """Bring Redis up to the end of the log; returns how many links were read. Raises RedisError when it is away."""
         topic, count, started = self._settings.topic(IDENTITIES), 0, time.monotonic()
-        consumer = AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset="earliest", **client_options(self._settings))
+        consumer = AIOKafkaConsumer(
+            enable_auto_commit=False, auto_offset_reset="earliest", **client_options(self._settings)
+        )
         await consumer.start()
         try:
             places = [TopicPartition(topic, p) for p in range(self._settings.partitions)]

@@ -61,7 +61,9 @@ class Lane:
     partitions may belong to another worker.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, changelog_topic: str, partitions: int, metrics: Metrics, silence_limit: float) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, changelog_topic: str, partitions: int, metrics: Metrics, silence_limit: float
+    ) -> None:
         self._producer = producer
         self._changelog_topic = changelog_topic
         self._partitions = partitions
@@ -76,7 +78,11 @@ class Lane:
         """Begin a write; returns when its outputs are handed to the producer. Waits while too many are under way."""
         await self._slots.acquire()
         try:
-            sent = [await self._send(topic, p, batch) for (topic, p), batches in self._grouped(write.outputs).items() for batch in batches]
+            sent = [
+                await self._send(topic, p, batch)
+                for (topic, p), batches in self._grouped(write.outputs).items()
+                for batch in batches
+            ]
         except Exception as error:  # noqa: BLE001 - any failure to write is doubt
             doubt.leave("a record could not be handed to Kafka", error)
         task = asyncio.get_running_loop().create_task(self._finish(write, sent, self._last.get(write.partition)))
@@ -102,9 +108,13 @@ class Lane:
     def _fence(self) -> None:
         silent = time.clock_gettime(clock) - self._alive_at
         if silent > self._silence_limit:
-            doubt.leave(f"the process stood still for {silent:.0f} s, longer than the session timeout: its partitions may have a new owner")
+            doubt.leave(
+                f"the process stood still for {silent:.0f} s, longer than the session timeout: its partitions may have a new owner"
+            )
 
-    async def _finish(self, write: Write, sent: list[tuple[str, asyncio.Future[Any]]], before: asyncio.Task[None] | None) -> None:
+    async def _finish(
+        self, write: Write, sent: list[tuple[str, asyncio.Future[Any]]], before: asyncio.Task[None] | None
+    ) -> None:
         started = time.perf_counter()
         await self._acknowledged(sent)
         if write.published is not None:
@@ -113,7 +123,9 @@ class Lane:
             if before is not None and not before.done():
                 await asyncio.wait({before})
             logs = self._batches([(key, value, None) for key, value in write.changelog.items()])
-            await self._acknowledged([await self._send(self._changelog_topic, write.partition, batch) for batch in logs])
+            await self._acknowledged(
+                [await self._send(self._changelog_topic, write.partition, batch) for batch in logs]
+            )
         if write.done is not None:
             await write.done()
         self._metrics.stage_seconds.labels("write").observe(time.perf_counter() - started)

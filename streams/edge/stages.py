@@ -64,7 +64,8 @@ class Stage:
         unknown = self._codec.unknown_ids(record.value for record in records if record.value)
         while unknown:
             try:
-                return await self._codec.learn(unknown)
+                await self._codec.learn(unknown)
+                return
             except RegistryUnavailable as error:
                 log.warning("waiting for the schema registry: %s", error)
                 await asyncio.sleep(1.0)
@@ -73,7 +74,9 @@ class Stage:
 class Ingest(Stage):
     """touches.<channel> -> touches.identified, identities, commands, dead letters."""
 
-    def __init__(self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, index: IdentityIndex) -> None:
+    def __init__(
+        self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, index: IdentityIndex
+    ) -> None:
         super().__init__(settings, policy, codec, metrics)
         self._index = index
         self._channels = {settings.topic(topic): channel for channel, topic in TOUCH_TOPICS.items()}
@@ -111,7 +114,14 @@ class Ingest(Stage):
     def _receive(self, record: Any) -> tuple[Touch, tuple[str, ...]] | Rejected:
         payload, place = record.value or b"", origin(record)
         if record.value is None:
-            return Rejected("undecodable", "the record has no value; touch topics are not compacted, so it says nothing", "ingest", b"", place, record.key)
+            return Rejected(
+                "undecodable",
+                "the record has no value; touch topics are not compacted, so it says nothing",
+                "ingest",
+                b"",
+                place,
+                record.key,
+            )
         try:
             touch = self._codec.decode_touch(payload)
             touch_check.check(touch)
@@ -121,7 +131,8 @@ class Ingest(Stage):
             return Rejected(error.reason, str(error), "ingest", payload, place, record.key)
         expected = self._channels.get(record.topic)
         if touch.channel != expected:
-            detail = f"a touch of channel {touch.channel} stands in the topic of {expected}; publish it to {self._topic(TOUCH_TOPICS[touch.channel])}"
+            right = self._topic(TOUCH_TOPICS[touch.channel])
+            detail = f"a touch of channel {touch.channel} stands in the topic of {expected}; publish it to {right}"
             return Rejected("wrong_channel", detail, "ingest", payload, place, record.key)
         problem = pipeline.receive(touch, record.timestamp, self._policy)
         if problem is not None:
@@ -136,9 +147,16 @@ class Ingest(Stage):
         outputs = [Out(self._topic(IDENTITIES), f"{link.a}|{link.b}".encode(), b"link")]
         if link.loser:
             command = Command(
-                command_id("customer_merged", link.loser, customer), link.loser, "customer_merged", timestamp, touch.touch_id, into=customer
+                command_id("customer_merged", link.loser, customer),
+                link.loser,
+                "customer_merged",
+                timestamp,
+                touch.touch_id,
+                into=customer,
             )
-            outputs.append(Out(self._topic(COMMANDS), link.loser.encode(), self._codec.encode_command(command), timestamp))
+            outputs.append(
+                Out(self._topic(COMMANDS), link.loser.encode(), self._codec.encode_command(command), timestamp)
+            )
         return outputs
 
 
@@ -167,8 +185,17 @@ class Timelines(Stage):
                 else:
                     self._command(work, record, self._codec.decode_command(record.value or b""))
             except DecodeError as error:
-                work.outputs.append(self.dead(Rejected(error.reason, error.detail, "timeline", record.value or b"", origin(record), record.key), record))
-        changelog = {customer.encode(): self._fit(work, customer, timeline) for customer, timeline in work.changed.items()}
+                work.outputs.append(
+                    self.dead(
+                        Rejected(
+                            error.reason, error.detail, "timeline", record.value or b"", origin(record), record.key
+                        ),
+                        record,
+                    )
+                )
+        changelog = {
+            customer.encode(): self._fit(work, customer, timeline) for customer, timeline in work.changed.items()
+        }
         self._store.write(partition, changelog)
         self._metrics.stage_seconds.labels("timeline").observe(time.perf_counter() - started)
         return Write(work.outputs, partition, changelog, published=lambda: self._published(latencies))
@@ -177,8 +204,17 @@ class Timelines(Stage):
         customer, channel = identified.customer_id, identified.touch.channel
         timeline = work.timeline(customer)
         if timeline.merged_into is not None:
-            moved = IdentifiedTouch(timeline.merged_into, identified.touch, identified.claims, identified.published_at, identified.origin)
-            work.outputs.append(Out(self._identified, timeline.merged_into.encode(), self._codec.encode_identified(moved), record.timestamp))
+            moved = IdentifiedTouch(
+                timeline.merged_into, identified.touch, identified.claims, identified.published_at, identified.origin
+            )
+            work.outputs.append(
+                Out(
+                    self._identified,
+                    timeline.merged_into.encode(),
+                    self._codec.encode_identified(moved),
+                    record.timestamp,
+                )
+            )
             return
         step = pipeline.advance(timeline, identified, self._policy)
         if step.outcome in ("too_old", "id_conflict"):
@@ -199,8 +235,10 @@ class Timelines(Stage):
         elif command.kind == "timeline_moved":
             self._adopt(work, record, command)
         else:
-            detail = f"command {command.kind!r} is unknown to this release, or its ids are in the wrong order; a newer worker may take it on replay"
-            work.outputs.append(self.dead(Rejected("unroutable", detail, "timeline", record.value, origin(record), record.key), record))
+            detail = f"command {command.kind!r} is unknown to this release, or its ids are out of order; a newer worker may take it on replay"
+            work.outputs.append(
+                self.dead(Rejected("unroutable", detail, "timeline", record.value, origin(record), record.key), record)
+            )
 
     def _merge(self, work: _Work, command: Command, into: str) -> None:
         """The ids only ever get smaller, so merges in any order end at the same id and no circle can form."""
@@ -211,8 +249,17 @@ class Timelines(Stage):
             return
         if known is not None:  # two ids claim this customer: they are one person
             first, second = sorted((known, into))
-            merged = Command(command_id("customer_merged", second, first), second, "customer_merged", command.issued_at, command.cause, into=first)
-            work.outputs.append(Out(self._topic(COMMANDS), second.encode(), self._codec.encode_command(merged), command.issued_at))
+            merged = Command(
+                command_id("customer_merged", second, first),
+                second,
+                "customer_merged",
+                command.issued_at,
+                command.cause,
+                into=first,
+            )
+            work.outputs.append(
+                Out(self._topic(COMMANDS), second.encode(), self._codec.encode_command(merged), command.issued_at)
+            )
             work.outputs.append(Out(self._topic(IDENTITIES), f"{first}|{second}".encode(), b"link"))
             return
         emptied, findings, entries = pipeline.leave(timeline, into, self._policy, customer)
@@ -225,8 +272,18 @@ class Timelines(Stage):
             part = entries[start : start + ENTRIES_PER_COMMAND]
             id_ = command_id("timeline_moved", customer, into, part[0].id, part[-1].id)
             encoded = tuple(encode_entry(entry) for entry in part)
-            moved = Command(id_, into, "timeline_moved", command.issued_at, command.cause, source_customer_id=customer, entries=encoded)
-            work.outputs.append(Out(self._topic(COMMANDS), into.encode(), self._codec.encode_command(moved), command.issued_at))
+            moved = Command(
+                id_,
+                into,
+                "timeline_moved",
+                command.issued_at,
+                command.cause,
+                source_customer_id=customer,
+                entries=encoded,
+            )
+            work.outputs.append(
+                Out(self._topic(COMMANDS), into.encode(), self._codec.encode_command(moved), command.issued_at)
+            )
 
     def _adopt(self, work: _Work, record: Any, command: Command) -> None:
         customer = command.customer_id
@@ -234,7 +291,11 @@ class Timelines(Stage):
         try:
             entries = [decode_entry(data) for data in command.entries]
         except ValueError as error:
-            work.outputs.append(self.dead(Rejected("undecodable", str(error), "timeline", record.value, origin(record), record.key), record))
+            work.outputs.append(
+                self.dead(
+                    Rejected("undecodable", str(error), "timeline", record.value, origin(record), record.key), record
+                )
+            )
             return
         if timeline.merged_into is not None:
             self._move(work, customer, timeline.merged_into, tuple(entries), command)
@@ -261,7 +322,11 @@ class Timelines(Stage):
         while len(value) > LARGEST_TIMELINE and len(timeline.entries) > 1:
             timeline = pipeline.shorten(timeline, max(1, len(timeline.entries) // 10), self._policy)
             value = encode(timeline)
-            log.warning("timeline of %s is too large for one record: kept its newest %d touches", customer, len(timeline.entries))
+            log.warning(
+                "timeline of %s is too large for one record: kept its newest %d touches",
+                customer,
+                len(timeline.entries),
+            )
         return value
 
 
@@ -290,5 +355,3 @@ class _Work:
         """Take over a timeline if it changed."""
         if timeline is not before:
             self.changed[customer] = timeline
-
-

@@ -89,7 +89,8 @@ def changelog(settings: Settings) -> str:
 def catalogue(settings: Settings) -> tuple[TopicSpec, ...]:
     """All topics of an installation under their full names, the changelog included."""
     named = tuple(
-        TopicSpec(settings.topic(t.name), t.meaning, t.key, t.schema, t.written_by, t.read_by, t.config) for t in CATALOGUE
+        TopicSpec(settings.topic(t.name), t.meaning, t.key, t.schema, t.written_by, t.read_by, t.config)
+        for t in CATALOGUE
     )
     log = TopicSpec(
         changelog(settings), "Changelog of the timelines table: the state of every customer.", "customer id",

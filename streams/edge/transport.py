@@ -44,7 +44,9 @@ class MicroBatch(Struct, gc=False):
 def micro_batches(records: list[Any], limit: int) -> list[MicroBatch]:
     """Records of one partition as micro-batches of at most `limit`."""
     chunks = (records[start : start + limit] for start in range(0, len(records), limit))
-    return [MicroBatch(c[-1].topic, c[-1].partition, c[-1].offset, c[-1].timestamp, c[-1].timestamp_type, c) for c in chunks]
+    return [
+        MicroBatch(c[-1].topic, c[-1].partition, c[-1].offset, c[-1].timestamp, c[-1].timestamp_type, c) for c in chunks
+    ]
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -56,12 +58,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self.committed_at = time.monotonic()
         self.waiting_since: float | None = None
 
-    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's signature
         records, active = await super()._wait_next_records(timeout)
         if records:
             limit = self.app.conf.broker_max_poll_records
             batched = self.app.batched_topics
-            records = {tp: micro_batches(found, limit) if tp.topic in batched else found for tp, found in records.items()}
+            records = {
+                tp: micro_batches(found, limit) if tp.topic in batched else found for tp, found in records.items()
+            }
         return records, active
 
     def track_message(self, message: Message) -> None:

@@ -34,10 +34,14 @@ def run(settings: Settings, policy: Policy) -> int:
         server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
     except OSError as error:
         place = f"{settings.metrics_host}:{settings.metrics_port}"
-        raise NotReadyError(f"cannot serve metrics on {place}: {error.strerror}; set TOUCHSTREAM_METRICS_PORT to a free port, or to 0") from None
+        raise NotReadyError(
+            f"cannot serve metrics on {place}: {error.strerror}; set TOUCHSTREAM_METRICS_PORT to a free port, or to 0"
+        ) from None
     log.info("metrics on http://%s:%d/metrics", settings.metrics_host, server.server_port)
     app = app_module.create(settings, policy)
-    worker = faust.Worker(app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=None)
+    worker = faust.Worker(
+        app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=None
+    )
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:
@@ -51,9 +55,14 @@ def _check_topics(settings: Settings) -> None:
     try:
         problems = asyncio.run(topic_admin.check(settings))
     except Exception as error:  # noqa: BLE001 - aiokafka raises many kinds; all mean that we cannot start
-        raise NotReadyError(f"cannot ask Kafka at {settings.bootstrap} for its topics: {error}; is TOUCHSTREAM_BOOTSTRAP right and the broker up?") from None
+        raise NotReadyError(
+            f"cannot ask Kafka at {settings.bootstrap} for its topics: {error}; is TOUCHSTREAM_BOOTSTRAP right and the broker up?"
+        ) from None
     if problems:
-        raise NotReadyError("the topics are not as they must be; `touchstream topics create` makes missing ones:\n  " + "\n  ".join(problems))
+        raise NotReadyError(
+            "the topics are not as they must be; `touchstream topics create` makes missing ones:\n  "
+            + "\n  ".join(problems)
+        )
 
 
 def _use_uvloop() -> None:

@@ -34,6 +34,7 @@ _OLD_AFTER = re.compile(r"\s*(?:\+|(?:to|-|and)\s*[$€£]?\d|value\b|(?:-\s*)?(
 _NOT_PRICE = re.compile(r"\b(?:rais(?:ed?|ing)|funding|revenues?|arr|mrr|valuation|pipeline|invest\w*|budgets?|spend(?:s|ing)?|spent|quota|clos(?:ed?|ing)|sold|generat\w+|earn\w*|won|los[ets]\w*|loses|losing|managed?|saved?|sav(?:es|ings?)|grew|grow\w*|averag\w+|deal sizes?|contract values?|acv|salary|bonus|commissions?|rewards?|gift|donat\w*|fine[sd]?|penalt\w+|wast\w+|turnover|profits?|portfolio|p&l|book of business|refund\w*|prize|insur\w+|debt)\b[^,;:(]{0,45}$", re.I)
 _NOT_PRICE_AFTER = re.compile(r"\s*\+?\s*(?:(?:in|of|worth of)\s+)?(?:(?!(?:and|for|with|now|on|if|when|a|per)\b)[\w-]+\s+){0,2}?(?:revenues?|funding|arr|pipeline|sales|spend|savings|budgets?|quota|deals?|valuation|profits?|bonus|prize|gift|donation|fine|series|gmv|round|business|territory|company|opportunit\w+|contracts? closed)\b", re.I)
 _PRICE_BEFORE = re.compile(r"(?:\b(?:pric(?:e|es|ed|ing)|costs?|costing|pay(?:s|ing)?|for|at|only|just|now|from|starting|starts|is|are|to|fees?|charges?|charged|buy|get|be|kostet|nur|ab|für|offer(?:ed)?|deal|rate|total)|[:=(]|\s-)\s*(?:(?:at|from|only|just|now|of|is|a|for|low|as|to|you|around|[:=])\s*){0,3}$", re.I)
+_FEE = re.compile(r"\s*-?\s*(?:[\w-]+\s+){0,2}(?:fees?|charges?|flat|all[- ]in)\b", re.I)
 _FROM = re.compile(r"\b(?:from|start(?:s|ing)?(?: at| from)?|as low as|as little as|ab|beginning at|begins? at)\s+(?:only\s+|just\s+)?$", re.I)
 _UNDER = re.compile(r"\b(?:under|less than|below|up to|no more than|at most)\s+$", re.I)
 _PERCENT = re.compile(rf"(?<![\w.,$€£/-])(?:(?P<d>\d{{1,3}}(?:[.,]\d{{1,2}})?)\s?(?:%|(?i:percent|per cent|pct|prozent)\b)|(?P<w>(?i:{WORD_NUMBER}))[\s-](?i:percent|per cent)\b|(?P<f>(?i:{FRACTION})))")
@@ -48,7 +49,7 @@ def figures(segment: str, fallback: str) -> Iterator[Claim]:
     amounts = money.find(segment)
     spans = sorted([(a.start, a.end) for a in amounts] + [m.span() for m in _PERCENT.finditer(segment)])
     for amount in amounts:
-        kind, value = _state_money(segment, amount, amounts)
+        kind, value = _state_money(segment, amount, amounts, named)
         if kind:
             about = _subject(segment, named, spans, amount.start, amount.end, fallback, kind)
             yield Claim(kind, about, value, quote(segment, amount.start, amount.end))
@@ -77,7 +78,7 @@ def _subject(segment: str, named: list[tuple[int, int, str]], spans: list[tuple[
     return about or fallback
 
 
-def _state_money(segment: str, amount: money.Amount, amounts: list[money.Amount]) -> tuple[ClaimKind | None, str]:
+def _state_money(segment: str, amount: money.Amount, amounts: list[money.Amount], named: list[tuple[int, int, str]]) -> tuple[ClaimKind | None, str]:
     before = segment[max(0, amount.start - 80) : amount.start]
     after = segment[amount.tail : amount.tail + 60]
     price = amount.price
@@ -93,7 +94,7 @@ def _state_money(segment: str, amount: money.Amount, amounts: list[money.Amount]
     if any(a.tail <= amount.start and re.fullmatch(r"\s*(?:-|to|and)\s*", segment[a.tail : amount.start]) and _starts_range(segment, a) for a in amounts):
         return None, ""
     bound = "from" if _FROM.search(before) else "under" if _UNDER.search(before) else ""
-    if not (price.period or price.unit or bound or _PRICE_BEFORE.search(before) or _alone(segment, amount)):
+    if not (price.period or price.unit or bound or _PRICE_BEFORE.search(before) or _FEE.match(after) or _labelled(segment, amount, named)):
         return None, ""
     return "price", str(msgspec.structs.replace(price, bound=bound))
 
@@ -103,8 +104,11 @@ def _starts_range(segment: str, amount: money.Amount) -> bool:
     return re.search(r"\b(?:drop|reduc|cut|lower|down|went|goes)\w*\b[^.;]{0,30}$", segment[: amount.start], re.I) is None
 
 
-def _alone(segment: str, amount: money.Amount) -> bool:
-    """Whether the segment is little more than a label and the amount ("Pro $49"), as in a price table."""
+def _labelled(segment: str, amount: money.Amount, named: list[tuple[int, int, str]]) -> bool:
+    """Whether a plan's name stands at the amount ("Pro $49", "$49 for Pro"), or the segment is little more than a label and it."""
+    if any(re.fullmatch(r"[\s:(,-]*", segment[end : amount.start]) or re.fullmatch(r"\s*(?:for|on)\s+(?:the\s+|our\s+)?", segment[amount.tail : start])
+           for start, end, _ in named):  # fmt: skip
+        return True
     rest = segment[: amount.start] + " " + segment[amount.tail :]
     return len(re.findall(r"[\w']+", rest)) <= 3
 

@@ -12,7 +12,7 @@ MAX_TEXT = 20_000
 _PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-", "％": "%", "＄": "$"})
 _LINE = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029•|·▪✓✔●]+")
 _SENTENCE = re.compile(r"(?<=[.!?;])[)\"']?\s+(?=[^a-z\s])")
-_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|approx|incl|excl|vs|no|mo|yr|p\.[amu]|inc|ltd|est)\.$", re.IGNORECASE)
+_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|approx|incl|excl|vs|no|mo|yr|p\.[amu]|inc|ltd|est|max|min)\.$", re.IGNORECASE)
 
 
 def lines(text: str) -> list[str]:

@@ -65,7 +65,9 @@ def _renamed(entries: Sequence[Entry], i: int) -> int:
     return j
 
 
-def number(findings: list[Finding], revisions: dict[str, tuple[int, int]]) -> tuple[list[Finding], dict[str, tuple[int, int]]]:
+def number(
+    findings: list[Finding], revisions: dict[str, tuple[int, int]]
+) -> tuple[list[Finding], dict[str, tuple[int, int]]]:
     """Gives each changed finding its revision, and returns the revisions to remember.
 
     The first detection is revision 1 and is not remembered; every later change of the same id counts up from there.

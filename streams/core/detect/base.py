@@ -20,8 +20,8 @@ CALL_SPAN_MS = DAY_MS
 class Rule(Struct, frozen=True):
     """A rule as two pure functions over a sorted timeline.
 
-    `enabled(policy)` says whether it runs at all. `affected(entries, i, policy)` is the half-open range of indexes (starting at i) whose findings may change because the touch at i
-    came in, or None. `find(timeline, lo, hi, policy, customer)` are the findings *anchored* at the touches in [lo, hi): each
+    `enabled(policy)` says whether it runs at all. `affected(entries, i, policy)` is the half-open range of indexes, starting
+    at i, whose findings may change because the touch at i came in, or None. `find(timeline, lo, hi, policy, customer)` are the findings *anchored* at the touches in [lo, hi): each
     finding belongs to exactly one touch, the one that made it true.
     """
 
@@ -98,7 +98,9 @@ def until_calls_end(entries: Sequence[Entry], hi: int) -> int:
 def evidence(role: str, entry: Entry, quote: str | None = None) -> Evidence:
     """The touch as a finding shows it."""
     actor = entry.actor_name or entry.actor_id
-    return Evidence(role, entry.id, entry.at, entry.channel, entry.department, entry.kind, actor, entry.campaign, entry.label, quote)
+    return Evidence(
+        role, entry.id, entry.at, entry.channel, entry.department, entry.kind, actor, entry.campaign, entry.label, quote
+    )
 
 
 def build(

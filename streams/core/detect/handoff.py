@@ -107,7 +107,9 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
         due_at=due_at,
     )
     proof = [evidence("crossing", crossing)]
-    return build((NAME, VERSION), customer, crossing, proof, name, rules.severity, reason, finding="handoff", handoff=details)
+    return build(
+        (NAME, VERSION), customer, crossing, proof, name, rules.severity, reason, finding="handoff", handoff=details
+    )
 
 
 def _recent_campaigns(entries: Sequence[Entry], j: int, reach_ms: int) -> tuple[str, ...]:

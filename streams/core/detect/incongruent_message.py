@@ -40,7 +40,9 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
             continue
         facts = policy.campaigns.get(message.campaign) if message.campaign else None
         if facts is not None:
-            wrong = claims.contradictions(claims.of_facts(facts), message.claims, same_campaign=True, against="campaign_facts")
+            wrong = claims.contradictions(
+                claims.of_facts(facts), message.claims, same_campaign=True, against="campaign_facts"
+            )
             if wrong:
                 found.append(_against_facts(name_at(timeline, j), message, wrong, policy, customer))
         k = j - 1
@@ -56,7 +58,9 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
     return found
 
 
-def _against_message(name: str | None, earlier: Entry, message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str) -> Finding:
+def _against_message(
+    name: str | None, earlier: Entry, message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str
+) -> Finding:
     first = wrong[0]
     reason = (
         f"{name or wording.SOMEONE} read “{first.earlier_quote}” in {wording.contact(earlier)} from {wording.sender(earlier)}"
@@ -65,18 +69,24 @@ def _against_message(name: str | None, earlier: Entry, message: Entry, wrong: tu
     )
     proof = [evidence("earlier_message", earlier, first.earlier_quote), evidence("message", message, first.later_quote)]
     rule = (NAME, VERSION)
-    return build(rule, customer, message, proof, name, policy.incongruent_message.severity, reason, contradictions=wrong)
+    return build(
+        rule, customer, message, proof, name, policy.incongruent_message.severity, reason, contradictions=wrong
+    )
 
 
-def _against_facts(name: str | None, message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str) -> Finding:
+def _against_facts(
+    name: str | None, message: Entry, wrong: tuple[Contradiction, ...], policy: Policy, customer: str
+) -> Finding:
     first = wrong[0]
     reason = (
-        f"{name or wording.SOMEONE} read “{first.later_quote}” in {wording.contact(message)} from {wording.sender(message)} on {wording.day(message.at)}"
-        f" at {wording.clock(message.at)}, but the campaign {message.campaign} says {first.kind} {first.earlier_quote}."
+        f"{name or wording.SOMEONE} read “{first.later_quote}” in {wording.contact(message)} from {wording.sender(message)}"
+        f" on {wording.day(message.at)} at {wording.clock(message.at)}, but the campaign {message.campaign} says {first.kind} {first.earlier_quote}."
     )
     proof = [evidence("message", message, first.later_quote)]
     rule = (NAME, VERSION)
-    return build(rule, customer, message, proof, name, policy.incongruent_message.severity, reason, contradictions=wrong)
+    return build(
+        rule, customer, message, proof, name, policy.incongruent_message.severity, reason, contradictions=wrong
+    )
 
 
 RULE = Rule(NAME, VERSION, lambda policy: policy.incongruent_message.enabled, affected, find)

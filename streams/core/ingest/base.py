@@ -24,6 +24,7 @@ Json = dict[str, Any]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
+_LARGEST_ID = 2**64
 _MONTHS = {
     name: i
     for i, name in enumerate(
@@ -157,6 +158,8 @@ def as_text(value: Any, name: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > _LARGEST_ID:
+            raise Unusable(f"{name}: too large for an id")
         value = str(value)
     if not isinstance(value, str):
         raise Unusable(f"{name}: expected text, got {_kind(value)}")
@@ -178,8 +181,10 @@ def flag(values: Mapping[str, Any], *path: str) -> bool:
     value = get(values, *path)
     if value is None or isinstance(value, bool):
         return bool(value)
-    if isinstance(value, str | int):
-        return str(value).strip().lower() in {"true", "1"}
+    if isinstance(value, int):
+        return value == 1
+    if isinstance(value, str):
+        return value.strip().lower() in {"true", "1"}
     raise Unusable(f"{'.'.join(path)}: expected true or false, got {_kind(value)}")
 
 
@@ -200,7 +205,7 @@ def epoch_ms(value: Any, unit_ms: int, name: str) -> int:
         value = _number(value, name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unusable(f"{name}: expected a number, got {_kind(value)}")
-    if not math.isfinite(value) or not 0 < value < 1e15:
+    if not 0 < value < 1e15:  # NaN is refused too
         raise Unusable(f"{name}: {_short(value)} is not a time")
     if isinstance(value, int):
         return value * unit_ms
@@ -260,5 +265,7 @@ def _kind(value: object) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, int) and abs(value) > _LARGEST_ID:  # the interpreter refuses to print thousands of digits
+        return "a huge number"
     shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

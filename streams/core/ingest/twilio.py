@@ -203,7 +203,7 @@ def _time(fields: Json, sent_at: str | None) -> int:
 def _seconds(value: Any) -> int | None:
     if value is None or value == "":
         return None
-    if str(value).strip() == "0":
+    if value in (0, "0"):
         return 0
     seconds = epoch_ms(value, 1, "CallDuration")
     if seconds > _MAX_SECONDS:

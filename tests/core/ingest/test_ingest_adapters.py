@@ -134,7 +134,8 @@ def test_an_unknown_source_is_named_at_once() -> None:
         b"", b"\x00", b"\xff\xfe", b"null", b"[]", b'"text"', b"{}", b"1", b"NaN", b'{"a":NaN}', b"[" * 100_000,
         b'{"a":' * 100_000,
         b'{"event":' + b"9" * 10_000 + b"}", b'{"event":' + b"9" * 4_000 + b"}",
-        b'{"event":"opened","recipient":"a@example.com","timestamp":-' + b"9" * 4_000 + b"}", b'{"\\ud800":1}', b'{"event-data":{"event":"opened","timestamp":1e999}}',
+        b'{"event":"opened","recipient":"a@example.com","timestamp":-' + b"9" * 4_000 + b"}",
+        b'{"\\ud800":1}', b'{"event-data":{"event":"opened","timestamp":1e999}}',
     ],
     ids=lambda record: repr(record[:20]),
 )  # fmt: skip

@@ -100,7 +100,7 @@ def _allowed(prop: dict[str, Any]) -> str:
     if low is not None:
         return f"at least {low}"
     if "exclusiveMinimum" in prop:
-        above = f"more than {prop["exclusiveMinimum"]}"
+        above = f"more than {prop['exclusiveMinimum']}"
         return f"{above}, at most {high}" if high is not None else above
     if prop.get("minLength"):
         return "not empty"

@@ -1,4 +1,4 @@
-"""How every Kafka client of ours connects: address, TLS, SASL. The one place that turns settings into client arguments."""
+"""How every Kafka client of ours connects: address, TLS, SASL; the one place that turns settings into arguments."""
 
 from __future__ import annotations
 

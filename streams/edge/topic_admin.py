@@ -26,7 +26,8 @@ class TopicAdminError(RuntimeError):
 def wanted_config(spec: TopicSpec, settings: Settings) -> dict[str, str]:
     """Topic settings that the topic should have on this installation.
 
-    From three copies on, a write counts only when two copies have it, else losing one broker could lose acknowledged touches.
+    From three copies on, a write counts only when two copies have it, else the loss of one broker can lose touches that
+    were acknowledged.
     """
     return {**spec.config, "min.insync.replicas": "2"} if settings.replication >= 3 else dict(spec.config)
 
@@ -83,7 +84,7 @@ async def check(settings: Settings) -> list[str]:
 
 
 async def delete(settings: Settings) -> None:
-    """Deletes the catalogued topics with all their data, and returns when they are gone. For tests and to take down a tenant."""
+    """Deletes the catalogued topics with all their data, and returns when they are gone."""
     async with _admin(settings) as admin:
         present = await _topics(admin)
         names = [spec.name for spec in catalogue(settings) if spec.name in present]
@@ -101,18 +102,20 @@ def compare(
     settings: Settings,
     wanted: Mapping[str, str],
 ) -> list[str]:
-    """Differences of one topic. `partitions` are those of a metadata response, `config` the topic's effective settings."""
+    """Differences of one topic; `partitions` as in a metadata response, `config` its effective settings."""
     problems = []
     if len(partitions) != settings.partitions:
-        # Customers are spread by hash over the partitions: with another count, their state is looked for in the wrong one.
+        # Customers are spread by hash: with another count, their state is looked for in the wrong partition.
         problems.append(
-            f"{name}: {len(partitions)} partitions, wanted {settings.partitions}; set {PREFIX}PARTITIONS={len(partitions)} if all"
-            f" topics have that many, else move to new topics with another --topic-prefix (adding partitions would split customers)"
+            f"{name}: {len(partitions)} partitions, wanted {settings.partitions}; set {PREFIX}PARTITIONS={len(partitions)}"
+            f" if all topics have that many, else move to new topics with another --topic-prefix (adding partitions would"
+            f" split customers)"
         )
     copies = min((len(partition["replicas"]) for partition in partitions), default=0)
     if copies < settings.replication:
         problems.append(
-            f"{name}: replication factor {copies}, wanted {settings.replication}; raise it with kafka-reassign-partitions.sh"
+            f"{name}: replication factor {copies}, wanted {settings.replication}; raise it with"
+            f" `kafka-reassign-partitions.sh`"
         )
     for key, value in wanted.items():
         found = config.get(key, "")
@@ -140,8 +143,8 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
             await admin.start()
         except (KafkaError, OSError) as error:
             raise TopicAdminError(
-                f"Kafka cannot be reached at {settings.bootstrap} ({settings.security_protocol}): {error}. Is it running, and is the"
-                f" address right (--bootstrap or {PREFIX}BOOTSTRAP)?"
+                f"Kafka cannot be reached at {settings.bootstrap} ({settings.security_protocol}): {error}. Is it running,"
+                f" and is the address right (--bootstrap or {PREFIX}BOOTSTRAP)?"
             ) from None
         try:
             yield admin
@@ -154,14 +157,14 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def _topics(admin: AIOKafkaAdminClient) -> dict[str, list[dict[str, Any]]]:
-    # All topics are asked for, because asking for one by name can create it on brokers that create topics by themselves.
+    # All topics, because asking for one by name creates it on brokers with auto.create.topics.enable.
     return {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
 
 
 async def _until(
     admin: AIOKafkaAdminClient, not_yet: Callable[[Mapping[str, list[dict[str, Any]]]], list[str]], what: str
 ) -> None:
-    """Waits until `not_yet` of the cluster's topics is empty; a controller answers before all brokers have heard of it."""
+    """Waits until `not_yet` is empty; the controller answers before the brokers know of the change."""
     deadline = asyncio.get_running_loop().time() + VISIBLE_SECONDS
     while waiting := not_yet(await _topics(admin)):
         if asyncio.get_running_loop().time() > deadline:

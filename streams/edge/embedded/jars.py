@@ -1,8 +1,8 @@
-"""The broker's jars: a locked list with hashes, fetched from Maven by `jgo` once, then used from the user's Maven cache.
+"""The broker's jars: a locked list with hashes, fetched by `jgo` once, then used from the user's Maven cache.
 
-The list (`jars.lock`) is resolved when it is made, not when a broker is started: no POM is fetched, so a start is quick and
-works offline, and what runs is what was tested. Every jar is checked against its hash before it is used; jgo itself only logs
-a wrong checksum, and writes downloads in place, so that a cut-off one would stay in the cache.
+The list (`jars.lock`) is resolved when it is made, not when a broker is started: no POM is fetched, so a start is
+quick and works offline, and what runs is what was tested. Every jar is checked against its hash before it is used;
+jgo itself only logs a wrong checksum, and writes downloads in place, so that a cut-off one would stay in the cache.
 Repositories in jgo's configuration file (a company mirror) come before Maven Central; `M2_REPO` moves the cache.
 """
 
@@ -21,7 +21,9 @@ BROKER = "org.apache.kafka:kafka_2.13:4.2.0"
 # Kafka logs to SLF4J 1.7 and brings Log4j 2; without the binding between them a broker says nothing about its errors.
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3"
 LOCK = Path(__file__).with_name("jars.lock")
-_HEADER = "# Every jar of the embedded Kafka broker, `group:artifact:version sha256`. Made by `python -m streams.edge.embedded.jars`."
+_HEADER = (
+    "# Jars of the embedded Kafka, `group:artifact:version sha256`; made by `python -m streams.edge.embedded.jars`."
+)
 
 Progress = Callable[[str], AbstractContextManager[None]]
 
@@ -69,7 +71,7 @@ def _intact(path: Path, sha256: str) -> bool:
 
 
 def _download(coordinates: list[str], wanted: dict[str, str], cache: Path) -> None:
-    """Into a directory beside the cache first, and from there by rename: two starts at once, or a cut-off one, do no harm."""
+    """Into a directory beside the cache, and from there by rename: two starts at once or a cut-off one do no harm."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".touchstream-", dir=cache) as name, ThreadPoolExecutor(4) as pool:
@@ -91,9 +93,9 @@ def _fetch(coordinate: str, sha256: str, staging: Path, cache: Path) -> None:
         path: Path = context.create_dependency(coordinate).artifact.resolve()
     except (requests.RequestException, RuntimeError) as error:
         raise StackError(
-            f"cannot download {coordinate}, which the embedded Kafka broker needs and the Maven cache {cache} does not hold: {error}."
-            f" Check the network (HTTPS_PROXY is honoured), name a mirror under [repositories] in ~/.config/jgo.conf, copy a filled"
-            f" cache there, or use a Kafka of your own with --bootstrap HOST:PORT"
+            f"cannot download {coordinate}, which the embedded Kafka broker needs and the Maven cache {cache} does not"
+            f" hold: {error}. Check the network (HTTPS_PROXY is honoured), name a mirror under [repositories] in"
+            f" ~/.config/jgo.conf, copy a filled cache there, or use a Kafka of your own with --bootstrap HOST:PORT"
         ) from None
     if not _intact(path, sha256):
         raise StackError(
@@ -110,8 +112,8 @@ def resolve() -> str:
 
     with tempfile.TemporaryDirectory() as name:
         context = MavenContext(repo_cache=Path(name), timeout=60)
-        # The binding is added alone: jgo would apply its managed versions to the broker too (an older kafka-clients among
-        # them), and what it needs, the broker brings.
+        # The binding is added alone: jgo would apply its managed versions to the broker too (an older kafka-clients
+        # among them), and what it needs, the broker brings.
         inputs, transitive = context.resolver.resolve([context.create_dependency(BROKER)])
         used = [dep for dep in (*inputs, *transitive) if dep.scope not in ("test", "provided")]
         used.append(context.create_dependency(LOGGING))

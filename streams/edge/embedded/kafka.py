@@ -1,4 +1,7 @@
-"""One Kafka broker on loopback: KRaft, broker and controller in one process, data that survives restarts and other ports."""
+"""One Kafka broker on loopback: KRaft, broker and controller in one process.
+
+Its data survives restarts, and ports may differ between them.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ import asyncio
 import base64
 import os
 import shutil
-import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,15 +19,12 @@ from aiokafka.errors import KafkaError
 
 from streams.edge.embedded import jars, java
 from streams.edge.embedded.errors import StackError, from_os_error
-from streams.edge.embedded.ports import LOOPBACK, answers, claim, free_port
+from streams.edge.embedded.ports import LOOPBACK, free_port
 from streams.edge.embedded.process import Child, died
+from streams.edge.embedded.server import Server
 
-START_SECONDS = 120.0
-# A controlled shutdown takes about a second; it is longer when the disk is slow, since Kafka flushes every open log.
-STOP_SECONDS = 30.0
-
-# 512 MiB hold a combined node with room; the serial collector and the first compiler tier start faster and use fewer threads
-# than the defaults, which suits one machine shared with the workers.
+# 512 MiB hold a combined node with room; the serial collector and the first compiler tier start faster and use fewer
+# threads than the defaults, which suits one machine shared with the workers.
 JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 
 CONFIG = {
@@ -72,8 +71,14 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
-class Broker:
-    """The broker. Its files are in `<data>/kafka`, its logs `<data>/logs/kafka.log` (all) and `kafka.err` (errors only)."""
+class Broker(Server):
+    """The broker. Files in `<data>/kafka`, logs in `<data>/logs`: `kafka.log` (everything), `kafka.err` (errors)."""
+
+    name = "Kafka"
+    port_option = "--kafka-port"
+    start_seconds = 120.0
+    # A controlled shutdown takes about a second; longer when the disk is slow, since Kafka flushes every open log.
+    stop_seconds = 30.0
 
     def __init__(
         self,
@@ -83,124 +88,75 @@ class Broker:
         config: Mapping[str, str] | None = None,
         progress: jars.Progress = jars.silent,
     ) -> None:
-        """Starts nothing yet.
-
-        Args:
-            port: of clients; 0 takes a free one at the first start and keeps it over later ones.
-            config: broker settings on top of `CONFIG`.
-        """
-        self.port = port
-        self.child: Child | None = None
-        self._home = data / "kafka"
-        self._logs = data / "logs"
+        """Starts nothing yet; `config` are broker settings on top of `CONFIG`."""
+        super().__init__(data, port, progress)
         self._config = {**CONFIG, **(config or {})}
-        self._progress = progress
+        self._java: list[str] = []
 
     @property
     def bootstrap(self) -> str:
-        """Address for clients; the port is known after `start`."""
-        return f"{LOOPBACK}:{self.port}"
+        """Address for clients."""
+        return self.address
 
-    def start(self) -> None:
-        """Returns when the broker answers a metadata request and lists itself.
+    @property
+    def log(self) -> Path:
+        """Errors, and what the JVM says by itself."""
+        return self.logs / "kafka.err"
 
-        Raises:
-            StackError: no Java, no jars, port taken, data not usable, the broker ended or did not answer within 120 s.
-        """
-        if self.child is not None and self.child.exit_code() is None:
-            return
+    @property
+    def more_logs(self) -> Sequence[Path]:
+        """The broker's full log; it rolls at 10 MB and keeps three old files."""
+        return (self.logs / "kafka.log",)
+
+    def prepare(self) -> None:
+        """Finds Java and the jars."""
         runtime = java.find()
-        class_path = os.pathsep.join(str(path) for path in jars.class_path(self._progress))
-        self.port = claim(self.port, "Kafka", "--kafka-port")
-        with self._progress("starting Kafka"):
-            log4j = self._write_config()
-            command = [
-                str(runtime.path), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={log4j}",
-                f"-Dkafka.logs.dir={self._logs}", "-cp", class_path,
-            ]  # fmt: skip
-            self._format(command)
-            server = [*command, "kafka.Kafka", str(self._home / "server.properties")]
-            self.child = Child("Kafka", server, self._logs / "kafka.err")
-            self._await_ready(self.child)
+        class_path = os.pathsep.join(str(path) for path in jars.class_path(self.progress))
+        log4j = f"-Dlog4j2.configurationFile={self.home / 'log4j2.properties'}"
+        self._java = [str(runtime.path), *JVM_OPTIONS, log4j, "-cp", class_path]
 
-    def stop(self, *, kill: bool = False, seconds: float = STOP_SECONDS) -> None:
-        """SIGTERM and a clean shutdown, SIGKILL after `seconds`; with `kill` SIGKILL at once. Nothing when it does not run."""
-        if self.child is not None:
-            if kill:
-                self.child.kill()
-            else:
-                self.child.stop(seconds)
-            self.child = None
-
-    def pause(self) -> None:
-        """Stops it in its tracks (SIGSTOP): connections stay open, nothing is answered."""
-        self._running().pause()
-
-    def resume(self) -> None:
-        """Ends `pause`."""
-        self._running().resume()
-
-    def _running(self) -> Child:
-        if self.child is None:
-            raise StackError("Kafka is not running")
-        return self.child
-
-    def _write_config(self) -> Path:
+    def command(self) -> list[str]:
+        """Writes the configuration and formats new storage."""
         controller = free_port()
         config = {
             **self._config,
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{LOOPBACK}:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{LOOPBACK}:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
             # The voter is configured, not stored with the data, so that ports can differ between runs.
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
-            "log.dirs": str(self._home / "data"),
+            "log.dirs": str(self.home / "data"),
         }
-        log4j = self._home / "log4j2.properties"
         try:
-            self._home.mkdir(parents=True, exist_ok=True)
-            _write_properties(self._home / "server.properties", config)
-            _write_properties(self._home / "format.properties", {**config, "log.dirs": str(self._home / "formatting")})
-            log4j.write_text(_LOG4J.format(log=self._logs / "kafka.log"), encoding="utf-8")
+            self.home.mkdir(parents=True, exist_ok=True)
+            _write_properties(self.home / "server.properties", config)
+            _write_properties(self.home / "format.properties", {**config, "log.dirs": str(self.home / "formatting")})
+            log4j = _LOG4J.format(log=self.logs / "kafka.log")
+            (self.home / "log4j2.properties").write_text(log4j, encoding="utf-8")
+            if not (self.home / "data" / "meta.properties").exists():
+                self._format()
         except OSError as error:
-            raise from_os_error(error, "write Kafka's configuration", self._home) from None
-        return log4j
+            raise from_os_error(error, "prepare Kafka's storage", self.home) from None
+        return [*self._java, "kafka.Kafka", str(self.home / "server.properties")]
 
-    def _format(self, command: list[str]) -> None:
-        """Gives new storage its cluster id; beside the final place and moved there, so that a cut-off format is no state."""
-        if (self._home / "data" / "meta.properties").exists():
-            return
-        shutil.rmtree(self._home / "formatting", ignore_errors=True)
+    def responds(self) -> bool:
+        """Whether a metadata request is answered with a broker in it; one that is not ready is fenced and not listed."""
+        # In a thread of its own: the caller may be inside a running event loop.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: asyncio.run(_metadata_has_broker(self.address))).result()
+
+    def _format(self) -> None:
+        """Gives storage its cluster id; done beside the final place and moved, so that a cut-off format leaves no state."""
+        shutil.rmtree(self.home / "formatting", ignore_errors=True)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._home / "format.properties")]
-        child = Child("formatting Kafka's storage", [*command, *arguments], self._logs / "kafka-format.log")
-        code = child.wait(START_SECONDS)
+        arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self.home / "format.properties")]
+        child = Child("formatting Kafka's storage", [*self._java, *arguments], self.logs / "kafka-format.log")
+        code = child.wait(self.start_seconds)
         if code is None:
             child.kill()
-            raise StackError(
-                f"formatting Kafka's storage did not end within {START_SECONDS:.0f} s:\n{child.last_lines()}"
-            )
+            raise StackError(f"{child.name} did not end within {self.start_seconds:.0f} s:\n{child.last_lines()}")
         if code != 0:
-            raise died(child, code)
-        try:
-            (self._home / "formatting").rename(self._home / "data")
-        except OSError as error:
-            raise from_os_error(error, "move Kafka's formatted storage into place", self._home) from None
-
-    def _await_ready(self, child: Child) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            code = child.exit_code()
-            if code is not None:
-                raise died(child, code, [self._logs / "kafka.log"])
-            if answers(self.port) and _lists_itself(self.bootstrap):
-                return
-            if time.monotonic() > deadline:
-                tail = child.last_lines()
-                child.kill()
-                raise StackError(
-                    f"Kafka did not answer at {self.bootstrap} within {START_SECONDS:.0f} s; see {self._logs / 'kafka.log'}\n{tail}"
-                )
-            time.sleep(0.1)
+            raise died(child, code, self.more_logs)
+        (self.home / "formatting").rename(self.home / "data")
 
 
 def _write_properties(path: Path, values: Mapping[str, str]) -> None:
@@ -209,18 +165,12 @@ def _write_properties(path: Path, values: Mapping[str, str]) -> None:
     path.write_text("\n".join((*lines, "")), encoding="utf-8")
 
 
-def _lists_itself(bootstrap: str) -> bool:
-    # In a thread of its own: the caller may be inside a running event loop.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(_metadata_has_broker(bootstrap))).result()
-
-
 async def _metadata_has_broker(bootstrap: str) -> bool:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
     try:
         await admin.start()
         cluster = await admin.describe_cluster()
-        return bool(cluster["brokers"])  # fenced brokers are not listed (KIP-631)
+        return bool(cluster["brokers"])
     except (KafkaError, TimeoutError, OSError):
         return False
     finally:

@@ -1,7 +1,7 @@
 """Becomes another program that dies when its parent dies: `python launch.py PARENT_PID PROGRAM ARGUMENT...`.
 
-Runs as a script of its own between fork and the program, because code in `preexec_fn` can deadlock in a process that has
-threads. Standard library only, and it must not import `streams`: it runs with `-I -S` to be quick.
+Runs as a script of its own between fork and the program, because code in `preexec_fn` can deadlock in a process that
+has threads. Standard library only, and it must not import `streams`: it runs with `-I -S` to be quick.
 """
 
 import os
@@ -12,7 +12,9 @@ SIGKILL = 9
 
 
 def main() -> None:
-    """Asks the kernel to end us with the parent, makes sure that it was not too late for that, and turns into the program."""
+    """Asks the kernel to end us with the parent, makes sure that it was not too late for that, and turns into the
+    program.
+    """
     parent, *command = sys.argv[1:]
     if sys.platform == "linux":
         import ctypes
@@ -23,7 +25,7 @@ def main() -> None:
     if os.getppid() != int(parent):
         sys.exit(f"parent {parent} is gone")
     try:
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606 - that is what it is for
     except OSError as error:
         sys.exit(f"cannot run {command[0]}: {error.strerror}")
 

@@ -42,7 +42,8 @@ def claim(port: int, server: str, option: str) -> int:
                     f"port {port} for {server} cannot be used: {error.strerror}; choose another with {option}"
                 ) from None
             raise StackError(
-                f"port {port} for {server} is taken by {holder(port)}; stop that, or choose another port with {option} (0: any free one)"
+                f"port {port} for {server} is taken by {holder(port)}; stop that, or choose another port with {option}"
+                f" (0: any free one)"
             ) from None
     return port
 

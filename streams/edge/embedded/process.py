@@ -1,9 +1,9 @@
 """A child process with a log file, that dies with us.
 
-Linux: the kernel kills the child when the thread that started it ends (prctl PR_SET_PDEATHSIG, see `launch.py`), also after
-`kill -9` of this process. The signal belongs to the starting *thread*, so one thread that lives as long as the process starts
-them all. macOS has no such call: there children outlive a `kill -9`, and the next start on the same data directory ends them
-(`stack.py` keeps their pids).
+Linux: the kernel kills the child when the thread that started it ends (prctl PR_SET_PDEATHSIG, see `launch.py`), also
+after `kill -9` of this process. The signal belongs to the starting *thread*, so one thread that lives as long as the
+process starts them all. macOS has no such call: there children outlive a `kill -9`, and the next start on the same
+data directory ends them (`stack.py` keeps their pids).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_LOG_BYTES = 10 * 1024 * 1024
 
 
 class Child:
-    """One running child. Its output goes to `log`, which is put aside as `<log>.1` at a start when larger than 10 MiB."""
+    """One running child. Its output is appended to `log`, which a start puts aside as `<log>.1` when over 10 MiB."""
 
     def __init__(
         self,
@@ -74,10 +74,14 @@ class Child:
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self, seconds: float) -> int:
-        """SIGTERM, and SIGKILL to the whole group when it still runs after `seconds`; returns the exit code."""
+    def terminate(self) -> None:
+        """SIGTERM, and no waiting."""
         self._signal(signal.SIGCONT)  # a paused process would not notice SIGTERM
         self._signal(signal.SIGTERM)
+
+    def stop(self, seconds: float) -> int:
+        """SIGTERM, and SIGKILL to the whole group when it still runs after `seconds`; returns the exit code."""
+        self.terminate()
         code = self.wait(seconds)
         return code if code is not None else self.kill()
 
@@ -122,10 +126,9 @@ def exit_text(code: int) -> str:
 
 def died(child: Child, code: int, files: Sequence[Path] = ()) -> StackError:
     """The error for a child that ended by itself, with the end of its log; names `files` as the place to read on."""
-    tail = child.last_lines()
-    if "No space left on device" in tail:
+    if "No space left on device" in child.last_lines(1000):
         return StackError(
             f"{child.name} ended: no space left at {child.log.parent}; free some, or choose another --data-dir"
         )
     where = ", ".join(str(path) for path in (child.log, *files))
-    return StackError(f"{child.name} ended with {exit_text(code)}; the end of its log ({where}):\n{tail}")
+    return StackError(f"{child.name} ended with {exit_text(code)}; the end of its log ({where}):\n{child.last_lines()}")

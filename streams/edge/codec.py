@@ -1,0 +1,198 @@
+"""Records to bytes and back: the only place that knows Avro, framing and schema versions.
+
+Written is the newest version of a subject, in Avro single-object encoding, or in Confluent framing when there is a registry. Read are
+both framings, all versions that this release ships, and with a registry every schema that resolves to ours. What cannot be
+read is a DecodeError, never another exception: bytes from outside are checked by `avro_guard` before any library sees them.
+All methods but `prepare` and `learn` are synchronous and do no IO. Formats: schemas/README.md.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
+
+import schemas
+from streams.core.commands import Command
+from streams.core.dead_letter import DeadLetter, bury
+from streams.core.outcome import Finding, Rejected
+from streams.core.touch import IdentifiedTouch, Touch
+from streams.edge import records
+from streams.edge.avro_guard import NotAvro, Read, UnknownSymbol, plain
+from streams.edge.avro_writer import compile_writer
+from streams.edge.registry import Registry
+from streams.edge.schema_book import SchemaBook, Writer
+from streams.edge.topics import CATALOGUE, TopicSpec
+from streams.edge.wire import DecodeError, EncodeError, Reason
+
+__all__ = ["OWN_LIMIT", "Codec", "DecodeError", "EncodeError"]
+
+T = TypeVar("T")
+
+OWN_LIMIT = 8 * 1024 * 1024
+"""Bytes of a record of a topic that only touchstream writes (all but touches). The brokers' own limit is lower; this one only
+keeps a mistake from taking the worker's memory."""
+
+RECORD_NAMES = {subject: schemas.load(subject)["name"] for subject in schemas.SUBJECTS}
+
+
+class Codec:
+    """Encodes and decodes every record of touchstream. See the module.
+
+    `max_bytes` bounds an encoded touch (other records: `OWN_LIMIT`) and the payload kept in a dead letter. `topics` are the
+    topics with their schemas, for the registry's subjects (`<topic>-value`, TopicNameStrategy); the catalogue's by default.
+    `clock` gives monotonic seconds; it only times how long an unknown id stays unknown.
+    The encoders raise EncodeError, the decoders DecodeError; nothing else.
+    """
+
+    def __init__(
+        self,
+        registry: Registry | None = None,
+        max_bytes: int = 262_144,
+        topics: Iterable[TopicSpec] = CATALOGUE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.max_bytes = max_bytes
+        self._book = SchemaBook(registry, topics, clock)
+        self.prepare, self.learn, self.unknown_ids = self._book.prepare, self._book.learn, self._book.unknown_ids
+        self._newest = {subject: parse_schema(plain(schemas.load(subject))) for subject in schemas.SUBJECTS}
+        self._write_touch = compile_writer(schemas.load("touch"))
+        self._write_identified = compile_writer(schemas.load("identified_touch"))
+
+    def encode_touch(self, touch: Touch) -> bytes:
+        """A touch for the topic of its channel. Larger than `max_bytes` is an EncodeError: the workers would refuse it."""
+        pieces = [self._book.header("touch", touch.channel)]
+        try:
+            self._write_touch(touch, pieces.append)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise EncodeError(_explained("touch", touch, error)) from None
+        value = b"".join(pieces)
+        if len(value) > self.max_bytes:
+            raise EncodeError(
+                f"the touch takes {len(value)} bytes, at most {self.max_bytes} are accepted; shorten its message"
+            )
+        return value
+
+    def decode_touch(self, payload: bytes) -> Touch:
+        """A touch of a known version and kind. Its values are checked by `streams.core.touch_check`, not here."""
+        return self._decode("touch", payload, records.touch_from_dict, self.max_bytes)
+
+    def encode_identified(self, identified: IdentifiedTouch) -> bytes:
+        """A touch of a known customer."""
+        pieces = [self._book.header("identified_touch")]
+        try:
+            self._write_identified(identified, pieces.append)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise EncodeError(_explained("identified touch", identified, error)) from None
+        return b"".join(pieces)
+
+    def decode_identified(self, payload: bytes) -> IdentifiedTouch:
+        """A touch of a known customer."""
+        return self._decode("identified_touch", payload, records.identified_from_dict)
+
+    def encode_finding(self, finding: Finding) -> bytes:
+        """A conflict or a hand-off, by `finding.finding`."""
+        return self._encode(finding.finding, records.finding_to_dict, finding)
+
+    def decode_finding(self, payload: bytes) -> Finding:
+        """A conflict or a hand-off, by the schema that wrote it."""
+        _check_size(payload, OWN_LIMIT)
+        is_handoff = self._book.find(payload)[0].name == RECORD_NAMES["handoff"]
+        kind = "handoff" if is_handoff else "conflict"
+        return self._decode(kind, payload, partial(records.finding_from_dict, kind))
+
+    def encode_command(self, command: Command) -> bytes:
+        """A command."""
+        return self._encode("command", records.command_to_dict, command)
+
+    def decode_command(self, payload: bytes) -> Command:
+        """A command, of a kind that we may not know."""
+        return self._decode("command", payload, records.command_from_dict)
+
+    def encode_dead_letter(self, rejected: Rejected, rejected_at: int) -> bytes:
+        """A rejected input; `rejected_at` in UTC ms. Its payload is cut at `max_bytes`: what could have been decoded is whole."""
+        return self._encode("dead_letter", records.dead_letter_to_dict, bury(rejected, rejected_at, self.max_bytes))
+
+    def decode_dead_letter(self, payload: bytes) -> DeadLetter:
+        """A dead letter."""
+        return self._decode("dead_letter", payload, records.dead_letter_from_dict)
+
+    def _encode(self, subject: str, to_dict: Callable[[T], dict[str, Any]], record: T) -> bytes:
+        out = io.BytesIO()
+        out.write(self._book.header(subject))
+        try:
+            schemaless_writer(out, self._newest[subject], to_dict(record))
+        except Exception as error:  # noqa: BLE001 - fastavro's errors have no common class; the caller gets one with a name
+            raise EncodeError(_explained(subject, record, error)) from None
+        return out.getvalue()
+
+    def _decode(self, subject: str, payload: bytes, from_dict: Callable[[Any], T], limit: int = OWN_LIMIT) -> T:
+        _check_size(payload, limit)
+        writer, start = self._book.find(payload)
+        wrong: Reason = "not_a_touch" if subject in {"touch", "identified_touch"} else "undecodable"
+        if writer.name != RECORD_NAMES[subject]:
+            raise DecodeError(
+                wrong, f"the record is a {writer.name}, not a {RECORD_NAMES[subject]}; it is in the wrong topic"
+            )
+        value: Any = _exact(writer.made or writer.read, payload, start, writer.what)
+        if writer.made is not None:
+            made: T = value
+            return made
+        if not writer.newest:
+            value = self._resolved(subject, payload[start:], writer)
+        try:
+            return from_dict(value)
+        except msgspec.ValidationError as error:
+            raise DecodeError(wrong, f"the {subject.replace('_', ' ')} cannot be used: {error}") from None
+
+    def _resolved(self, subject: str, body: bytes, writer: Writer) -> Any:
+        """The value as the newest schema sees it. `body` has been checked: it is exactly one datum of the writer's schema."""
+        try:
+            return schemaless_reader(io.BytesIO(body), writer.parsed, self._newest[subject])
+        except SchemaResolutionError as error:
+            why = " ".join(str(error).split())[:300]
+            raise DecodeError("unknown_schema", f"{writer.what} does not resolve to our {subject}: {why}") from None
+        except Exception as error:  # noqa: BLE001 - fastavro's errors have no common class; the record is bad, the worker lives
+            raise DecodeError("undecodable", f"{writer.what}: {type(error).__name__}: {error}") from None
+
+
+def _check_size(payload: bytes, limit: int) -> None:
+    if len(payload) > limit:
+        raise DecodeError(
+            "too_large", f"the record has {len(payload)} bytes, at most {limit} are accepted; it was not decoded"
+        )
+
+
+def _exact(read: Read, payload: bytes, start: int, what: str) -> Any:
+    """One datum that fills the payload from `start` to its end."""
+    try:
+        value, end = read(payload, start)
+    except NotAvro as error:
+        raise DecodeError("undecodable", f"not a valid {what}: {error}") from None
+    except IndexError:
+        raise DecodeError("undecodable", f"not a valid {what}: it ends too early, after {len(payload)} bytes") from None
+    except UnicodeDecodeError as error:
+        raise DecodeError("undecodable", f"not a valid {what}: a text is not UTF-8 ({error.reason})") from None
+    except UnknownSymbol as error:
+        detail = f"{error} has a value that this release does not know; upgrade the workers, then replay"
+        raise DecodeError("not_a_touch", detail) from None
+    if end != len(payload):
+        raise DecodeError(
+            "undecodable", f"not a valid {what}: {len(payload) - end} bytes are left over after the record"
+        )
+    return value
+
+
+def _explained(what: str, record: Any, error: Exception) -> str:
+    """What is wrong with a record, with the path of the field when msgspec finds it."""
+    try:
+        msgspec.convert(msgspec.to_builtins(record, builtin_types=(bytes,)), type(record))
+    except (msgspec.ValidationError, TypeError, ValueError) as reason:
+        return f"the {what} cannot be written: {reason}"
+    return f"the {what} cannot be written: {type(error).__name__}: {error}"

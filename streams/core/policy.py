@@ -145,7 +145,9 @@ def parse(text: str, name: str = "policy") -> Policy:
 
 def fingerprint(policy: Policy) -> str:
     """Twelve hex digits that differ when the policy differs; stands in metrics and logs."""
-    return hashlib.sha256(msgspec.json.encode(policy, order="deterministic")).hexdigest()[:12]
+    # A default may be written as 24, the same number read from a file is 24.0: converted, both are the same policy.
+    same = msgspec.convert(msgspec.to_builtins(policy), Policy)
+    return hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()[:12]
 
 
 def _check_windows(policy: Policy, name: str) -> None:

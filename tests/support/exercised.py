@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import select
+import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import start_http_server
 
 from streams.core.touch import CHANNELS
 from streams.edge.metrics import Metrics
 
+ROOT = Path(__file__).parents[2]
 RULES = ("double_contact", "contact_after_opt_out", "incongruent_message", "handoff")
 STATES = ("detected", "amended", "retracted")
 TOPICS = ("touches.email", "touches.identified")
 
 
-def exercise(metrics: Metrics, step: int) -> None:
+def exercise(metrics: Metrics, step: int, recovering: int = 0) -> None:
     """One round: counts once on every label value that the alert rules and the dashboard know. `step` varies the values."""
     for channel in CHANNELS:
         for outcome in ("identified", "applied", "duplicate", "rejected"):
@@ -41,40 +44,38 @@ def exercise(metrics: Metrics, step: int) -> None:
     metrics.timelines.set(1000 + step)
     metrics.timelines_bytes.set(500_000 + step)
     metrics.recovery_seconds.set(4.5)
-    metrics.recovering.set(0)
+    metrics.recovering.set(recovering)
     metrics.worker_info.labels("0.1.0", "0123456789ab").set(1)
 
 
 @contextmanager
-def exercised_worker() -> Iterator[str]:
-    """Serves the endpoint while the block runs; yields its host:port. Counts five rounds a second."""
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    if sys.platform == "linux":
-        ProcessCollector(registry=registry)
-    exercise(metrics, 0)
-    server, thread = start_http_server(0, "127.0.0.1", registry)
-    stop = threading.Event()
-    counter = threading.Thread(target=_count, args=(metrics, stop))
-    counter.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        stop.set()
-        counter.join()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def exercised_worker(*options: str) -> Iterator[str]:
+    """A process of its own that serves the endpoint while the block runs; yields its host:port. `--recovering=1` is an option."""
+    command = [sys.executable, "-m", "tests.support.exercised", *options]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()  # it ends with its standard input, also when this process is killed
+            process.wait(timeout=60)
 
 
-def _count(metrics: Metrics, stop: threading.Event) -> None:
+def main() -> None:
+    """Serves /metrics on a free port, prints host:port, counts five rounds a second until standard input ends."""
+    recovering = int("--recovering=1" in sys.argv)
+    metrics = Metrics()
+    exercise(metrics, 0, recovering)
+    server, thread = start_http_server(0, "127.0.0.1")
+    print(f"127.0.0.1:{server.server_port}", flush=True)
     step = 1
-    while not stop.wait(0.2):
-        exercise(metrics, step)
+    while not select.select([sys.stdin], [], [], 0.2)[0]:
+        exercise(metrics, step, recovering)
         step += 1
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 if __name__ == "__main__":
-    with exercised_worker() as address:
-        print(address, flush=True)
-        sys.stdin.read()  # ends with the parent
+    main()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import urllib.error
@@ -16,11 +16,13 @@ from typing import Any
 
 import yaml
 
-from tests.support.stack import skip_unless_ci
+from tests.support.stack import unavailable
 from tests.support.waiting import wait_until
 
 PACKAGE = "the Debian package prometheus is missing: run deploy/install-debian-packages.sh as root"
 JOB = "touchstream"
+# Prometheus takes a free port itself when told 0, and says which: no port to lose to another process.
+_LISTENING = re.compile(r'msg="Listening on".* address=(\S+)')
 
 
 class PromQLError(AssertionError):
@@ -31,8 +33,8 @@ def tool(name: str) -> str:
     """Path of `prometheus` or `promtool`. Without it the test fails in CI and is skipped elsewhere, with the package's name."""
     path = shutil.which(name)
     if path is None:
-        skip_unless_ci(f"no {name}: {PACKAGE}")
-        raise AssertionError("unreachable")
+        unavailable(f"no {name}: {PACKAGE}")
+        raise AssertionError("unavailable() always raises")
     return path
 
 
@@ -48,21 +50,17 @@ class PrometheusServer:
     def __init__(self, targets: list[str], rules: Path | None = None) -> None:
         self._targets = targets
         self._rules = rules
-        self.address = ""
+        self.address = ""  # host:port, known once it listens
 
     def __enter__(self) -> PrometheusServer:
         binary = tool("prometheus")
         self._home = Path(tempfile.mkdtemp(prefix="touchstream-prometheus-"))
         config = self._home / "prometheus.yml"
         config.write_text(yaml.safe_dump(self._config()), encoding="utf-8")
-        self.address = f"127.0.0.1:{_free_port()}"
         with (self._home / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [binary, f"--config.file={config}", f"--storage.tsdb.path={self._home / 'data'}"]
-                + [f"--web.listen-address={self.address}", "--log.level=warn"],
-                stdout=log,
-                stderr=log,
-            )
+            options = [f"--config.file={config}", f"--storage.tsdb.path={self._home / 'data'}"]
+            command = [binary, *options, "--web.listen-address=127.0.0.1:0"]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             wait_until(self._ready, 60, "Prometheus is ready")
         except BaseException:
@@ -98,7 +96,9 @@ class PrometheusServer:
         """Until each target answered `times` scrapes and each rule was evaluated, so that rates and rules have something to say."""
         expr = f'count_over_time((up{{job="{JOB}"}} == 1)[10m:1s]) >= {times}'
         wait_until(lambda: len(self.query(expr)) == len(self._targets), seconds, f"{times} scrapes of {self._targets}")
-        wait_until(lambda: all(rule["health"] != "unknown" for rule in self.rules()), seconds, "every rule was evaluated")
+        wait_until(
+            lambda: all(rule["health"] != "unknown" for rule in self.rules()), seconds, "every rule was evaluated"
+        )
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -108,8 +108,13 @@ class PrometheusServer:
         }
 
     def _ready(self) -> bool:
+        log = (self._home / "log").read_text(encoding="utf-8")
         if self._process.poll() is not None:
-            raise AssertionError(f"Prometheus ended at once: {(self._home / 'log').read_text(encoding='utf-8')}")
+            raise AssertionError(f"Prometheus ended at once: {log}")
+        listening = _LISTENING.search(log)
+        if listening is None:
+            return False
+        self.address = listening[1]
         try:
             with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -123,9 +128,3 @@ class PrometheusServer:
                 return dict(json.load(answer)["data"])
         except urllib.error.HTTPError as error:
             raise PromQLError(f"{parameters}: {error.read().decode()}") from None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

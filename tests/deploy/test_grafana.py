@@ -1,0 +1,103 @@
+"""deploy/grafana: the dashboard is fresh, complete and of the form that Grafana reads; the provisioning finds it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.edge.metrics import CATALOGUE
+from tests.support.promql import DASHBOARD, DEPLOY, dashboard_panels
+
+GRAFANA = DEPLOY / "grafana"
+
+
+def _dashboard() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_the_dashboard_file_is_fresh() -> None:
+    """touchstream.json is what dashboard.py prints; if not, run it again."""
+    command = [sys.executable, str(GRAFANA / "dashboard.py")]
+    made = subprocess.run(command, cwd=DEPLOY.parent, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert DASHBOARD.read_text(encoding="utf-8") == made
+
+
+def test_every_metric_is_shown() -> None:
+    """Each metric of the catalogue is in a panel, and its remedy is told in at least one."""
+    texts = [panel["description"] for panel in dashboard_panels()]
+    shown = "".join(target["expr"] for panel in dashboard_panels() for target in panel["targets"])
+    for spec in CATALOGUE:
+        assert spec.name in shown, spec.name
+        assert any(spec.remedy in text for text in texts), spec.name
+
+
+@pytest.mark.parametrize("panel", dashboard_panels(), ids=lambda panel: str(panel["title"]))
+def test_a_panel_explains_itself(panel: dict[str, Any]) -> None:
+    """A panel has a unit, the chosen data source, and a description with meaning, remedy and the metric that it shows."""
+    meaning, advice, metric = panel["description"].split("\n\n")
+    assert meaning.endswith(".")
+    assert advice.removeprefix("**What to do:** ").endswith(".")
+    assert all(metric.strip("`") in target["expr"] for target in panel["targets"])
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["datasource"]["uid"] == "${datasource}"
+    assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
+
+
+def test_panels_follow_the_choice_of_workers() -> None:
+    """Each selector of our workers' metrics asks for the chosen jobs and workers."""
+    for panel in dashboard_panels():
+        for target in panel["targets"]:
+            assert "WORKERS" not in target["expr"]
+            if "ALERTS" not in target["expr"]:
+                assert 'job=~"$job", instance=~"$instance"' in target["expr"], panel["title"]
+
+
+def test_variables() -> None:
+    """Data source, job and worker can be chosen; job and worker several at a time."""
+    variables = {one["name"]: one for one in _dashboard()["templating"]["list"]}
+    assert {name: one["type"] for name, one in variables.items()} == {
+        "datasource": "datasource",
+        "job": "query",
+        "instance": "query",
+    }
+    assert all(variables[name]["multi"] and variables[name]["includeAll"] for name in ("job", "instance"))
+
+
+def test_layout() -> None:
+    """Panels have ids of their own, stay within the 24 columns and do not overlap; the rows are in the promised order."""
+    panels = _dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        columns = range(place["x"], place["x"] + place["w"])
+        cells = set(itertools.product(columns, range(place["y"], place["y"] + place["h"])))
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    assert [panel["title"] for panel in panels if panel["type"] == "row"] == [
+        "What the customer feels",
+        "Flow",
+        "Health",
+    ]
+
+
+def test_provisioning() -> None:
+    """The data source's address comes from the environment that compose sets; the provider reads the mounted folder."""
+    compose = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text(encoding="utf-8"))
+    grafana = compose["services"]["grafana"]
+    source = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yml").read_text(encoding="utf-8"))
+    assert [one["url"] for one in source["datasources"]] == ["${PROMETHEUS_URL}"]
+    assert grafana["environment"]["PROMETHEUS_URL"] == "http://prometheus:9090"
+    provider = yaml.safe_load((GRAFANA / "provisioning/dashboards/touchstream.yml").read_text(encoding="utf-8"))
+    folder = provider["providers"][0]["options"]["path"]
+    assert f"./deploy/grafana/dashboards:{folder}:ro" in grafana["volumes"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{folder}/{DASHBOARD.name}"

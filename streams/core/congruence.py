@@ -7,6 +7,7 @@ fee, support hours, limits, credit card, uptime and free plan as terms (`streams
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from typing import get_args
 
@@ -20,6 +21,9 @@ from streams.core.claims.subjects import heading
 from streams.core.claims.terms import Term, TermKind, relate, terms
 from streams.core.claims.text import lines, sentences
 from streams.core.touch import Claim
+
+MAX_PAGE = 200_000
+"""Characters of visible text that are read of a page or a profile."""
 
 _MAX_CLAIMS = 80
 _MAX_TERMS = 200
@@ -38,7 +42,7 @@ class Mismatch(Struct, frozen=True, gc=False):
 def compare(site: str, profile: str, *, today: dt.date) -> tuple[Mismatch, ...]:
     """The contradictions between a page and a profile, each HTML or plain text, claims first; () when they agree.
 
-    `today` resolves dates without a year and "Friday". The first 20,000 characters of visible text of each are read.
+    `today` resolves dates without a year and "Friday". The first MAX_PAGE characters of visible text of each are read.
     """
     page, person = _visible(site), _visible(profile)
     page_claims, page_terms = _read(page, today)
@@ -60,7 +64,7 @@ def _visible(text: str) -> str:
 
 
 def _read(text: str, today: dt.date) -> tuple[tuple[Claim, ...], tuple[Term, ...]]:
-    claims = unique(of_text(text, today), _MAX_CLAIMS)
+    claims = unique(of_text(text, today, limit=MAX_PAGE), _MAX_CLAIMS)
     # What sets things up is a term of its own: it is compared with "no setup fee", not with a plan's price.
     fees = [Term("setup_fee", "", " ".join(c.value.split("/")[0].split()[-2:]), c.quote) for c in claims if _is_fee(c)]
     return tuple(c for c in claims if not _is_fee(c)), (*fees, *_terms(text))
@@ -73,7 +77,7 @@ def _is_fee(claim: Claim) -> bool:
 def _terms(text: str) -> Sequence[Term]:
     found: dict[tuple[str, str, str], Term] = {}
     under, left = "", 0
-    for line in lines(text):
+    for line in lines(text, MAX_PAGE):
         named = heading(line)
         if named is not None:
             under, left = named, _LINES_UNDER_HEADING
@@ -95,4 +99,5 @@ def _mismatch(kind: str, subject: str, site: str, site_quote: str, profile: str,
 
 
 def _say(value: str) -> str:
-    return value.replace(" XXX", "").replace("EUR/", "EUR per ").replace("USD/", "USD per ")
+    """The value as a person writes it: "49 EUR per user per month"; an amount without currency has none."""
+    return re.sub(r"(?<=\D)/", " per ", value.replace(" XXX", ""))

@@ -61,12 +61,20 @@ def clashes(
     `loose` lets a statement without subject meet those that have one, unless it agrees with any of them.
     """
     related = {(a.value, b.value): relation(a.value, b.value) for a in one for b in other}
-    agreed = [(a, b) for a in one for b in other if meets(a.subject, b.subject, loose) and related[a.value, b.value] == "agree"]
+    agreed = [
+        (a, b)
+        for a in one
+        for b in other
+        if meets(a.subject, b.subject, loose) and related[a.value, b.value] == "agree"
+    ]
     # A subjectless statement that agrees with something on the other side has been explained by it.
     explained = {id(s) for pair in agreed for s in pair if not s.subject}
     found: list[tuple[S, S]] = []
     for a, b in _by_subject(one, other, loose):
         if id(a) in explained or id(b) in explained or related[a.value, b.value] != "differ":
+            continue
+        # One statement without a subject is one contradiction, however many plans it meets.
+        if any((not a.subject and a is c) or (not b.subject and b is d) for c, d in found):
             continue
         if any(_same_list(a, b, c, d, relation, loose) for c, d in agreed):
             continue
@@ -95,7 +103,8 @@ def _same_list(a: S, b: S, c: S, d: S, relation: Callable[[str, str], Relation],
 
 
 def meets(one: str, other: str, loose: bool) -> bool:
-    """Whether two subjects are the same thing: "pro" is "acme pro", but not "pro max"; "business" is not "small business"."""
+    """Whether two subjects are the same thing: "pro" is "acme pro", but not "pro max"; "business""
+    " is not "small business"."""
     if one == other:
         return bool(one) or loose
     if not one or not other:

@@ -6,6 +6,7 @@ import calendar
 import datetime as dt
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from dateutil import parser as dates
 
@@ -14,7 +15,10 @@ from streams.core.claims.numbers import WORD_NUMBER, whole
 from streams.core.claims.text import quote
 from streams.core.touch import Claim
 
-_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
 _YEAR = r"(?:,?\s+(?P<y{0}>20\d\d)\b)?"
 _WEEKDAYS = [name.lower() for name in calendar.day_name]
 _WEEKDAY = "|".join(_WEEKDAYS)
@@ -24,19 +28,41 @@ _DATE = (
     rf"|(?P<m2>{_MONTH})\s+(?:the\s+)?(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b{_YEAR.format(2)}"
     r"|(?P<nd>\d{1,2})(?P<sep>[./])(?P<nm>\d{1,2})(?P=sep)(?P<ny>20\d\d|\d\d)\b"
     rf"|(?:the\s+)?end\s+of\s+(?P<m3>{_MONTH}){_YEAR.format(3)}"
-    r"|(?P<end>(?:the\s+)?(?:end\s+of\s+(?:this\s+|the\s+)?(?:month|year|quarter)|month-?end|year-?end|end\s+of\s+q[1-4]))\b"
+    r"|(?P<end>(?:the\s+)?(?:end\s+of\s+(?:this\s+|the\s+)?(?:month|year|quarter)|month-?end"
+    r"|year-?end|end\s+of\s+q[1-4]))\b"
     rf"|(?P<day>(?:this\s+)?(?:{_WEEKDAY})|today|tonight|tomorrow)\b(?!\s+night)"
     rf"|in\s+(?:just\s+)?(?P<n>\d{{1,2}}|{WORD_NUMBER})\s+(?P<unit>days?|weeks?)\b"
 )
 _WEEKDAY_FIRST = rf"(?:(?:{_WEEKDAY}|mon|tue|wed|thu|fri|sat|sun)\.?,?\s+(?=\d|[a-z]+\s+\d))?"
-_STRONG = r"\b(?:until|till|thru|through|ends?|ending|expires?|expiring|runs?\s+out|deadline(?:\s+is)?|clos(?:es?|ing)|last\s+(?:day|chance)(?:\s+is)?|no\s+later\s+than|valid\s+(?:to|till)|good\s+to|final\s+day(?:\s+is)?|bis(?:\s+zum)?)"
+_STRONG = (
+    r"\b(?:until|till|thru|through|ends?|ending|expires?|expiring|runs?\s+out|deadline(?:\s+is)?"
+    r"|clos(?:es?|ing)|last\s+(?:day|chance)(?:\s+is)?|no\s+later\s+than|valid\s+(?:to|till)"
+    r"|good\s+to|final\s+day(?:\s+is)?|bis(?:\s+zum)?)"
+)
 _WEAK = r"\b(?:by|before)"
-_FILL = r"(?:[\s:,-]+(?:on|at|is|the|midnight|noon|close\s+of\s+(?:business|play)|eod|cob|end\s+of\s+day|11:59\s*pm|\d{1,2}(?::\d\d)?\s*[ap]m|est|cet|utc)\b)*[\s:,(-]+"
-_DEADLINE = re.compile(rf"(?:(?P<strong>{_STRONG})|{_WEAK})\b{_FILL}{_WEEKDAY_FIRST}(?:{_DATE})", re.IGNORECASE)
+_FILL = (
+    r"(?:[\s:,-]+(?:on|at|is|the|midnight|noon|close\s+of\s+(?:business|play)|eod|cob|end\s+of\s+day"
+    r"|11:59\s*pm|\d{1,2}(?::\d\d)?\s*[ap]m|est|cet|utc)\b)*[\s:,(-]+"
+)
+_DEADLINE = re.compile(rf"(?P<word>(?P<strong>{_STRONG})|{_WEAK})\b{_FILL}{_WEEKDAY_FIRST}(?:{_DATE})", re.IGNORECASE)
 # "by May 5" and "before March 31" bind only what can be taken up; "grew by May" does not.
-_TAKES_UP = re.compile(r"\b(?:offer|discount|deal|sale|promo\w*|pric\w+|sav(?:e|ings?)|order|claim|book|buy|purchas\w+|sign\w*|subscrib\w+|upgrad\w+|switch|redeem|lock|commit|register\w*|join|apply|rsvp|decide|confirm|off|free|%)", re.I)
+_TAKES_UP = re.compile(
+    (
+        r"\b(?:offer|discount|deal|sale|promo\w*|pric\w+|sav(?:e|ings?)|order|claim|book|buy|purchas\w+"
+        r"|sign\w*|subscrib\w+|upgrad\w+|switch|redeem|lock|commit|register\w*|join|apply|rsvp|decide"
+        r"|confirm|off|free|%)"
+    ),
+    re.I,
+)
 # "open through Friday", "support until 6 pm", "I'm away until 3 May", "contract runs until": other things end too.
-_OTHER_END = re.compile(r"\b(?:open|away|out of office|ooo|vacation|holiday|leave|on site|travell?ing|busy|monday (?:to|through)|mon|support|born|worked|employed|contract|subscription (?:ends|expires)|licen[cs]e (?:ends|expires)|trial (?:ends|expires)|fiscal|roadmap|maintenance|outage|meeting|call)\b", re.I)
+_OTHER_END = re.compile(
+    (
+        r"\b(?:open|away|out of office|ooo|vacation|holiday|leave|on site|travell?ing|busy|monday (?:to"
+        r"|through)|mon|support|born|worked|employed|contract|subscription (?:ends|expires)|licen[cs]e (?:ends"
+        r"|expires)|trial (?:ends|expires)|fiscal|roadmap|maintenance|outage|meeting|call)\b"
+    ),
+    re.I,
+)
 
 
 def deadlines(segment: str, today: dt.date, fallback: str) -> Iterator[Claim]:
@@ -46,14 +72,20 @@ def deadlines(segment: str, today: dt.date, fallback: str) -> Iterator[Claim]:
     """
     for match in _DEADLINE.finditer(segment):
         before = segment[: match.start()]
-        if _OTHER_END.search(segment[max(0, match.start() - 40) : match.start()]) or (not match["strong"] and not _TAKES_UP.search(segment)):
+        if _OTHER_END.search(segment[max(0, match.start() - 40) : match.end("word")]) or (
+            not match["strong"] and not _TAKES_UP.search(segment)
+        ):
             continue
         if re.search(r"\b(?:not?|never|was|were)\s+(?:\w+\s+)?$", before, re.I):
             continue
         day = _resolve(match, today)
         if day:
             named = subjects.mentions(segment)
-            about = subjects.apart(segment) or (named[0][2] if len({m[2] for m in named}) == 1 else "") or fallback
+            about = (
+                subjects.apart(segment, "deadline")
+                or (named[0][2] if len({m[2] for m in named}) == 1 else "")
+                or fallback
+            )
             yield Claim("deadline", about, day.isoformat(), quote(segment, *match.span()))
 
 
@@ -72,7 +104,11 @@ def _resolve(match: re.Match[str], today: dt.date) -> dt.date | None:
         return _period_end(match["end"].lower(), today)
     if match["n"]:
         count = whole(match["n"])
-        return None if count is None else today + dt.timedelta(days=count * (7 if match["unit"].lower().startswith("w") else 1))
+        return (
+            None
+            if count is None
+            else today + dt.timedelta(days=count * (7 if match["unit"].lower().startswith("w") else 1))
+        )
     word = match["day"].lower().removeprefix("this").strip()
     if word in ("today", "tonight"):
         return today
@@ -82,9 +118,14 @@ def _resolve(match: re.Match[str], today: dt.date) -> dt.date | None:
     return today + dt.timedelta(days=ahead) if ahead else None
 
 
+# dateutil fills what a text lacks from it; every text here has day, month and year.
+_DEFAULT = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+
+
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> dt.date | None:
     try:
-        return dates.parse(text, default=dt.datetime(2000, 1, 1)).date()
+        return dates.parse(text, default=_DEFAULT).date()
     except (ValueError, OverflowError):  # 31 February, month 13: what is not a date is not a deadline
         return None
 

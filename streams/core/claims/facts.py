@@ -17,7 +17,7 @@ def of_facts(facts: CampaignFacts) -> tuple[Claim, ...]:
     Raises:
         ValueError: a fact does not parse; `check_facts` says so beforehand.
     """
-    subject = subjects.normal(facts.product or "")
+    subject = subjects.of_product(facts.product)
     found = []
     if facts.price is not None:
         found.append(Claim("price", subject, _price(facts.price), facts.price))

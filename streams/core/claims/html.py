@@ -11,16 +11,17 @@ from collections.abc import Iterator
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from streams.core.claims.text import words
+
 _MARKUP = re.compile(r"<(?:!doctype|!--|/?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>)", re.IGNORECASE)
-_UNSEEN = frozenset(
-    "head title script style noscript template iframe object svg canvas select datalist"
-    # Struck-out text is shown as no longer true: "<s>$99</s> $79".
-    " s del strike".split()
-)
+# Struck-out text is shown as no longer true: "<s>$99</s> $79".
+_UNSEEN = words("head title script style noscript template iframe object svg canvas select datalist s del strike")
 _UNSEEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|line-through", re.IGNORECASE)
-_BLOCKS = frozenset(
-    "address article aside blockquote body button caption dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 h4"
-    " h5 h6 header hr label legend li main nav ol p pre section summary table td th tr ul br".split()
+_BLOCKS = words(
+    """
+    address article aside blockquote body button caption dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 h4
+    h5 h6 header hr label legend li main nav ol p pre section summary table td th tr ul br
+    """
 )
 _HEADINGS = {f"h{n}": "#" * n + " " for n in range(1, 7)}
 

@@ -19,16 +19,21 @@ _WORDS = (
     ("rupee", "INR"), ("canadian dollar", "CAD"), ("australian dollar", "AUD"), ("us dollar", "USD"), ("swiss franc", "CHF"),
 )  # fmt: skip
 _SYMBOL = r"(?:US|CA|AU|NZ|HK|[ACSR])?\$|[€£¥₹]"
-_CURRENCY_WORD = r"(?i:(?:US |Canadian |Australian |Swiss )?(?:dollars?|bucks?|euros?|pounds?|quid|francs?|yen|rupees?)|eur|usd|gbp)\b"
+_CURRENCY_WORD = (
+    r"(?i:(?:US |Canadian |Australian |Swiss )?(?:dollars?|bucks?|euros?|pounds?|quid|francs?"
+    r"|yen|rupees?)|eur|usd|gbp)\b"
+)
 DIGITS = r"(?:\d{1,3}(?:[.,'\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?|\d{1,9}(?:[.,]\d{1,2})?)(?![\d])"
 _SCALE = r"(?:\s?(?P<s{0}>[kKmMbB]|[mb]n|(?i:thousand|million|billion|mio))(?![\w/]))?"
 _MONEY = re.compile(
     rf"(?<![\w$€£.,])(?:(?P<pre>{_SYMBOL}|(?:{_CODES})(?=[\s\d]))\s?(?P<d1>{DIGITS}){_SCALE.format(1)}(?:\s?(?P<code>{_CODES})\b)?"
-    rf"|(?P<d2>{DIGITS}|(?i:{WORD_NUMBER})){_SCALE.format(2)}[\s-]?(?:,-\s?)?(?P<post>{_SYMBOL}|(?:{_CODES})\b|{_CURRENCY_WORD}))"
+    rf"|(?P<d2>{DIGITS}|(?i:{WORD_NUMBER})){_SCALE.format(2)}[\s-]?(?:,-\s?)?(?P<post>{_SYMBOL}"
+    rf"|(?:{_CODES})\b|{_CURRENCY_WORD}))"
 )
 # An amount without currency is money only with a price word before it and a billing period after it.
 _BARE = re.compile(
-    rf"(?i:\b(?:for|at|costs?|only|just|from|is|price[ds]?|pay|now)\s+(?:(?:at|only|just|from|is|now)\s+)?)(?P<d>{DIGITS}|(?i:{WORD_NUMBER}))"
+    rf"(?i:\b(?:for|at|costs?|only|just|from|is|price[ds]?|pay|now)\s+(?:(?:at|only|just|from"
+    rf"|is|now)\s+)?)(?P<d>{DIGITS}|(?i:{WORD_NUMBER}))"
     r"(?=\s?(?:(?i:an?|per|every|each)\s+|/\s?)(?i:month|mo\b|year|yr\b|user|seat))"
 )
 _UNITS = {"contact": "contact", "lead": "contact", "message": "contact", "call": "contact", "email": "contact", "gb": "contact",
@@ -39,15 +44,30 @@ _PERIODS = {"mo": "month", "mth": "month", "month": "month", "monat": "month", "
             "p.m": "month", "p.a": "year", "quarterly": "quarter", "weekly": "week"}  # fmt: skip
 _PER = re.compile(
     r"[\s,]*(?:(?:per|/|an?|each|every|pro|im|for each|for every)\s*)"
-    r"(?:(?P<unit>users?|seats?|members?|persons?|people|head|agents?|licen[cs]es?|employees?|editors?|nutzer|reps?|team members?)"
+    r"(?:(?P<unit>users?|seats?|members?|persons?|people|head|agents?|licen[cs]es?|employees?"
+    r"|editors?|nutzer|reps?|team members?)"
     r"|(?P<item>contact|lead|message|call|email|gb|minute|transaction|click|hire|meeting)"
     r"|(?P<period>months?|mo|mth|monat|years?|yr|annum|jahr|quarter|weeks?|wk|days?|hours?|hr))\b\.?"
-    r"|[\s,(]*(?P<adverb>monthly|annually|yearly|quarterly|weekly|monatlich|jährlich|pcm|p\.m|p\.a)\b\.?(?!\s+(?:newsletter|report|active))"
+    r"|[\s,(]*(?:(?:billed|paid|charged)\s+)?(?P<adverb>monthly|annually|yearly|quarterly|weekly"
+    r"|monatlich|jährlich|pcm|p\.m|p\.a)\b\.?(?!\s+(?:newsletter|report|active))"
     r"|[\s,(]*(?P<once>one-time|one-off|once|lifetime|for life)\b",
     re.IGNORECASE,
 )
-_BILLED = re.compile(r"[^.;$€£\d]{0,12}?\b(?:(?:billed|paid|invoiced|pay|charged|prepaid)\s+(?:\w+\s)?(?:annually|yearly|for the year|upfront)|(?:with|on|under)\s+(?:an?\s+|the\s+)?(?:annual|yearly|12-month)\s+(?:billing|plan|contract|commitment|term|subscription))", re.I)
-_LABEL = re.compile(r"\b(?:(?P<m>monthly|per month|month-to-month)|(?P<y>annual(?:ly)?|yearly|per year))\b(?!\s+billing)[^.;$€£\d]{0,25}$", re.I)
+_BILLED = re.compile(
+    (
+        r"[^.;$€£\d]{0,12}?\b(?:(?:billed|paid|invoiced|pay|charged|prepaid)\s+(?:\w+\s)?(?:annually"
+        r"|yearly|for the year|upfront)|(?:with|on|under)\s+(?:an?\s+|the\s+)?(?:annual|yearly|12-month)\s+(?:billing"
+        r"|plan|contract|commitment|term|subscription))"
+    ),
+    re.I,
+)
+_LABEL = re.compile(
+    (
+        r"(?<!billed )(?<!paid )\b(?:(?P<m>monthly|per month|month-to-month)|(?P<y>annual(?:ly)?"
+        r"|yearly|per year))\b(?!\s+billing)[^.;)$€£\d]{0,25}$"
+    ),
+    re.I,
+)
 
 
 class Amount(Struct, frozen=True, gc=False):
@@ -62,7 +82,10 @@ class Amount(Struct, frozen=True, gc=False):
 
 def find(segment: str) -> list[Amount]:
     """The amounts of money in a segment, in order."""
-    found = [_amount(segment, m, m["pre"] or m["post"], m["d1"] or m["d2"], m["s1"] or m["s2"] or "", m["code"]) for m in _MONEY.finditer(segment)]
+    found = [
+        _amount(segment, m, m["pre"] or m["post"], m["d1"] or m["d2"], m["s1"] or m["s2"] or "", m["code"])
+        for m in _MONEY.finditer(segment)
+    ]
     amounts = [amount for amount in found if amount]
     for match in _BARE.finditer(segment):
         start, end = match.span("d")
@@ -87,7 +110,7 @@ def _build(segment: str, start: int, end: int, digits: str, scale: str, currency
     tail, unit, period = end, "", ""
     for _ in range(3):
         match = _PER.match(segment, tail)
-        if match is None:
+        if match is None or (period and not match["unit"]):
             break
         if match["unit"]:
             unit = "user"
@@ -102,7 +125,13 @@ def _build(segment: str, start: int, end: int, digits: str, scale: str, currency
     if not period and (label := _LABEL.search(segment[:start])):
         period = "month" if label["m"] else "year"
     billed = _BILLED.match(segment, tail)
-    return Amount(start, end, billed.end() if billed else tail, Price(trim(value), currency, unit, period, bool(billed) and period == "month"), scale)
+    return Amount(
+        start,
+        end,
+        billed.end() if billed else tail,
+        Price(trim(value), currency, unit, period, bool(billed) and period == "month"),
+        scale,
+    )
 
 
 def number(digits: str) -> Decimal | None:
@@ -111,6 +140,12 @@ def number(digits: str) -> Decimal | None:
         words = whole(digits)
         return None if words is None else Decimal(words)
     if digits.startswith("0"):  # price-parser takes "0.029" for thousands
-        return Decimal(re.sub(r"\D", ".", digits, count=1)) if re.fullmatch(r"0[.,]\d+", digits) else Decimal(0) if digits == "0" else None
+        return (
+            Decimal(re.sub(r"\D", ".", digits, count=1))
+            if re.fullmatch(r"0[.,]\d+", digits)
+            else Decimal(0)
+            if digits == "0"
+            else None
+        )
     amount: Decimal | None = ParsedPrice.fromstring(digits.replace("\u202f", "").replace("\u00a0", "")).amount
     return amount

@@ -10,10 +10,12 @@ from decimal import Decimal
 from fractions import Fraction
 
 _SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen"
-).split()
-_TENS = {word: 20 + 10 * i for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
 _UNITS = {word: i for i, word in enumerate(_SMALL)} | _TENS
 _SCALES = {"hundred": 100, "thousand": 1000}
 _PARTS = {
@@ -26,7 +28,8 @@ WORD_NUMBER = rf"\b(?:{_UNIT})(?:(?:[\s-]+(?:and\s+)?)(?:{_UNIT}|hundred|thousan
 """Pattern of a number in words, at least one word; needs `re.IGNORECASE`."""
 
 FRACTION = (
-    r"(?:\b(?:an?|one|two|three)[\s-]+)?\b(?:half|halves|thirds?|quarters?|fourth|fifths?|sixth|eighth|tenths?|twentieth)\b"
+    r"(?:\b(?:an?|one|two|three)[\s-]+)?\b(?:half|halves|thirds?|quarters?|fourth|fifths?|sixth"
+    r"|eighth|tenths?|twentieth)\b"
     r"|(?<![\d/.,])[1-3]/(?:[2-68]|10|20)(?![\d/])"
 )
 """Pattern of a fraction below one, in words or as "1/3"; needs `re.IGNORECASE`."""

@@ -8,55 +8,103 @@ from __future__ import annotations
 
 import re
 
-PLAN_WORDS = frozenset(
-    "starter basic lite solo personal individual essential essentials standard plus pro professional team teams business"
-    " growth scale premium advanced ultimate enterprise agency unlimited core launch free freelancer startup".split()
-)
-SIZE_WORDS = frozenset("small mid medium large big mini".split())
+from streams.core.claims.text import words
 
-# Words that start a capitalised run but are no part of a name.
-_NOT_NAMES = frozenset(
-    "a an the our your my their this that these those it its we you they i he she here there and or but so if when while with"
-    " without for from to of on in at by as per only just now today tonight tomorrow get try buy choose pick start starting"
-    " join upgrade switch go take save claim use grab enjoy book order pay paying price prices pricing cost costs plan plans"
-    " all any every each both most more no not new best our everything everyone anyone total subtotal monthly yearly annual"
-    " annually quarterly billed offer offers deal deals discount discounts sale promo promotion bonus note ps re fw fwd hi"
-    " hello hey dear subject special limited exclusive introductory list regular regularly normal normally usually was ends"
-    " until before after valid includes including features faq contact about news blog overview compare licence license"
-    " licences licenses seat seats user users access subscription subscriptions package packages tier tiers edition bundle"
-    " january february march april may june july august september october november december monday tuesday wednesday thursday"
-    " friday saturday sunday spring summer autumn fall winter q1 q2 q3 q4 usd eur gbp chf cad aud code coupon ask dm call see"
-    " month year fee fees rate setup set-up what how why who yes ok okay also then still i'm we're it's".split()
-)  # fmt: skip
+PLAN_WORDS = words(
+    """
+    starter basic lite solo personal individual essential essentials standard plus pro professional team teams business
+    growth scale premium advanced ultimate enterprise agency unlimited core launch free freelancer startup
+    """
+)
+SIZE_WORDS = frozenset({"small", "mid", "medium", "large", "big", "mini"})
+
+# Words that start or end a capitalised run but are no part of a plan's name.
+_NOT_NAMES = words(
+    """
+    a an the our your my their this that these those it its we you they i he she here there and or but so if when while
+    with without for from to of on in at by as per only just now today tonight tomorrow get try buy choose pick start
+    starting join upgrade switch go take save claim use grab enjoy book order pay paying price prices pricing cost costs
+    plan plans all any every each both most more no not new best our everything everyone anyone total subtotal monthly
+    yearly annual annually quarterly billed offer offers deal deals discount discounts sale promo promotion bonus note
+    ps re fw fwd hi hello hey dear subject special limited exclusive introductory list regular regularly normal normally
+    usual was ends until before after valid includes including features faq contact about news blog overview compare
+    licence license licences licenses seat seats user users access subscription subscriptions package packages tier
+    tiers edition bundle january february march april may june july august september october november december monday
+    tuesday wednesday thursday friday saturday sunday spring summer autumn fall winter q1 q2 q3 q4 usd eur gbp chf cad
+    aud code coupon ask dm call see month year fee fees rate setup set-up deadline contract contracts expires membership
+    sales team's what how why who yes ok okay also then still i'm we're it's
+    """
+)
+_TRAILING = frozenset({"monthly", "yearly", "annual", "annually", "price", "prices", "pricing", "cost", "costs"})
 _PLAN_NOUN = r"(?:plans?|tiers?|packages?|editions?|licen[cs]es?|subscriptions?|bundles?)"
 _CAPITAL = r"[A-Z][\w&+]*"
-_PLANS = "|".join(sorted(PLAN_WORDS - {"free", "launch", "core", "startup", "unlimited", "teams"}, key=len, reverse=True))
-_CAPITAL_PLANS = "|".join(w.capitalize() for w in _PLANS.split("|"))
+_NUMBERED = rf"{_CAPITAL}(?: (?:{_CAPITAL}|\d\b)){{0,2}}"
+_STANDALONE = PLAN_WORDS - {"free", "launch", "core", "startup", "unlimited", "teams"}
+_PLANS = "|".join(sorted(_STANDALONE, key=len, reverse=True))
+_CAPITAL_PLANS = "|".join(word.capitalize() for word in _PLANS.split("|"))
 # "Business hours", "Enterprise Account Executive": the words are not plans there.
 _NO_PLAN_AFTER = (
     r"(?!\s+(?:members?|hours?|days?|of|trials?|customers?|clients?|leads?|accounts?|sales|development|managers?|marketing"
     r"|executives?|director|reviews?|partners?|owners?|software|growth|rates?|hacking|support|features?|users?)\b)"
 )
 _MENTIONS = (
-    re.compile(rf"(?P<name>\b{_CAPITAL}(?:[ -]{_CAPITAL}){{0,2}}|\b(?i:{_PLANS}|free|core|startup|unlimited))[\s-]+(?i:{_PLAN_NOUN})\b"),
-    re.compile(rf"(?P<name>(?:\b{_CAPITAL} ){{0,2}}\b(?:{_CAPITAL_PLANS}|{_PLANS.upper()})\b(?: (?:Plus|Max|XL|\d)\b)?){_NO_PLAN_AFTER}"),
-    re.compile(rf"(?:^|[,;(]\s*|\b(?i:and|or)\s+)\W*(?P<name>{_CAPITAL}(?: (?:{_CAPITAL}|\d\b)){{0,2}})(?=\s+(?:(?:now|only|just)\s+)?"
-               r"(?:(?:costs?|is|are|comes in|starts?|sells?|goes)\s+(?:(?:at|from|for|now|only|just|priced)\s+){0,3})(?:just\s+|only\s+)?[$€£¥\d])"),
-    re.compile(rf"(?:^|[,;]\s*)(?:[#*-]\s*)*(?P<name>{_CAPITAL}(?: (?:{_CAPITAL}|\d\b)){{0,2}})(?=\s*(?::|-|\(|,|\bat\b|\bfor\b)?\s*(?:from |only |just )?[$€£¥\d])"),
-)  # fmt: skip
+    # "the Gold plan", "pro plan"
+    re.compile(
+        rf"(?P<name>\b{_CAPITAL}(?:[ -]{_CAPITAL}){{0,2}}|\b(?i:{_PLANS}|free|core|startup|unlimited))[\s-]+(?i:{_PLAN_NOUN})\b"
+    ),
+    # "Flowdesk Pro", "Team Plus"
+    re.compile(
+        rf"(?P<name>(?:\b{_CAPITAL} ){{0,2}}\b(?:{_CAPITAL_PLANS}|{_PLANS.upper()})\b(?: (?:Plus|Max|XL|\d)\b)?)"
+        rf"{_NO_PLAN_AFTER}"
+    ),
+    # "Flowdesk costs $39"
+    re.compile(
+        rf"(?:^|[,;(]\s*|\b(?i:and|or)\s+)\W*(?P<name>{_NUMBERED})(?=\s+(?:(?:now|only|just)\s+)?"
+        r"(?:costs?|is|are|comes in|starts?|sells?|goes)\s+(?:(?:at|from|for|now|only|just|priced)\s+){0,3}[$€£¥\d])"
+    ),
+    # "Voyager: $49", "Voyager for $49"
+    re.compile(
+        rf"(?:^|[,;]\s*)(?:[#*-]\s*)*(?P<name>{_NUMBERED})"
+        r"(?=\s*(?::|-|\(|,|\bat\b|\bfor\b)?\s*(?:from |only |just )?[$€£¥\d])"
+    ),
+)
 _LOWER_PLAN_LINK = re.compile(rf"\b(?:for|on|off|with|of)\s+(?:the\s+|our\s+)?(?P<name>{_PLANS})\b{_NO_PLAN_AFTER}")
 _ANNUAL = re.compile(
-    r"\b(?:annual|yearly|12-month)\s+(?:billing|plans?|payment|prepay\w*|subscriptions?|commitment|contracts?|terms?|deals?|licen[cs]es?)\b"
-    r"|\b(?:pay|paid|paying|billed|bill|prepay|prepaid|signed?|commit)\s+(?:\w+\s+){0,2}(?:annually|yearly|up\s?front|for (?:a|the) (?:full )?year|by the year)\b",
+    r"\b(?:annual|yearly|12-month)\s+(?:billing|plans?|payment|prepay\w*|subscriptions?|commitment|contracts?|terms?|deals?"
+    r"|licen[cs]es?)\b"
+    r"|\b(?:pay|paid|paying|billed|bill|prepay|prepaid|signed?|commit)\s+(?:\w+\s+){0,2}"
+    r"(?:annually|yearly|up\s?front|for (?:a|the) (?:full )?year|by the year)\b",
     re.IGNORECASE,
 )
-_APART = (
-    ("setup fee", re.compile(r"\b(?:set-?\s?up|onboarding|implementation|installation|activation|migration|one-time)\b(?!\s+(?:offer|deal|discount|price))", re.I)),
-    ("registration", re.compile(r"\b(?:regist\w+|rsvp|sign(?:ing)? up for|webinar|conference|workshop|ticket|summit|meetup|survey|apply|applications?|invoice|respond|reply|let me know)\b", re.I)),
-    ("add-on", re.compile(r"\b(?:add-?ons?|(?:extra|additional) (?:\w+ )?(?:users?|seats?|licen[cs]es?|contacts?|storage|gb)|overages?|shipping|delivery|training|consulting|deposit)\b", re.I)),
-    ("special group", re.compile(r"\b(?:non-?profits?|charit(?:y|ies)|students?|education(?:al)?|academics?|start-?ups\b|referr\w+|refer a|existing customers|partners?|resellers?|veterans?|renewals?|renew)\b", re.I)),
-)  # fmt: skip
-_APART_NAMES = frozenset(name for name, _ in _APART)
+_APART = {
+    "setup fee": re.compile(
+        r"\b(?:set-?\s?up|onboarding|implementation|installation|activation|migration|one-time)\b"
+        r"(?!\s+(?:offer|deal|discount|price))",
+        re.IGNORECASE,
+    ),
+    "registration": re.compile(
+        r"\b(?:regist\w+|rsvp|webinar|conference|workshop|tickets?|summit|meetup)\b", re.IGNORECASE
+    ),
+    "add-on": re.compile(
+        r"\b(?:add-?ons?|(?:extra|additional) (?:\w+ )?(?:users?|seats?|licen[cs]es?|contacts?|storage|gb)|overages?|shipping"
+        r"|delivery|training|consulting|deposit)\b",
+        re.IGNORECASE,
+    ),
+    "special group": re.compile(
+        r"\b(?:non-?profits?|charit(?:y|ies)|students?|education(?:al)?|academics?|start-?ups\b|referr\w+|refer a"
+        r"|existing customers|partners?|resellers?|veterans?|renewals?|renew)\b",
+        re.IGNORECASE,
+    ),
+}
+_APART_NAMES = frozenset(_APART) | {"answer"}
+# Dates by which something else than the offer is wanted.
+_ANSWER = re.compile(
+    (
+        r"\b(?:sign(?:ing)? up for|survey|apply (?:by|before|for)|applications?|invoice (?:is )?due"
+        r"|respond|reply|let me know)\b"
+    ),
+    re.I,
+)
 
 
 def stands_apart(subject: str) -> bool:
@@ -64,19 +112,29 @@ def stands_apart(subject: str) -> bool:
     return subject in _APART_NAMES
 
 
-def apart(segment: str) -> str:
-    """The subject apart from the offer that `segment` is about ("setup fee", "registration", ...), or ""."""
-    return next((name for name, pattern in _APART if pattern.search(segment)), "")
+def apart(segment: str, kind: str) -> str:
+    """The subject apart from the offer that a claim of `kind` in `segment` is about ("setup fee", ...), or ""."""
+    if kind == "deadline" and _ANSWER.search(segment):
+        return "answer"
+    return next((name for name, pattern in _APART.items() if pattern.search(segment)), "")
 
 
 def normal(name: str) -> str:
     """The normal form of a plan's or product's name: lower case, without articles, quotes, trade marks and "plan"."""
-    words = re.sub(r"[\"'™®©#*_]+", "", name).replace("-", " ").lower().split()
-    while words and words[0] in _NOT_NAMES:
-        words.pop(0)
-    while words and (words[-1] in _NOT_NAMES or re.fullmatch(_PLAN_NOUN, words[-1])):
-        words.pop()
-    return " ".join(words)
+    parts = re.sub(r"[\"'™®©#*_]+", "", name).replace("-", " ").lower().split()
+    while parts and parts[0] in _NOT_NAMES:
+        parts.pop(0)
+    while parts and (parts[-1] in _TRAILING or re.fullmatch(_PLAN_NOUN, parts[-1])):
+        parts.pop()
+    # "Black Friday" ends in a word that no plan is called by; digits alone are no name either.
+    if not parts or parts[-1] in _NOT_NAMES or not any(word[0].isalpha() for word in parts):
+        return ""
+    return " ".join(parts)
+
+
+def of_product(product: str | None) -> str:
+    """The subject that a message's or a campaign's product field stands for; "" when there is none."""
+    return normal(product or "") or " ".join((product or "").lower().split())
 
 
 def mentions(segment: str) -> list[tuple[int, int, str]]:
@@ -96,10 +154,18 @@ def annual(segment: str) -> bool:
     return _ANNUAL.search(segment) is not None
 
 
-_LINK_AFTER = re.compile(r"[^,;.]{0,30}?\b(?:for|on|off|with|of|in|gets? you|buys(?: you)?)\s+(?:(?:the|our|any|all|your|a)\s+)*$|\s*[(\[]\s*$", re.I)
+_LINK_AFTER = re.compile(
+    (
+        r"[^,;.]{0,30}?\b(?:for|on|off|with|of|in|gets? you|buys(?: you)?)\s+(?:(?:the|our|any|all"
+        r"|your|a)\s+)*$|\s*[(\[]\s*$"
+    ),
+    re.I,
+)
 
 
-def about(segment: str, named: list[tuple[int, int, str]], previous_end: int, start: int, end: int, next_start: int) -> str:
+def about(
+    segment: str, named: list[tuple[int, int, str]], previous_end: int, start: int, end: int, next_start: int
+) -> str:
     """The subject of the figure at `segment[start:end]`, or "".
 
     Named right after it ("$49 for Pro"), else the nearest name before it since the previous figure, else the nearest after it.
@@ -116,18 +182,23 @@ def about(segment: str, named: list[tuple[int, int, str]], previous_end: int, st
 
 
 def heading(line: str) -> str | None:
-    """What a heading or a bare plan name makes the subject of the lines below: a name, "" (none), or None (no heading)."""
+    (
+        """What a heading or a bare plan name makes the subject of the lines below: a name, """
+        " (none), or None (no heading)."
+        ""
+    )
     is_heading = line.startswith("#")
     bare = line.lstrip("# ").rstrip(":")
-    words = bare.split()
-    if not words or len(words) > 4 or re.search(r"[\d$€£%?!]", bare):
+    if not 0 < len(bare.split()) <= 4 or re.search(r"[\d$€£%?!]", bare):
         return "" if is_heading else None
     subject = normal(bare)
     tokens = subject.split()
-    if tokens and (tokens[-1] in PLAN_WORDS or tokens[0] in PLAN_WORDS and re.search(rf"\b{_PLAN_NOUN}$", bare, re.I)) and bare[0].isupper():
+    if not tokens or not bare[0].isupper():
+        return "" if is_heading else None
+    if tokens[-1] in PLAN_WORDS or (tokens[0] in PLAN_WORDS and re.search(rf"\b{_PLAN_NOUN}$", bare, re.IGNORECASE)):
         return subject
     if not is_heading:
         return None
     # A first-level heading is the page's title, not a plan's.
-    named = len(tokens) <= 2 and bare[0].isupper() and not line.startswith("# ") and tokens and not _NOT_NAMES.intersection(bare.lower().split())
-    return subject if named else ""
+    is_name = len(tokens) <= 2 and not line.startswith("# ") and _NOT_NAMES.isdisjoint(bare.lower().split())
+    return subject if is_name else ""

@@ -8,28 +8,49 @@ QUOTE_LENGTH = 160
 MAX_TEXT = 20_000
 """Characters of a text that are read; what a customer does not scroll to is not a promise, and the time is bounded."""
 
+MAX_SEGMENT = 600
+"""Characters of one sentence that are read together. The patterns look back and ahead, so this bounds their time."""
+
 # One character for one character, so that offsets stay valid.
-_PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-", "％": "%", "＄": "$"})
+_PLAIN = str.maketrans(
+    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-", "％": "%", "＄": "$"}
+)
 _LINE = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029•|·▪✓✔●]+")
 _SENTENCE = re.compile(r"(?<=[.!?;])[)\"']?\s+(?=[^a-z\s])")
-_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|approx|incl|excl|vs|no|mo|yr|p\.[amu]|inc|ltd|est|max|min)\.$", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"\b(?:e\.g|i\.e|approx|incl|excl|vs|no|mo|yr|p\.[amu]|inc|ltd|est|max|min)\.$", re.IGNORECASE
+)
 
 
-def lines(text: str) -> list[str]:
-    """The lines and bullet items of at most MAX_TEXT characters, stripped, with typographic quotes and dashes made plain."""
-    pieces = (piece.strip() for piece in _LINE.split(text[:MAX_TEXT].translate(_PLAIN)))
+def words(table: str) -> frozenset[str]:
+    """The words of a table that is written as running text."""
+    return frozenset(table.split())
+
+
+def lines(text: str, limit: int = MAX_TEXT) -> list[str]:
+    """The lines and bullet items of the first `limit` characters, stripped, with typographic quotes and dashes made plain."""
+    pieces = (piece.strip() for piece in _LINE.split(text[:limit].translate(_PLAIN)))
     return [piece for piece in pieces if piece]
 
 
 def sentences(line: str) -> list[str]:
-    """The sentences of a line; an abbreviation's full stop ("49 EUR p.m. for Pro") ends none."""
+    """The sentences of a line, cut after MAX_SEGMENT characters; an abbreviation's full stop ("49 EUR p.m. for Pro") ends none."""
     found: list[str] = []
     for piece in _SENTENCE.split(line):
         if found and _ABBREVIATION.search(found[-1]):
             found[-1] = f"{found[-1]} {piece}"
         else:
             found.append(piece)
-    return found
+    return [part for sentence in found for part in _cut(sentence)]
+
+
+def _cut(sentence: str) -> list[str]:
+    parts = []
+    while len(sentence) > MAX_SEGMENT:
+        end = sentence.rfind(" ", MAX_SEGMENT // 2, MAX_SEGMENT) + 1 or MAX_SEGMENT
+        parts.append(sentence[:end])
+        sentence = sentence[end:]
+    return [*parts, sentence]
 
 
 def quote(segment: str, start: int, end: int) -> str:

@@ -13,6 +13,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from streams.core.claims.text import words
+
 Relation = Literal["agree", "differ", "apart"]
 
 _PERIODS_A_YEAR = {"year": 1, "quarter": 4, "month": 12}
@@ -21,7 +23,7 @@ _PRICE = re.compile(
     r"(?:/(once|hour|day|week|month|quarter|year))?( billed annually)?"
 )
 _DISCOUNT = re.compile(r"(up to )?(\d+(?:\.\d+)?)(%| [A-Z]{3}| months)")
-_GENERIC = frozenset("the our a an offer offers sale deal deals promotion promo special discount campaign event savings".split())
+_GENERIC = words("the our a an offer offers sale deal deals promotion promo special discount campaign event savings")
 
 
 class Price(Struct, frozen=True, gc=False):

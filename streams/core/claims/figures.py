@@ -97,7 +97,7 @@ _NOT_PRICE = re.compile(
     (
         r"\b(?:rais(?:ed?|ing)|funding|revenues?|arr|mrr|valuation|pipeline|invest\w*|budgets?|spend(?:s"
         r"|ing)?|spent|quota|clos(?:ed?|ing)|sold|generat\w+|earn\w*|won|los[ets]\w*|loses|losing"
-        r"|managed?|saved?|sav(?:es|ings?)|grew|grow\w*|averag\w+|deal sizes?|contract values?|acv"
+        r"|managed?|saved?|sav(?:es|ings?)|gr(?:ew|ow|ows|owing|own)\b|averag\w+|deal sizes?|contract values?|acv"
         r"|salary|bonus|commissions?|rewards?|gift|donat\w*|fine[sd]?|penalt\w+|wast\w+|turnover"
         r"|profits?|portfolio|p&l|book of business|refund\w*|prize|insur\w+|debt|do you (?:\w+ )?pay"
         r"|are you (?:\w+ )?paying|(?:still|currently) pay\w*|months? for)\b[^,;:(]{0,45}$"
@@ -203,7 +203,8 @@ def _state_money(
     if amount.scale not in ("", "k", "thousand") or price.amount == 0:
         return None, ""
     if (
-        _IS_OFF.match(after)
+        _PAY_LESS.match(after)
+        or _IS_OFF.match(after)
         or _CREDIT.match(after)
         or _DISCOUNT_OF.search(before)
         or _SAVING.search(before)
@@ -240,7 +241,8 @@ def _state_money(
 def _starts_range(segment: str, amount: money.Amount) -> bool:
     """Whether the amount begins "from $49 to $99"; "drops from $99 to $79" is no range."""
     return (
-        re.search(r"\b(?:drop|reduc|cut|lower|down|went|goes)\w*\b[^.;]{0,30}$", segment[: amount.start], re.I) is None
+        re.search(r"\b(?:drop|reduc|discount|cut|lower|down|went|goes)\w*\b[^.;]{0,30}$", segment[: amount.start], re.I)
+        is None
     )
 
 

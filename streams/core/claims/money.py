@@ -42,6 +42,9 @@ _PERIODS = {"mo": "month", "mth": "month", "month": "month", "monat": "month", "
             "jahr": "year", "quarter": "quarter", "week": "week", "wk": "week", "day": "day", "hour": "hour", "hr": "hour",
             "monthly": "month", "monatlich": "month", "annually": "year", "yearly": "year", "jährlich": "year", "pcm": "month",
             "p.m": "month", "p.a": "year", "quarterly": "quarter", "weekly": "week"}  # fmt: skip
+_TAX = re.compile(
+    r"\s*\(?(?:(?:excl|incl|plus|zzgl|inkl)(?:uding|\.)?\s+(?:VAT|tax|MwSt\.?|GST)|net|netto)\)?(?=\W)", re.I
+)
 _PER = re.compile(
     r"[\s,]*(?:(?:per|/|an?|each|every|pro|im|for each|for every)\s*)"
     r"(?:(?P<unit>users?|seats?|members?|persons?|people|head|agents?|licen[cs]es?|employees?"
@@ -107,7 +110,8 @@ def _build(segment: str, start: int, end: int, digits: str, scale: str, currency
         return None
     if scale in ("k", "thousand"):
         value *= 1000
-    tail, unit, period = end, "", ""
+    taxed = _TAX.match(segment, end)
+    tail, unit, period = taxed.end() if taxed else end, "", ""
     for _ in range(3):
         match = _PER.match(segment, tail)
         if match is None or (period and not match["unit"]):

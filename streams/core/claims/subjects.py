@@ -21,18 +21,19 @@ SIZE_WORDS = frozenset({"small", "mid", "medium", "large", "big", "mini"})
 # Words that start or end a capitalised run but are no part of a plan's name.
 _NOT_NAMES = words(
     """
-    a an the our your my their this that these those it its we you they i he she here there and or but so if when while
-    with without for from to of on in at by as per only just now today tonight tomorrow get try buy choose pick start
-    starting join upgrade switch go take save claim use grab enjoy book order pay paying price prices pricing cost costs
-    plan plans all any every each both most more no not new best our everything everyone anyone total subtotal monthly
-    yearly annual annually quarterly billed offer offers deal deals discount discounts sale promo promotion bonus note
-    ps re fw fwd hi hello hey dear subject special limited exclusive introductory list regular regularly normal normally
-    usual was ends until before after valid includes including features faq contact about news blog overview compare
-    licence license licences licenses seat seats user users access subscription subscriptions package packages tier
-    tiers edition bundle january february march april may june july august september october november december monday
-    tuesday wednesday thursday friday saturday sunday spring summer autumn fall winter q1 q2 q3 q4 usd eur gbp chf cad
-    aud code coupon ask dm call see month year fee fees rate setup set-up deadline contract contracts expires membership
-    sales team's what how why who yes ok okay also then still i'm we're it's
+    a an the first second last next our your my their this that these those it its we you they i he she here there and
+    or but so if when while with without for from to of on in at by as per only just now today tonight tomorrow get try
+    buy choose pick start starting join upgrade switch go take save claim use grab enjoy book order pay paying price
+    prices pricing cost costs plan plans all any every each both most more no not new best our everything everyone
+    anyone total subtotal monthly yearly annual annually quarterly billed offer offers deal deals discount discounts
+    sale promo promotion bonus note ps re fw fwd hi hello hey dear subject special limited exclusive introductory list
+    regular regularly normal normally usual was ends until before after valid includes including features faq contact
+    about news blog overview compare licence license licences licenses seat seats user users access subscription
+    subscriptions package packages tier tiers edition bundle january february march april may june july august september
+    october november december monday tuesday wednesday thursday friday saturday sunday spring summer autumn fall winter
+    q1 q2 q3 q4 usd eur gbp chf cad aud code coupon ask dm call see month year fee fees rate setup set-up deadline
+    contract contracts expires membership sales team's what how why who yes ok okay also then still i'm we're it's
+    discounted reduced lowered dropped cut slashed
     """
 )
 _TRAILING = frozenset({"monthly", "yearly", "annual", "annually", "price", "prices", "pricing", "cost", "costs"})

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from streams import settings as settings_module
+from streams.core.claims import check_facts
 from streams.core.policy import Policy, PolicyError, parse
 from streams.settings import Settings, SettingsError
 
@@ -44,13 +45,22 @@ def load_policy(path: str | None, settings: Settings) -> Policy:
     if not name:
         return Policy()
     try:
-        return parse(Path(name).read_text(encoding="utf-8"), name)
+        return checked(parse(Path(name).read_text(encoding="utf-8"), name), name)
     except OSError as error:
         raise CommandError(f"cannot read the policy {name}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise CommandError(f"the policy {name} is not UTF-8 text (byte {error.start})") from None
     except PolicyError as error:
         raise CommandError(str(error)) from None
+
+
+def checked(policy: Policy, name: str) -> Policy:
+    """The policy, once the facts of its campaigns can be read as claims too. Raises PolicyError."""
+    for campaign, facts in policy.campaigns.items():
+        problem = check_facts(facts)
+        if problem is not None:
+            raise PolicyError(f"{name}: campaigns.{campaign}: {problem}")
+    return policy
 
 
 @contextmanager

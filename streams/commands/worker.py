@@ -28,6 +28,9 @@ def worker(policy_path: str | None, **options: Any) -> None:
     settings = load_settings(policy_path=policy_path, **options)
     policy = load_policy(policy_path, settings)
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr, force=True)
+    if settings.log_level != "DEBUG":  # the engine's own steps are of use only to who debugs it
+        for name in ("faust", "mode", "aiokafka", "streams.edge.app", "streams.edge.transport", "streams.edge.store"):
+            logging.getLogger(name).setLevel("WARNING")
     from streams.edge import worker_process
 
     try:

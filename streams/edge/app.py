@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 import faust
 from aiokafka import AIOKafkaProducer
@@ -33,8 +32,11 @@ class App(faust.App):  # type: ignore[misc]
 
     metrics: Metrics
     touchstream: Settings
-    lane: Lane
+    lane: Lane | None = None
     batched_topics: frozenset[str]
+
+    def _create_directories(self) -> None:
+        """None: nothing of a worker is on disk, so that its container can be read-only."""
 
     def open_lane(self, producer: AIOKafkaProducer) -> None:
         """Called by the transport's producer when it has started."""
@@ -56,7 +58,6 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
         broker=";".join(f"lane://{address.strip()}" for address in settings.bootstrap.split(",")),
         broker_credentials=_credentials(settings),
         store="touchstream://",
-        datadir=str(settings.data_path / f"faust-{quote(settings.app_id, safe='')}"),
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,
@@ -81,14 +82,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     app.metrics = metrics or Metrics()
     app.batched_topics = frozenset(settings.topic(name) for name in (*TOUCH_TOPICS.values(), IDENTIFIED, COMMANDS))
     app.metrics.worker_info.labels(settings_module.version(), fingerprint(policy)).set(1)
-    table = app.Table(
-        TIMELINES_TABLE,
-        partitions=settings.partitions,
-        key_type=None,
-        value_type=None,
-        key_serializer="raw",
-        value_serializer="raw",
-    )
+    table = app.Table(TIMELINES_TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     store: Store = table.data
     registry = Registry(settings.schema_registry_url) if settings.schema_registry_url else None
     codec = Codec(registry, settings.max_message_bytes)

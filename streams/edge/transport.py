@@ -121,7 +121,8 @@ class Producer(driver.Producer):  # type: ignore[misc]
 
     async def flush(self) -> None:
         await super().flush()
-        await self.app.lane.barrier()
+        if self.app.lane is not None:  # a start that failed is stopped before there was a lane
+            await self.app.lane.barrier()
 
 
 class Transport(driver.Transport):  # type: ignore[misc]

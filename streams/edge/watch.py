@@ -29,6 +29,9 @@ RECOVERY_LIMIT = 1800.0
 def register(app: Any, store: Store, index: IdentityIndex, codec: Codec) -> None:
     """Tasks and signal handlers of the worker."""
     recovery_began: list[float] = []
+    # Faust logs whole messages, with customers' addresses, when a send fails, and warns for each topic it may not create.
+    logging.getLogger("faust.topics").setLevel(logging.CRITICAL)
+    logging.getLogger("faust.transport.drivers.aiokafka").setLevel(logging.ERROR)
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(sender: Any, revoked: set[Any], **kwargs: Any) -> None:
@@ -59,12 +62,6 @@ def register(app: Any, store: Store, index: IdentityIndex, codec: Codec) -> None
         while not app.should_stop:
             _measure(app, store, recovery_began)
             await asyncio.sleep(TICK * 2)
-
-    @app.on_after_reconfigured.connect(weak=False)
-    def quiet(sender: Any, **kwargs: Any) -> None:
-        # Faust logs whole messages, with customers' addresses, when a send fails, and warns for each topic it may not create.
-        logging.getLogger("faust.topics").setLevel(logging.CRITICAL)
-        logging.getLogger("faust.transport.drivers.aiokafka").setLevel(logging.ERROR)
 
 
 def _measure(app: Any, store: Store, recovery_began: list[float]) -> None:

@@ -40,7 +40,7 @@ def run(settings: Settings, policy: Policy) -> int:
     log.info("metrics on http://%s:%d/metrics", settings.metrics_host, server.server_port)
     app = app_module.create(settings, policy)
     worker = faust.Worker(
-        app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=None
+        app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=None, quiet=True
     )
     try:
         worker.execute_from_commandline()

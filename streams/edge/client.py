@@ -1,0 +1,256 @@
+"""The SDK: publish touches from Python.
+
+    from streams import Client
+
+    async with Client(bootstrap="kafka:9092") as client:
+        sent = await client.send({"channel": "email", "department": "sales", ...})
+
+    with Client.sync(bootstrap="kafka:9092") as client:      # the same from a plain script
+        client.send_many(touches)
+
+A touch is a `streams.core.touch.Touch` or a dict of the names in `streams.core.touch_json`. It is checked before it is sent;
+`send` returns when all replicas have it. Settings come from the environment (TOUCHSTREAM_...), keyword arguments win.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from streams import settings as settings_module
+from streams.core.identify import contact_key
+from streams.core.touch import Touch
+from streams.core.touch_json import TouchError, check, from_mapping
+from streams.edge.codec import EncodeError
+from streams.edge.publisher import Publisher, PublishError, Record, TooLarge
+from streams.edge.reader import make_codec
+from streams.edge.registry import RegistryRefused, RegistryUnavailable
+from streams.edge.topics import TOUCH_TOPICS
+from streams.settings import Settings
+
+__all__ = ["Client", "PublishError", "SendManyError", "Sent", "SyncClient", "TouchError"]
+
+IN_FLIGHT = 1000
+"""Records that are under way at once; bounds memory, and is more than one round trip needs."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where an acknowledged touch stands: topic (full name), partition, offset; and the id it goes by."""
+
+    topic: str
+    partition: int
+    offset: int
+    touch_id: str
+
+
+class SendManyError(PublishError):
+    """Some touches of `send_many` were not acknowledged. `failures` says why, by position from 0; `sent` holds the rest.
+
+    To send all of them again is safe: a touch that is stored twice is one touch, by its id.
+    """
+
+    def __init__(self, results: list[Sent | TouchError | PublishError]) -> None:
+        self.failures = {i: result for i, result in enumerate(results) if not isinstance(result, Sent)}
+        self.sent = [result for result in results if isinstance(result, Sent)]
+        super().__init__(f"{len(self.failures)} of {len(results)} touches were not sent: {_listed(self.failures)}")
+
+
+class Client:
+    """Publishes touches. An async context manager; see the module.
+
+    `timeout` (seconds) bounds the connection and each acknowledgement. The other keywords are fields of
+    `streams.settings.Settings` (`bootstrap`, `topic_prefix`, `security_protocol`, ...). `id_key` and `default_region` must be
+    the workers', so that a contact keeps its partition.
+    """
+
+    def __init__(self, *, settings: Settings | None = None, timeout: float = 30.0, **overrides: Any) -> None:
+        if settings is not None and overrides:
+            raise TypeError("give either settings or single values, not both")
+        self.settings = settings_module.load(**overrides) if settings is None else settings
+        self.publisher = Publisher(self.settings, timeout)
+        self.codec = make_codec(self.settings)
+
+    @staticmethod
+    def sync(*, settings: Settings | None = None, timeout: float = 30.0, **overrides: Any) -> SyncClient:
+        """The same client for code without asyncio."""
+        return SyncClient(settings=settings, timeout=timeout, **overrides)
+
+    async def __aenter__(self) -> Client:
+        try:
+            await self.codec.prepare()
+        except (RegistryUnavailable, RegistryRefused) as error:
+            raise PublishError(f"the schema registry at {self.settings.schema_registry_url}: {error}") from error
+        await self.publisher.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.publisher.close()
+
+    async def send(self, touch: Touch | Mapping[str, Any]) -> Sent:
+        """Publish one touch and wait until all replicas have it.
+
+        Raises:
+            TouchError: the touch is not valid; nothing was sent.
+            PublishError: Kafka did not acknowledge it.
+        """
+        (result,) = await self.attempt([touch])
+        if not isinstance(result, Sent):
+            raise result
+        return result
+
+    async def send_many(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent]:
+        """Publish touches in batches and wait for all acknowledgements; results stand in the order of the touches.
+
+        Raises:
+            TouchError: some touches are not valid; the text names them by position, and nothing was sent.
+            SendManyError: Kafka did not acknowledge some; it says which, and holds those that it did.
+        """
+        prepared = [self._prepared(touch) for touch in touches]
+        wrong = {i: item for i, item in enumerate(prepared) if isinstance(item, TouchError)}
+        if wrong:
+            reason = next(iter(wrong.values())).reason
+            raise TouchError(
+                f"{len(wrong)} of {len(prepared)} touches are wrong, none was sent: {_listed(wrong)}", reason
+            )
+        results: list[Sent | TouchError | PublishError] = []
+        for chunk in _chunks(prepared, IN_FLIGHT):
+            results += await self._published(chunk)
+        sent = [result for result in results if isinstance(result, Sent)]
+        if len(sent) != len(results):
+            raise SendManyError(results)
+        return sent
+
+    async def attempt(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent | TouchError | PublishError]:
+        """As `send_many`, but a touch that fails is its error in the list, and does not hold up the rest."""
+        results: list[Sent | TouchError | PublishError] = []
+        for chunk in _chunks((self._prepared(touch) for touch in touches), IN_FLIGHT):
+            results += await self._published(chunk)
+        return results
+
+    def encode(self, touch: Touch) -> Record:
+        """The Kafka record of a touch: topic by channel, keyed by the pseudonymous id of the contact.
+
+        Raises:
+            TouchError: it is not valid, has no usable identifier, or is larger than settings.max_message_bytes.
+        """
+        check(touch)
+        key = contact_key(touch.customer, self.settings.id_key, self.settings.default_region)
+        if key is None:
+            raise TouchError(
+                "customer: no identifier is usable; give a mail address, a phone number with country code, the URL of a public"
+                " LinkedIn profile, a CRM id or a click id",
+                "no_identifier",
+            )
+        try:
+            value = self.codec.encode_touch(touch)
+        except EncodeError as error:  # of a touch that passed `check`, only its size can be wrong
+            raise TouchError(str(error), "too_large") from None
+        return Record(self.settings.topic(TOUCH_TOPICS[touch.channel]), key.encode(), value)
+
+    def _prepared(self, touch: Touch | Mapping[str, Any]) -> tuple[str, Record] | TouchError:
+        try:
+            value = touch if isinstance(touch, Touch) else from_mapping(touch)
+            return value.touch_id, self.encode(value)
+        except TouchError as error:
+            return error
+
+    async def _published(self, items: list[tuple[str, Record] | TouchError]) -> list[Sent | TouchError | PublishError]:
+        """Results of at most IN_FLIGHT prepared touches, in their order."""
+        good = [item for item in items if not isinstance(item, TouchError)]
+        written = iter(await self.publisher.publish_many([record for _, record in good]))
+        results: list[Sent | TouchError | PublishError] = []
+        for item in items:
+            if isinstance(item, TouchError):
+                results.append(item)
+                continue
+            place = next(written)
+            if isinstance(place, TooLarge):
+                results.append(TouchError(str(place), "too_large"))
+            elif isinstance(place, PublishError):
+                results.append(place)
+            else:
+                results.append(Sent(place.topic, place.partition, place.offset, item[0]))
+        return results
+
+
+class SyncClient:
+    """`Client` for plain scripts: the same methods, blocking. Runs an event loop in a thread of its own while in `with`."""
+
+    def __init__(self, *, settings: Settings | None = None, timeout: float = 30.0, **overrides: Any) -> None:
+        if settings is not None and overrides:
+            raise TypeError("give either settings or single values, not both")
+        self._settings = settings_module.load(**overrides) if settings is None else settings
+        self._timeout = timeout
+        self._client: Client | None = None
+        self._loop = asyncio.new_event_loop()
+        # A daemon: a script that never leaves `with` must still be able to end.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="touchstream-client", daemon=True)
+
+    def __enter__(self) -> SyncClient:
+        self._thread.start()
+        try:
+            self._client = self._run(self._connect())
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            self._run(self._connected().publisher.close())
+        finally:
+            self._client = None
+            self._end()
+
+    def send(self, touch: Touch | Mapping[str, Any]) -> Sent:
+        """As `Client.send`."""
+        return self._run(self._connected().send(touch))
+
+    def send_many(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent]:
+        """As `Client.send_many`."""
+        return self._run(self._connected().send_many(touches))
+
+    def attempt(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent | TouchError | PublishError]:
+        """As `Client.attempt`."""
+        return self._run(self._connected().attempt(touches))
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            raise RuntimeError("the client is not connected; use `with Client.sync(...) as client:`")
+        return self._client
+
+    async def _connect(self) -> Client:
+        return await Client(settings=self._settings, timeout=self._timeout).__aenter__()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C in the calling thread: the work must not go on behind its back
+            raise
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _listed(failures: Mapping[int, Exception]) -> str:
+    """The first five failures by position (from 1, as people count), and how many more there are."""
+    shown = [f"touch {i + 1}: {error}" for i, error in islice(failures.items(), 5)]
+    more = len(failures) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")

@@ -1,0 +1,184 @@
+"""Kafka to whoever looks: every partition of some topics, without a consumer group, so that looking changes nothing."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from streams.core.touch import Origin
+from streams.edge.codec import Codec, DecodeError
+from streams.edge.kafka_auth import client_options
+from streams.edge.publisher import describe
+from streams.edge.registry import Registry, RegistryUnavailable
+from streams.settings import Settings
+
+T = TypeVar("T")
+
+REQUEST_MS = 15_000
+QUIET_POLLS = 20
+"""Polls of half a second without a record after which the broker is asked whether it is still there."""
+
+
+class ReadError(Exception):
+    """Kafka cannot be read. The text names the broker or topic, the cause, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it stands in Kafka; `timestamp` is Kafka's, UTC ms. A value of None is a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def address(self) -> str:
+        """For people: "touches.email[1]@42", the form that logs and errors use."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+async def read(
+    settings: Settings, topics: Iterable[str], *, start: Literal["beginning", "end"] | int, follow: bool
+) -> AsyncIterator[Stored]:
+    """Records of the topics (full names): from the beginning, the end, or a time (UTC ms); then for ever, or up to the records
+    that are there at the call.
+
+    Order holds within a partition, hence for one key; across partitions it is by timestamp as far as records come together.
+
+    Raises:
+        ReadError: the broker or a topic is not there, or stops answering.
+    """
+    names = list(topics)
+    async with _consumer(settings, *names) as consumer:
+        partitions = sorted(consumer.assignment())
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        await _seek(consumer, partitions, ends, start)
+        quiet = 0
+        while follow or not await _done(consumer, ends):
+            polled = await consumer.getmany(timeout_ms=500)
+            quiet = 0 if polled else quiet + 1
+            if quiet and quiet % QUIET_POLLS == 0:
+                await consumer.end_offsets(
+                    partitions
+                )  # aiokafka itself would wait for a lost broker for ever, in silence
+            for record in heapq.merge(*polled.values(), key=lambda item: item.timestamp):
+                if follow or record.offset < ends[TopicPartition(record.topic, record.partition)]:
+                    yield Stored(
+                        record.topic, record.partition, record.offset, record.timestamp, record.key, record.value
+                    )
+
+
+async def fetch(settings: Settings, origin: Origin) -> Stored | None:
+    """The record at one address, or None when it is no longer there.
+
+    Raises:
+        ReadError: as `read`.
+    """
+    partition = TopicPartition(origin.topic, origin.partition)
+    async with _consumer(settings, origin.topic) as consumer:
+        if partition not in consumer.assignment():
+            return None
+        first = (await consumer.beginning_offsets([partition]))[partition]
+        end = (await consumer.end_offsets([partition]))[partition]
+        if not first <= origin.offset < end:
+            return None
+        consumer.seek(partition, origin.offset)
+        while await consumer.position(partition) <= origin.offset:
+            polled = await consumer.getmany(partition, timeout_ms=500, max_records=1)
+            for record in polled.get(partition, ()):
+                if record.offset == origin.offset:
+                    return Stored(
+                        record.topic, record.partition, record.offset, record.timestamp, record.key, record.value
+                    )
+    return None  # compacted away
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of all partitions of the topics; Kafka's errors inside come out as ReadError."""
+    consumer = AIOKafkaConsumer(
+        *topics,
+        group_id=None,
+        client_id="touchstream-reader",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        request_timeout_ms=REQUEST_MS,
+        **client_options(settings),
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    except UnknownTopicOrPartitionError as error:
+        raise ReadError(
+            f"{settings.bootstrap} does not have all of {', '.join(topics)}; `touchstream topics create` makes all topics"
+            " (is --topic-prefix right?)"
+        ) from error
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise ReadError(
+            f"cannot read from Kafka at {settings.bootstrap}: {describe(error)}; is it running (`touchstream up`) and is"
+            " --bootstrap or TOUCHSTREAM_BOOTSTRAP right?"
+        ) from error
+    finally:
+        await consumer.stop()
+
+
+async def _seek(
+    consumer: AIOKafkaConsumer,
+    partitions: list[TopicPartition],
+    ends: dict[TopicPartition, int],
+    start: Literal["beginning", "end"] | int,
+) -> None:
+    if start == "beginning":
+        offsets = await consumer.beginning_offsets(partitions)
+    elif start == "end":
+        offsets = ends
+    else:
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, start))
+        offsets = {tp: ends[tp] if place is None else place.offset for tp, place in found.items()}
+    for partition in partitions:
+        consumer.seek(partition, offsets[partition])
+
+
+async def _done(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    for partition, end in ends.items():
+        if await consumer.position(partition) < end:
+            return False
+    return True
+
+
+def make_codec(settings: Settings) -> Codec:
+    """The codec of an installation, with its schema registry if one is set."""
+    registry = Registry(settings.schema_registry_url) if settings.schema_registry_url else None
+    return Codec(registry, settings.max_message_bytes)
+
+
+async def decoded(
+    records: AsyncIterator[Stored], codec: Codec, decode: Callable[[bytes], T]
+) -> AsyncIterator[tuple[Stored, T | DecodeError]]:
+    """Each record with what it means, or with why it cannot be decoded. Tombstones are left out.
+
+    Raises:
+        ReadError: the schema registry is needed and does not answer; or as `read`.
+    """
+    async for stored in records:
+        if stored.value is None:
+            continue
+        try:
+            unknown = codec.unknown_ids([stored.value])
+            if unknown:
+                await codec.learn(unknown)
+            event: T | DecodeError = decode(stored.value)
+        except DecodeError as error:
+            event = error
+        except RegistryUnavailable as error:
+            raise ReadError(f"{stored.address} needs the schema registry: {error}") from error
+        yield stored, event

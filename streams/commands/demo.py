@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -101,14 +102,18 @@ def _await_findings(stack: Running, story: Story) -> list[Finding]:
     """The findings in Kafka, once they are what the same core finds in the same touches without Kafka."""
     now = time.time_ns() // 1_000_000
     settings = stack.settings
-    wanted = backtest.run(story.touches, Policy(), id_key=settings.id_key, region=settings.default_region, now=now).findings
+    wanted = backtest.run(
+        story.touches, Policy(), id_key=settings.id_key, region=settings.default_region, now=now
+    ).findings
     with progress("waiting for the workers' findings"):
         deadline = time.monotonic() + DEADLINE
         while _ids(found := _findings(settings)) != _ids(wanted):
             stack.step()
             if time.monotonic() > deadline:
                 missing = len(set(_ids(wanted)) - set(_ids(found)))
-                raise CommandError(f"after {DEADLINE:.0f} s {missing} of {len(wanted)} findings are missing; see {stack.logs}")
+                raise CommandError(
+                    f"after {DEADLINE:.0f} s {missing} of {len(wanted)} findings are missing; see {stack.logs}"
+                )
             time.sleep(0.3)
     return found
 
@@ -141,11 +146,16 @@ def _summary(story: Story, found: list[Finding], stack: Running) -> str:
     lines += [rendering.indented(rendering.finding(finding)) for finding in conflicts]
     lines += ["", f"Hand-offs from marketing to sales ({len(handoffs)}):"]
     lines += [rendering.indented(rendering.finding(finding)) for finding in handoffs]
-    lines += ["", "The same touches without Kafka (`touchstream backtest`) give the same findings.", "", "Where to look:"]
+    lines += [
+        "",
+        "The same touches without Kafka (`touchstream backtest`) give the same findings.",
+        "",
+        "Where to look:",
+    ]
     lines += [f"  metrics   {address}" for address in stack.metrics]
     lines += [
-        f"  Kafka     {stack.settings.bootstrap}: touchstream tail conflicts --from-beginning --bootstrap {stack.settings.bootstrap}",
-        f"  rejected  touchstream dead-letter list --bootstrap {stack.settings.bootstrap}",
+        f"  Kafka     {stack.settings.bootstrap}: {sys.argv[0]} tail conflicts --from-beginning --bootstrap {stack.settings.bootstrap}",
+        f"  rejected  {sys.argv[0]} dead-letter list --bootstrap {stack.settings.bootstrap}",
         f"  logs      {stack.logs}",
     ]
     return "\n".join(lines)
@@ -171,7 +181,12 @@ def _live(stack: Running, found: list[Finding]) -> None:
         say(f"stopping: {sent} touches more, {len(known)} findings in all")
 
 
-_PEOPLE = (("dana.reyes", "Dana Reyes"), ("lee.chang", "Lee Chang"), ("mara.lindt", "Mara Lindt"), ("nils.holm", "Nils Holm"))
+_PEOPLE = (
+    ("dana.reyes", "Dana Reyes"),
+    ("lee.chang", "Lee Chang"),
+    ("mara.lindt", "Mara Lindt"),
+    ("nils.holm", "Nils Holm"),
+)
 
 
 def _invented(rng: random.Random, number: int) -> Touch:

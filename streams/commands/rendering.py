@@ -138,3 +138,8 @@ def _payload(payload: bytes) -> tuple[str, str]:
     if text is not None and all(char.isprintable() or char in "\r\n\t" for char in text):
         return text, "text"
     return base64.b64encode(payload).decode("ascii"), "base64"
+
+
+def indented(block: str) -> str:
+    """The block as part of a list."""
+    return "\n".join(f"  {line}" for line in block.splitlines())

@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -66,6 +68,53 @@ def run(
     Raises:
         CommandError: something could not be started, or a server ended by itself; everything is stopped then.
     """
+    with running(settings, count, kafka_port, redis_port, worker_command=worker_command) as stack:
+        announce(stack)
+        while True:
+            stack.step()
+            time.sleep(POLL_SECONDS)
+
+
+@dataclass(slots=True)
+class Running:
+    """What `running` has started. Call `step` a few times a second."""
+
+    settings: Settings
+    servers: EmbeddedStack
+    workers: Workers
+
+    def step(self) -> None:
+        """Restarts workers that ended.
+
+        Raises:
+            StackError: a server ended by itself.
+        """
+        failures = self.servers.failures()
+        if failures:
+            raise StackError("\n".join((*failures, "everything else is stopped; start again once that is mended")))
+        if self.workers.step():
+            self.servers.remember_children(*self.workers.pids())
+
+    @property
+    def metrics(self) -> list[str]:
+        """Addresses of the workers' metrics."""
+        return [f"http://{self.settings.metrics_host}:{port}/metrics" for _, port, _ in self.workers.table()]
+
+    @property
+    def logs(self) -> Path:
+        """Directory of all logs."""
+        return self.servers.data / "logs"
+
+
+@contextmanager
+def running(
+    settings: Settings, count: int, kafka_port: int, redis_port: int, *, worker_command: Sequence[str] = COMMAND
+) -> Iterator[Running]:
+    """Servers, topics and workers, until the block ends or a signal raises Stop in it; then everything is stopped.
+
+    Raises:
+        CommandError: something could not be started, or a server ended by itself.
+    """
     stack = EmbeddedStack(
         settings.data_path, kafka_port, redis_port,
         kafka=settings.bootstrap == _DEFAULTS.bootstrap, redis=settings.redis_url == _DEFAULTS.redis_url,
@@ -81,10 +130,9 @@ def run(
                 workers = Workers(
                     settings, metrics_ports(settings, count), stack.data / "logs", say, command=worker_command
                 )
-                workers.step()
-                stack.remember_children(*workers.pids())
-                announce(settings, stack, workers)
-                supervise(stack, workers)
+                started = Running(settings, stack, workers)
+                started.step()
+                yield started
         except Stop:
             say("stopping")
         finally:
@@ -93,21 +141,6 @@ def run(
                 workers.stop()
             stack.stop()
     say("stopped")
-
-
-def supervise(stack: EmbeddedStack, workers: Workers) -> None:
-    """Restarts workers; returns only by an exception.
-
-    Raises:
-        StackError: a server ended.
-    """
-    while True:
-        failures = stack.failures()
-        if failures:
-            raise StackError("\n".join((*failures, "everything else is stopped; start again once that is mended")))
-        if workers.step():
-            stack.remember_children(*workers.pids())
-        time.sleep(POLL_SECONDS)
 
 
 def reached(settings: Settings, stack: EmbeddedStack) -> Settings:
@@ -145,13 +178,13 @@ def metrics_ports(settings: Settings, count: int) -> list[int]:
     ]
 
 
-def announce(settings: Settings, stack: EmbeddedStack, workers: Workers) -> None:
+def announce(stack: Running) -> None:
     """Says where everything is."""
-    click.echo(f"Kafka    {settings.bootstrap}")
-    click.echo(f"Redis    {_without_password(settings.redis_url)}")
-    for name, port, pid in workers.table():
-        click.echo(f"{name:<9}pid {pid}, metrics http://{settings.metrics_host}:{port}/metrics")
-    click.echo(f"data     {stack.data}\nlogs     {stack.data / 'logs'}\nCtrl-C stops everything; the data stays.")
+    click.echo(f"Kafka    {stack.settings.bootstrap}")
+    click.echo(f"Redis    {_without_password(stack.settings.redis_url)}")
+    for (name, _, pid), address in zip(stack.workers.table(), stack.metrics, strict=True):
+        click.echo(f"{name:<9}pid {pid}, metrics {address}")
+    click.echo(f"data     {stack.servers.data}\nlogs     {stack.logs}\nCtrl-C stops everything; the data stays.")
 
 
 def say(line: str) -> None:

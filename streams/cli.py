@@ -21,7 +21,13 @@ COMMANDS = {
     "settings": "List every setting with its default and meaning.",
     "metrics": "List every metric with its meaning and remedy.",
 }
-_MODULES = {"import": "import_", "dead-letter": "dead_letter", "check-policy": "reference", "settings": "reference", "metrics": "reference"}
+_MODULES = {
+    "import": "import_",
+    "dead-letter": "dead_letter",
+    "check-policy": "reference",
+    "settings": "reference",
+    "metrics": "reference",
+}
 
 
 class LazyGroup(click.Group):

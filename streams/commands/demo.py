@@ -126,7 +126,8 @@ def _findings(settings: Settings) -> list[Finding]:
     """Findings that hold now, read from the alert topics and folded as every consumer does."""
 
     async def run() -> dict[str, Finding]:
-        codec, known = Codec(), {}
+        codec = Codec()
+        known: dict[str, Finding] = {}
         names = [settings.topic(CONFLICTS), settings.topic(HANDOFFS)]
         async for stored in reader.read(settings, names, start="beginning", follow=False):
             backtest.fold(known, [codec.decode_finding(stored.value or b"")])

@@ -72,7 +72,7 @@ async def replay_all(
             continue
         seen.add(content)
         try:
-            batch = [mended] if mended is not None else await _content(settings, letter, defaults)
+            batch: list[Touch | Record] = [mended] if mended is not None else await _content(settings, letter, defaults)
             sent = await _send(client, batch) if client else [_would(item) for item in batch]
         except (Unreplayable, TouchError, TooLarge) as error:
             done.failed[letter.reason] += 1

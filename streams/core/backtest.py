@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core import pipeline
+from streams.core.customer import on_touch
 from streams.core.identify import Graph, nodes
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
@@ -58,11 +59,11 @@ def run(touches: Iterable[Touch], policy: Policy, *, id_key: str, region: str, n
     for touch, node_id in placed:
         customer = graph.find(node_id)
         identified = pipeline.identify(touch, customer, touch.occurred_at)
-        step = pipeline.advance(timelines.get(customer, EMPTY), identified, policy)
-        timelines[customer] = step.timeline
-        fold(findings, step.findings)
-        if step.outcome in ("too_old", "id_conflict"):
-            refused.append(Refused(touch, step.outcome, pipeline.rejected(identified, step.outcome, b"", None).detail))
+        effect = on_touch(timelines.get(customer, EMPTY), identified, policy)
+        timelines[customer] = effect.timeline
+        fold(findings, effect.findings)
+        if effect.refused is not None:
+            refused.append(Refused(touch, *effect.refused))
     return Result(standing(findings), refused, timelines)
 
 

@@ -32,9 +32,15 @@ RANKS: tuple[tuple[str, str], ...] = (
 address is shared at times, a phone more often, a click id belongs to a browser."""
 
 # What forms and trackers write when they know nothing; as an identifier it would make one person of many.
-_NOTHING = re.compile(r"^(?:[0\-_.\s]*|-1|null|none|nil|nan|undefined|unknown|anonymous|n/?a|test)$", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"[0\-_.\s]*|-1|null|none|nil|nan|undefined|unknown|anonymous|#?n/?a|test|\(?not[ _](?:set|provided)\)?", re.IGNORECASE
+)
+# A template that nobody filled in, such as {gclid}, {{contact.id}}, ${id} or %%email%%.
+_TEMPLATE = re.compile(r"\$?\{.*\}|%%.*%%|\[\[.*\]\]", re.DOTALL)
 _PROFILE = re.compile(
-    r"^(?:https?://)?(?:[a-z]{2,3}\.)?(?:www\.|m\.)?linkedin\.com/(?:mwlite/)?(in|pub)/([^/?#\s]+)", re.IGNORECASE
+    r"^(?:https?://)?(?:[a-z]{2,3}\.)?(?:www\.|m\.)?linkedin\.com/(?:mwlite/)?"
+    r"(?:in/([^/?#\s]+)|pub/([^/?#\s]+/[0-9a-f]+/[0-9a-f]+/[0-9a-f]+))(?=[/?#\s]|$)",
+    re.IGNORECASE,
 )
 
 
@@ -55,22 +61,31 @@ def email(raw: str) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def phone(raw: str, region: str) -> str | None:
-    """E.164 form of a phone number, or None when it cannot be one. `region` is used for numbers without a country code."""
+    """E.164 form of a phone number, or None when it cannot be one. `region` is used for numbers without a country code.
+
+    A number without its area code is none: many people have it. An extension stays, as in RFC 3966 ("+14155550100;ext=5"):
+    those who share a switchboard are not one person.
+    """
     try:
         number = phonenumbers.parse(raw, region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return f"{e164};ext={number.extension}" if number.extension else e164
 
 
 def linkedin_url(raw: str) -> str | None:
-    """Canonical URL of a public LinkedIn profile, or None: no country subdomain, query or trailing slash, lower case."""
+    """Canonical URL of a public LinkedIn profile, or None: no country subdomain, query or trailing slash, lower case.
+
+    The old form /pub/<name>/1/2/3 keeps its numbers, which tell namesakes apart; without them it is a list of namesakes.
+    """
     match = _PROFILE.match(raw.strip())
     if match is None:
         return None
-    return f"https://www.linkedin.com/in/{unquote(match[2]).lower()}"
+    path = f"in/{match[1]}" if match[1] else f"pub/{match[2]}"
+    return f"https://www.linkedin.com/{unquote(path).lower()}"
 
 
 def _plain(raw: str) -> str | None:
@@ -83,7 +98,7 @@ def identifiers(customer: Customer, region: str) -> tuple[tuple[str, str], ...]:
     found = []
     for name, digit in RANKS:
         raw = getattr(customer, name)
-        if raw is None or _NOTHING.match(raw):
+        if raw is None or _NOTHING.fullmatch(raw.strip()) or _TEMPLATE.fullmatch(raw.strip()):
             continue
         if name == "email":
             value = email(raw)

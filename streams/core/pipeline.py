@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from streams.core import claims, detect
 from streams.core.detect import handoff
-from streams.core.outcome import Finding, Rejected
+from streams.core.outcome import Finding
 from streams.core.policy import MINUTE_MS, Policy
 from streams.core.timeline import Entry, Timeline, entry_of, is_opt_out, key, place, prunable, too_old, with_opt_out
 from streams.core.touch import IdentifiedTouch, Origin, Touch
@@ -114,15 +114,3 @@ def leave(
     gone = [replace(finding, state="retracted") for finding in detect.everything(timeline, policy, customer)]
     findings, _ = detect.number(gone, timeline.revisions)
     return Timeline(merged_into=into), tuple(findings), (*timeline.opt_outs, *timeline.entries)
-
-
-def rejected(identified: IdentifiedTouch, outcome: str, payload: bytes, origin: Origin | None) -> Rejected:
-    """The dead letter of a touch that its timeline could not take ("too_old" or "id_conflict")."""
-    touch = identified.touch
-    if outcome == "too_old":
-        detail = f"touch {touch.touch_id} lies before what the customer's timeline keeps (timeline.retention_days, timeline.max_touches)"
-        return Rejected("too_old", detail, "timeline", payload, origin)
-    detail = (
-        f"touch {touch.touch_id} came before with other content, which stands; give a corrected touch an id of its own"
-    )
-    return Rejected("id_conflict", detail, "timeline", payload, origin)

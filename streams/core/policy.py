@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import tomllib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -109,6 +109,10 @@ class HandoffPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     severity: Severity = "medium"
     weights: dict[Kind, Annotated[float, Meta(ge=0)]] = field(default_factory=_default_weights)
 
+    def points(self, kind: str) -> float:
+        """Points of one reaction of this kind; 0 when it does not count."""
+        return cast("dict[str, float]", self.weights).get(kind, 0.0)
+
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """All rules' numbers. The defaults here and in `streams/policy.toml` are the same; a test compares them."""
@@ -134,13 +138,22 @@ def parse(text: str, name: str = "policy") -> Policy:
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{name} is not TOML: {error}") from None
     try:
-        policy = msgspec.convert(values, Policy)
+        policy = msgspec.convert(_with_default_weights(values), Policy)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         where = path.rstrip("`").lstrip(".") or "the top level"
         raise PolicyError(f"{name}: {where}: {problem}") from None
     _check_windows(policy, name)
     return policy
+
+
+def _with_default_weights(values: dict[str, Any]) -> dict[str, Any]:
+    """A file that names one weight keeps the default of the others, as everywhere; a weight of 0 takes a kind out."""
+    handoff = values.get("handoff")
+    weights = handoff.get("weights") if isinstance(handoff, dict) else None
+    if not isinstance(weights, dict):
+        return values
+    return {**values, "handoff": {**values["handoff"], "weights": {**_default_weights(), **weights}}}
 
 
 def fingerprint(policy: Policy) -> str:

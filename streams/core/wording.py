@@ -16,6 +16,7 @@ _ARTICLE = {
     "answered": "a call",
     "voicemail": "a voicemail",
 }
+_CHANNEL = {"linkedin": "LinkedIn"}
 _REACTION = {
     "opened": "opened an email",
     "clicked": "clicked a link",
@@ -45,18 +46,18 @@ def day(at_ms: int) -> str:
     return f"{time.day} {time:%B %Y}"
 
 
-def when(at_ms: int, other_ms: int) -> str:
-    """ "at 09:12", with the day when the other touch is on another one."""
-    if moment(at_ms).date() == moment(other_ms).date():
+def when(at_ms: int, *others_ms: int) -> str:
+    """ "at 09:12", with the day when one of the other touches is on another one."""
+    if all(moment(at_ms).date() == moment(other).date() for other in others_ms):
         return f"at {clock(at_ms)}"
     return f"on {day(at_ms)} at {clock(at_ms)}"
 
 
 def span(ms: int) -> str:
-    """ "6 h 28 min", "12 min", "under a minute", "3 days 2 h"."""
+    """ "6 h 28 min", "12 min", "less than a minute", "3 days 2 h"."""
     minutes = ms // 60_000
     if minutes < 1:
-        return "under a minute"
+        return "less than a minute"
     days, rest = divmod(minutes, 1440)
     hours, minutes = divmod(rest, 60)
     parts = [
@@ -76,11 +77,14 @@ def contact(entry: Entry) -> str:
         return f"'{entry.label}' by email" if entry.label else "an email"
     if entry.channel == "ads":
         return f"the ad '{entry.label}'" if entry.label else "an ad"
-    return (
-        f"'{entry.label}' on {'LinkedIn' if entry.channel == 'linkedin' else entry.channel}"
-        if entry.label
-        else "a message"
-    )
+    if entry.channel == "linkedin":
+        return f"'{entry.label}' on LinkedIn" if entry.label else "a LinkedIn message"
+    return f"a message ('{entry.label}')" if entry.label else "a message"
+
+
+def channel(name: str) -> str:
+    """ "email", "LinkedIn"."""
+    return _CHANNEL.get(name, name)
 
 
 def sender(entry: Entry) -> str:

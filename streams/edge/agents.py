@@ -33,7 +33,7 @@ def follow(app: App, stage: Callable[[Any], Awaitable[Write]]) -> Callable[[Any]
         async for event in stream.events():
             try:
                 app.metrics.micro_batch.labels(event.message.topic).observe(len(event.value))
-                await app.lane.submit(await stage(event))
+                await app.writes.submit(await stage(event))
             except Exception as error:  # noqa: BLE001 - Faust would acknowledge and go on
                 doubt.leave(
                     f"{event.message.topic}[{event.message.partition}] up to offset {event.message.offset} failed",

@@ -43,6 +43,13 @@ class App(faust.App):  # type: ignore[misc]
         settings = self.touchstream
         self.lane = Lane(producer, changelog(settings), settings.partitions, self.metrics, settings.session_timeout)
 
+    @property
+    def writes(self) -> Lane:
+        """The lane, which is open whenever an agent runs."""
+        if self.lane is None:
+            raise RuntimeError("the producer has not started")
+        return self.lane
+
     def raw_topic(self, *names: str) -> Any:
         """Catalogued topics as raw bytes: decoding is the stages' work, since Faust drops what it cannot decode."""
         full = [self.touchstream.topic(name) for name in names]

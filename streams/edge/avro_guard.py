@@ -78,7 +78,9 @@ def compile_reader(schema: Any, makers: Mapping[str, Callable[..., Any]] | None 
     """
     try:
         return _Compiler(makers).compile(plain(schema), "", "", 0)
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except RecursionError:
+        raise UnsafeSchema(f"nested deeper than {MAX_DEPTH} types") from None
+    except (KeyError, TypeError, AttributeError) as error:
         raise UnsafeSchema(f"not an Avro schema: {type(error).__name__} {error}") from None
 
 

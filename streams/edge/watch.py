@@ -35,7 +35,7 @@ def register(app: Any, store: Store, index: IdentityIndex, codec: Codec) -> None
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(sender: Any, revoked: set[Any], **kwargs: Any) -> None:
-        await app.lane.barrier()
+        await app.writes.barrier()
         app.consumer.forget(revoked)
 
     @app.on_partitions_assigned.connect(weak=False)
@@ -54,7 +54,7 @@ def register(app: Any, store: Store, index: IdentityIndex, codec: Codec) -> None
     @app.task
     async def heartbeat() -> None:
         while not app.should_stop:
-            app.lane.heartbeat()
+            app.writes.heartbeat()
             await asyncio.sleep(TICK)
 
     @app.task

@@ -21,8 +21,8 @@ class Rule(Struct, frozen=True):
     """A rule as two pure functions over a sorted timeline.
 
     `enabled(policy)` says whether it runs at all. `affected(entries, i, policy)` is the half-open range of indexes, starting
-    at i, whose findings may change because the touch at i came in, or None. `find(timeline, lo, hi, policy, customer)` are the findings *anchored* at the touches in [lo, hi): each
-    finding belongs to exactly one touch, the one that made it true.
+    at i, whose findings may change because the touch at i came in, or None. `find(timeline, lo, hi, policy, customer)`
+    are the findings *anchored* at the touches in [lo, hi): each belongs to one touch, the one that made it true.
     """
 
     name: str
@@ -53,7 +53,7 @@ def contacts(entries: Sequence[Entry], lo: int, hi: int, reach_ms: int, policy: 
     department makes them within `calls.join_minutes` of the first, and no phase comes twice.
     """
     calls: dict[tuple[str, str | None, str | None], tuple[int, set[str]]] = {}
-    for j in range(_start(entries, lo, reach_ms), hi):
+    for j in range(_start(entries, lo, reach_ms, _longest_call_ms(policy)), hi):
         entry = entries[j]
         if not is_contact(entry):
             continue
@@ -68,7 +68,11 @@ def contacts(entries: Sequence[Entry], lo: int, hi: int, reach_ms: int, policy: 
         yield j, entry
 
 
-def _start(entries: Sequence[Entry], lo: int, reach_ms: int) -> int:
+def _longest_call_ms(policy: Policy) -> int:
+    return max(CALL_SPAN_MS, policy.calls.join_ms)
+
+
+def _start(entries: Sequence[Entry], lo: int, reach_ms: int, call_ms: int) -> int:
     """Where to begin so that every call in reach is joined the same way as from the very beginning: after a day without calls."""
     j = lo
     limit = entries[lo].at - reach_ms if lo < len(entries) else 0
@@ -76,19 +80,20 @@ def _start(entries: Sequence[Entry], lo: int, reach_ms: int) -> int:
         j -= 1
     since = entries[j].at if j < len(entries) else 0
     k = j - 1
-    while k >= 0 and since - entries[k].at <= CALL_SPAN_MS:
+    while k >= 0 and since - entries[k].at <= call_ms:
         if entries[k].kind in CALL_KINDS:
             j, since = k, entries[k].at
         k -= 1
     return j
 
 
-def until_calls_end(entries: Sequence[Entry], hi: int) -> int:
+def until_calls_end(entries: Sequence[Entry], hi: int, policy: Policy) -> int:
     """First index at or after hi with a day without calls before it: a new phase can change how all calls before it join."""
+    span = _longest_call_ms(policy)
     since = entries[hi - 1].at
     j = hi
     k = hi
-    while k < len(entries) and entries[k].at - since <= CALL_SPAN_MS:
+    while k < len(entries) and entries[k].at - since <= span:
         if entries[k].kind in CALL_KINDS:
             j, since = k + 1, entries[k].at
         k += 1

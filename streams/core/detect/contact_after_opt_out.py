@@ -23,7 +23,7 @@ def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int
         return i, len(entries)
     if not is_contact(entries[i]):
         return None
-    return i, until_calls_end(entries, i + 1) if entries[i].kind in CALL_KINDS else i + 1
+    return i, until_calls_end(entries, i + 1, policy) if entries[i].kind in CALL_KINDS else i + 1
 
 
 def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) -> list[Finding]:
@@ -49,7 +49,8 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
 def _finding(name: str | None, contact: Entry, opt_out: Entry, policy: Policy, customer: str) -> Finding:
     did = "unsubscribed from" if opt_out.kind == "unsubscribed" else "complained about"
     reason = (
-        f"{name or wording.SOMEONE} {did} {opt_out.channel} {wording.when(opt_out.at, contact.at)} and still got {wording.contact(contact)}"
+        f"{name or wording.SOMEONE} {did} {wording.channel(opt_out.channel)} {wording.when(opt_out.at, contact.at)}"
+        f" and still got {wording.contact(contact)}"
         f" from {wording.sender(contact)} {wording.when(contact.at, opt_out.at)}, {wording.span(contact.at - opt_out.at)} later."
     )
     proof = [evidence("opt_out", opt_out), evidence("contact", contact)]

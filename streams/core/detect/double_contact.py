@@ -23,7 +23,7 @@ def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int
         return None
     hi = i + 1
     if entries[i].kind in CALL_KINDS:
-        hi = until_calls_end(entries, hi)
+        hi = until_calls_end(entries, hi, policy)
     return i, until(entries, hi - 1, policy.double_contact.window_ms)
 
 
@@ -42,11 +42,10 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
 
 
 def _finding(name: str | None, contact: Entry, earlier: list[Entry], policy: Policy, customer: str) -> Finding:
-    before = [f"{wording.contact(e)} from {wording.sender(e)} {wording.when(e.at, contact.at)}" for e in earlier]
-    reason = (
-        f"{name or wording.SOMEONE} got {', '.join(before)} and {wording.contact(contact)} from {wording.sender(contact)}"
-        f" {wording.when(contact.at, earlier[0].at)}, {wording.span(contact.at - earlier[-1].at)} later."
-    )
+    times = [e.at for e in (*earlier, contact)]
+    got = [f"{wording.contact(e)} from {wording.sender(e)} {wording.when(e.at, *times)}" for e in (*earlier, contact)]
+    later = wording.span(contact.at - earlier[-1].at)
+    reason = f"{name or wording.SOMEONE} got {wording.listed(got)}, {later} later."
     proof = [*(evidence("earlier_contact", e) for e in earlier), evidence("contact", contact)]
     return build((NAME, VERSION), customer, contact, proof, name, policy.double_contact.severity, reason)
 

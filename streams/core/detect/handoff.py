@@ -8,20 +8,27 @@ score must have fallen below `rearm_below` of the threshold before it can pass i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from streams.core import wording
 from streams.core.detect.base import Rule, build, evidence, name_at, until
 from streams.core.outcome import Finding, Handoff, ScoreComponent
 from streams.core.policy import DAY_MS, HOUR_MS, HandoffPolicy, Policy
 from streams.core.timeline import Engagement, Entry, Timeline
+from streams.core.touch import Kind
 
 NAME, VERSION = "handoff", 1
 
 
+def weight(kind: str, policy: HandoffPolicy) -> float:
+    """Points for one touch of this kind."""
+    return policy.weights.get(cast(Kind, kind), 0.0)
+
+
 def counts(entry: Entry, policy: HandoffPolicy) -> bool:
-    """Whether the touch is a reaction that counts: inbound or a meeting, to a department listed, with a weight."""
+    """Whether the touch is a reaction that counts: inbound or a meeting, to a department listed, a request or with a weight."""
     return (
-        entry.kind in policy.weights
+        (weight(entry.kind, policy) > 0 or entry.kind in policy.request_kinds)
         and entry.department in policy.departments
         and (entry.direction == "inbound" or entry.kind == "meeting")
     )
@@ -49,7 +56,7 @@ def fold(state: Engagement, entry: Entry, policy: HandoffPolicy) -> tuple[Engage
     armed = state.armed or score(state) < policy.threshold * policy.rearm_below
     parts = {kind: (touches, points) for kind, touches, points in state.parts}
     touches, points = parts.get(entry.kind, (0, 0.0))
-    parts[entry.kind] = (touches + 1, points + policy.weights[entry.kind])
+    parts[entry.kind] = (touches + 1, points + weight(entry.kind, policy))
     grown = tuple((kind, *parts[kind]) for kind in sorted(parts))
     cooled = state.handed_off_at is None or entry.at - state.handed_off_at >= policy.cool_down_days * DAY_MS
     reached = entry.kind in policy.request_kinds or (armed and sum(p for _, _, p in grown) >= policy.threshold)
@@ -91,7 +98,7 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
     asked = crossing.kind in rules.request_kinds
     parts = tuple(ScoreComponent(kind, touches, round(points, 3)) for kind, touches, points in state.parts)
     total = round(sum(part.points for part in parts), 3)
-    why = "asked for contact" if asked else f"reached an engagement score of {total:g} (threshold {rules.threshold:g})"
+    why = "asked for contact" if asked else f"reached an engagement score of {round(total, 1):g} (threshold {rules.threshold:g})"
     due_at = crossing.at + int(rules.due_hours * HOUR_MS)
     reason = (
         f"{name or wording.SOMEONE} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)} and {why};"

@@ -80,7 +80,8 @@ def _against_facts(
     first = wrong[0]
     reason = (
         f"{name or wording.SOMEONE} read “{first.later_quote}” in {wording.contact(message)} from {wording.sender(message)}"
-        f" on {wording.day(message.at)} at {wording.clock(message.at)}, but the campaign {message.campaign} says {first.kind} {first.earlier_quote}."
+        f" on {wording.day(message.at)} at {wording.clock(message.at)},"
+        f" but the campaign {message.campaign} says {first.kind} {first.earlier_quote}."
     )
     proof = [evidence("message", message, first.later_quote)]
     rule = (NAME, VERSION)

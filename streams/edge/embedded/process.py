@@ -9,6 +9,7 @@ data directory ends them (`stack.py` keeps their pids).
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from streams.edge.embedded.errors import StackError, from_os_error
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starts-children")
+_JAVA_FRAME = re.compile(r"\s+(at [\w.$/]+[(<]|\.\.\. \d+ more)")
 MAX_LOG_BYTES = 10 * 1024 * 1024
 
 
@@ -99,10 +101,11 @@ class Child:
         self._signal(signal.SIGCONT)
 
     def last_lines(self, count: int = 8) -> str:
-        """The end of what it wrote since this start, indented."""
+        """The end of what it wrote since this start, indented; without Java's stack frames, which hide the message."""
         with self.log.open("rb") as log:
             log.seek(max(self._start_of_log, log.seek(0, os.SEEK_END) - 64 * 1024))
-            lines = log.read().decode("utf-8", "replace").splitlines()
+            written = log.read().decode("utf-8", "replace").splitlines()
+        lines = [line for line in written if not _JAVA_FRAME.match(line)]
         return "\n".join(f"    {line}" for line in lines[-count:])
 
     def _signal(self, number: signal.Signals, *, group: bool = False) -> None:

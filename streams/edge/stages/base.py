@@ -1,0 +1,53 @@
+"""What both stages need: dead letters with addresses, schemas learned before a micro-batch is decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from streams.core.outcome import Rejected, RejectReason
+from streams.core.policy import Policy
+from streams.core.touch import Origin
+from streams.edge.codec import Codec
+from streams.edge.lane import Out
+from streams.edge.metrics import Metrics
+from streams.edge.registry import RegistryUnavailable
+from streams.edge.topics import DEAD_LETTER
+from streams.settings import Settings
+
+log = logging.getLogger("touchstream.stages")
+
+
+def origin(record: Any) -> Origin:
+    """Address of a consumed record."""
+    return Origin(record.topic, record.partition, record.offset)
+
+
+class Stage:
+    """Base of both stages. `name` stands in dead letters."""
+
+    name: str
+
+    def __init__(self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics) -> None:
+        self._settings, self._policy, self._codec, self._metrics = settings, policy, codec, metrics
+        self._topic = settings.topic
+
+    def dead(self, record: Any, reason: RejectReason, detail: str) -> Out:
+        """The dead letter of a consumed record, counted and logged by its address."""
+        rejected = Rejected(reason, detail, self.name, record.value or b"", origin(record), record.key)
+        self._metrics.dead_letters.labels(record.topic, reason).inc()
+        log.warning("dead letter: %s at %s[%s]@%s", reason, record.topic, record.partition, record.offset)
+        return Out(self._topic(DEAD_LETTER), record.key, self._codec.encode_dead_letter(rejected, record.timestamp))
+
+    async def learn(self, records: Sequence[Any]) -> None:
+        """Fetch the schemas that these records name and we do not know. Waits while the registry is away: good data is
+        not dead-lettered for that."""
+        while unknown := self._codec.unknown_ids(record.value for record in records if record.value):
+            try:
+                await self._codec.learn(unknown)
+                return
+            except RegistryUnavailable as error:
+                log.warning("waiting for the schema registry: %s", error)
+                await asyncio.sleep(1.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import tomllib
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -108,10 +108,6 @@ class HandoffPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     recent_campaign_days: Positive = 30
     severity: Severity = "medium"
     weights: dict[Kind, Annotated[float, Meta(ge=0)]] = field(default_factory=_default_weights)
-
-    def points(self, kind: str) -> float:
-        """Points of one reaction of this kind; 0 when it does not count."""
-        return cast("dict[str, float]", self.weights).get(kind, 0.0)
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):

@@ -127,7 +127,7 @@ class IdentityIndex:
             consumer.assign(places)
             ends = await consumer.end_offsets(places)
             begins = await consumer.beginning_offsets(places)
-            known = await self._redis.hgetall(self._prefix + "offsets")  # type: ignore[misc]
+            known = await self._redis.hgetall(self._prefix + "offsets")
             complete = await self._redis.exists(self._prefix + "synced")
             for place in places:
                 offset = int(known.get(str(place.partition).encode(), 0)) if complete else 0
@@ -136,9 +136,9 @@ class IdentityIndex:
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     await self._run("apply", [record.key.decode() for record in records])
                     count += len(records)
-            offsets = {str(place.partition): ends[place] for place in places}
+            offsets = [item for place in places for item in (str(place.partition), ends[place])]
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(self._prefix + "offsets", mapping=offsets)
+                pipe.hset(self._prefix + "offsets", items=offsets)
                 pipe.set(self._prefix + "synced", 1)
                 await pipe.execute()
         finally:

@@ -164,6 +164,8 @@ def test_derived_id_depends_on_content_only() -> None:
         dict(reversed({**BASE, "occurred_at": "2026-03-02T08:12:00.000Z", "campaign": None}.items())), indent=1
     )
     assert parse(turned) == first
+    actor = {"id": "okafor"}
+    assert parse(line(actor={**actor, "kind": "person"})).touch_id == parse(line(actor=actor)).touch_id
     assert parse(line(campaign="spring")).touch_id != first.touch_id
     assert parse(line(source="hubspot")).touch_id != first.touch_id
 

@@ -33,7 +33,8 @@ address is shared at times, a phone more often, a click id belongs to a browser.
 
 # What forms and trackers write when they know nothing; as an identifier it would make one person of many.
 _NOTHING = re.compile(
-    r"[0\-_.\s]*|-1|null|none|nil|nan|undefined|unknown|anonymous|#?n/?a|test|\(?not[ _](?:set|provided)\)?", re.IGNORECASE
+    r"[0\-_.\s]*|-1|null|none|nil|nan|undefined|unknown|anonymous|#?n/?a|test|\(?not[ _](?:set|provided)\)?",
+    re.IGNORECASE,
 )
 # A template that nobody filled in, such as {gclid}, {{contact.id}}, ${id} or %%email%%.
 _TEMPLATE = re.compile(r"\$?\{.*\}|%%.*%%|\[\[.*\]\]", re.DOTALL)

@@ -47,11 +47,13 @@ class Registry:
     """
 
     def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
-        address = URL(url)
+        try:
+            address = URL(url)
+        except ValueError:
+            address = URL()
         if address.scheme not in {"http", "https"} or not address.host:
-            raise ValueError(
-                f"the schema registry's address must be http(s)://host[:port][/path], not {_shown(address)}"
-            )
+            # The text does not repeat the address: there may be a password in it.
+            raise ValueError("the schema registry's address must be http(s)://[user:password@]host[:port][/path]")
         self._auth = aiohttp.BasicAuth(address.user, address.password or "", "utf-8") if address.user else None
         self._base = address.with_user(None).with_query(None).with_fragment(None)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
@@ -167,7 +169,3 @@ class Registry:
             # Most likely a proxy's page: nothing is known about the schema, so nothing may be dead-lettered for it.
             raise RegistryUnavailable(f"{what} at {self._base}: the answer is not a JSON object; is the address right?")
         return answer
-
-
-def _shown(address: URL) -> str:
-    return str(address.with_user(None)) if address.host else repr(str(address))

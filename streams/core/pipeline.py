@@ -54,9 +54,10 @@ def advance(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> 
 
 def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str) -> Step:
     """One entry onto a timeline: placed by event time, rules run where it matters, old entries folded into the standing."""
-    same = next((known for known in (*timeline.entries, *timeline.opt_outs) if known.id == entry.id), None)
-    if same is not None:
-        alike = replace(entry, published_at=same.published_at) == same
+    same = [known for known in timeline.entries if known.id == entry.id]
+    same += [known for known in timeline.opt_outs if known.id == entry.id]
+    if same:
+        alike = replace(entry, published_at=same[0].published_at) == same[0]
         return Step(timeline, "duplicate" if alike else "id_conflict")
     if too_old(timeline, entry, policy):
         return _add_old_opt_out(timeline, entry, policy, customer) if is_opt_out(entry) else Step(timeline, "too_old")

@@ -46,6 +46,16 @@ def is_contact(entry: Entry) -> bool:
     return entry.direction == "outbound" and entry.kind in CONTACT_KINDS
 
 
+def _caller(entry: Entry) -> tuple[str, str | None, str | None]:
+    """What the phases of one call have in common."""
+    return (entry.department, entry.interaction_id, None if entry.interaction_id else entry.actor_id)
+
+
+def _call_ms(entry: Entry, policy: Policy) -> int:
+    """Phases of one caller that are this far apart, or further, are two calls."""
+    return CALL_SPAN_MS if entry.interaction_id else policy.calls.join_ms
+
+
 def contacts(entries: Sequence[Entry], lo: int, hi: int, reach_ms: int, policy: Policy) -> Iterator[tuple[int, Entry]]:
     """Contacts at indexes below hi that lie at or after `reach_ms` before the touch at lo, each call once, by its first phase.
 
@@ -53,51 +63,60 @@ def contacts(entries: Sequence[Entry], lo: int, hi: int, reach_ms: int, policy: 
     department makes them within `calls.join_minutes` of the first, and no phase comes twice.
     """
     calls: dict[tuple[str, str | None, str | None], tuple[int, set[str]]] = {}
-    for j in range(_start(entries, lo, reach_ms, _longest_call_ms(policy)), hi):
+    first = _first_within(entries, lo, reach_ms)
+    for j in range(_calls_start(entries, first, hi, policy), hi):
         entry = entries[j]
-        if not is_contact(entry):
+        if entry.kind not in CONTACT_KINDS or entry.direction != "outbound":
             continue
         if entry.kind in CALL_KINDS:
-            same = (entry.department, entry.interaction_id, None if entry.interaction_id else entry.actor_id)
-            first_at, phases = calls.get(same, (0, set()))
-            limit = CALL_SPAN_MS if entry.interaction_id else policy.calls.join_ms
-            if phases and entry.at - first_at < limit and (entry.interaction_id or entry.kind not in phases):
+            caller = _caller(entry)
+            first_at, phases = calls.get(caller, (0, set()))
+            again = entry.kind in phases and not entry.interaction_id
+            if phases and not again and entry.at - first_at < _call_ms(entry, policy):
                 phases.add(entry.kind)
                 continue
-            calls[same] = (entry.at, {entry.kind})
-        yield j, entry
+            calls[caller] = (entry.at, {entry.kind})
+        if j >= first:
+            yield j, entry
 
 
-def _longest_call_ms(policy: Policy) -> int:
-    return max(CALL_SPAN_MS, policy.calls.join_ms)
-
-
-def _start(entries: Sequence[Entry], lo: int, reach_ms: int, call_ms: int) -> int:
-    """Where to begin so that every call in reach is joined the same way as from the very beginning: after a day without calls."""
+def _first_within(entries: Sequence[Entry], lo: int, reach_ms: int) -> int:
     j = lo
-    limit = entries[lo].at - reach_ms if lo < len(entries) else 0
-    while j > 0 and entries[j - 1].at >= limit:
+    since = entries[lo].at - reach_ms if lo < len(entries) else 0
+    while j > 0 and entries[j - 1].at >= since:
         j -= 1
-    since = entries[j].at if j < len(entries) else 0
-    k = j - 1
-    while k >= 0 and since - entries[k].at <= call_ms:
-        if entries[k].kind in CALL_KINDS:
-            j, since = k, entries[k].at
+    return j
+
+
+def _calls_start(entries: Sequence[Entry], first: int, hi: int, policy: Policy) -> int:
+    """Where to begin so that every call in [first, hi) is joined the same way as from the very beginning.
+
+    A caller's earlier phases matter only while each is near the next; further back a new call began in any case.
+    """
+    reaches: dict[tuple[str, str | None, str | None], int] = {}
+    for entry in reversed(entries[first:hi]):
+        if entry.kind in CALL_KINDS:
+            reaches[_caller(entry)] = entry.at - _call_ms(entry, policy)
+    start, k = first, first - 1
+    earliest = min(reaches.values(), default=0)
+    while reaches and k >= 0 and entries[k].at >= earliest:
+        entry = entries[k]
+        if entry.kind in CALL_KINDS and entry.at >= reaches.get(_caller(entry), entry.at + 1):
+            start, reaches[_caller(entry)] = k, entry.at - _call_ms(entry, policy)
+            earliest = min(reaches.values())
         k -= 1
-    return j
+    return start
 
 
-def until_calls_end(entries: Sequence[Entry], hi: int, policy: Policy) -> int:
-    """First index at or after hi with a day without calls before it: a new phase can change how all calls before it join."""
-    span = _longest_call_ms(policy)
-    since = entries[hi - 1].at
-    j = hi
-    k = hi
-    while k < len(entries) and entries[k].at - since <= span:
-        if entries[k].kind in CALL_KINDS:
-            j, since = k + 1, entries[k].at
+def until_calls_end(entries: Sequence[Entry], i: int, policy: Policy) -> int:
+    """First index behind the phase at i from which on no call can join otherwise because of it."""
+    caller, call_ms = _caller(entries[i]), _call_ms(entries[i], policy)
+    since, end, k = entries[i].at, i + 1, i + 1
+    while k < len(entries) and entries[k].at - since <= call_ms:
+        if entries[k].kind in CALL_KINDS and _caller(entries[k]) == caller:
+            since, end = entries[k].at, k + 1
         k += 1
-    return j
+    return end
 
 
 def evidence(role: str, entry: Entry, quote: str | None = None) -> Evidence:

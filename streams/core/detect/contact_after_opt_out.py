@@ -13,7 +13,7 @@ from streams.core.detect.base import Rule, build, contacts, evidence, is_contact
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Entry, Timeline, is_opt_out
-from streams.core.touch import CALL_KINDS
+from streams.core.touch import CALL_KINDS, OPT_OUT_KINDS
 
 NAME, VERSION = "contact_after_opt_out", 1
 
@@ -23,14 +23,14 @@ def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int
         return i, len(entries)
     if not is_contact(entries[i]):
         return None
-    return i, until_calls_end(entries, i + 1, policy) if entries[i].kind in CALL_KINDS else i + 1
+    return i, until_calls_end(entries, i, policy) if entries[i].kind in CALL_KINDS else i + 1
 
 
 def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) -> list[Finding]:
     entries = timeline.entries
     everywhere = policy.contact_after_opt_out.scope == "all"
     latest: dict[str, Entry] = {}
-    for opt_out in (*timeline.opt_outs, *(e for e in entries[:lo] if is_opt_out(e))):
+    for opt_out in (*timeline.opt_outs, *[e for e in entries[:lo] if e.kind in OPT_OUT_KINDS]):
         latest["" if everywhere else opt_out.channel] = opt_out
     new_opt_outs = [(j, entries[j]) for j in range(lo, hi) if is_opt_out(entries[j])]
     if not latest and not new_opt_outs:

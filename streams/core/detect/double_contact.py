@@ -23,7 +23,7 @@ def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int
         return None
     hi = i + 1
     if entries[i].kind in CALL_KINDS:
-        hi = until_calls_end(entries, hi, policy)
+        hi = until_calls_end(entries, i, policy)
     return i, until(entries, hi - 1, policy.double_contact.window_ms)
 
 

@@ -22,7 +22,7 @@ from streams.core.touch import DEPARTMENTS, Department, Touch
 from streams.core.touch_json import TouchError
 from streams.edge.client import Client, PublishError
 from streams.edge.codec import DecodeError
-from streams.edge.reader import ReadError, decoded, make_codec, read
+from streams.edge.reader import ReadError, decoded, open_codec, read
 from streams.edge.topics import DEAD_LETTER
 from streams.settings import Settings, SettingsError
 
@@ -127,14 +127,14 @@ def _load(settings: Settings) -> list[DeadLetter]:
 
 
 async def _read_all(settings: Settings) -> Iterable[DeadLetter]:
-    codec = make_codec(settings)
-    records = read(settings, [settings.topic(DEAD_LETTER)], start="beginning", follow=False)
     letters: dict[str, DeadLetter] = {}
-    async for stored, letter in decoded(records, codec, codec.decode_dead_letter):
-        if isinstance(letter, DecodeError):
-            click.echo(f"{stored.address} cannot be decoded: {letter}", err=True)
-        else:
-            letters[letter.dead_letter_id] = letter
+    async with open_codec(settings) as codec:
+        records = read(settings, [settings.topic(DEAD_LETTER)], start="beginning", follow=False)
+        async for stored, letter in decoded(records, codec, codec.decode_dead_letter):
+            if isinstance(letter, DecodeError):
+                click.echo(f"{stored.address} cannot be decoded: {letter}", err=True)
+            else:
+                letters[letter.dead_letter_id] = letter
     return letters.values()
 
 

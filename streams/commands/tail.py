@@ -17,7 +17,7 @@ from streams.commands.common import CommandError, kafka_options, load_settings
 from streams.commands.publishing import quiet_kafka
 from streams.core import finding_json, touch_json
 from streams.edge.codec import Codec, DecodeError
-from streams.edge.reader import ReadError, Stored, decoded, make_codec, read
+from streams.edge.reader import ReadError, Stored, decoded, open_codec, read
 from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, TOUCH_TOPICS
 from streams.settings import Settings, SettingsError
 
@@ -91,19 +91,19 @@ async def _print(
 ) -> None:
     left = count
     names = [settings.topic(name) for name in TOPICS[what]]
-    codec = make_codec(settings)
-    decode, human, plain = _forms(what, codec)
-    records: AsyncIterator[Stored] = read(settings, names, start=start, follow=follow)
-    async with aclosing(records), aclosing(decoded(records, codec, decode)) as events:  # type: ignore[type-var]
-        async for stored, event in events:
-            if isinstance(event, DecodeError):
-                click.echo(f"{stored.address} cannot be decoded: {event}", err=True)
-                continue
-            click.echo(json.dumps(plain(event), ensure_ascii=False) if as_json else human(event))
-            if left is not None:
-                left -= 1
-                if left == 0:
-                    return
+    async with open_codec(settings) as codec:
+        decode, human, plain = _forms(what, codec)
+        records: AsyncIterator[Stored] = read(settings, names, start=start, follow=follow)
+        async with aclosing(records), aclosing(decoded(records, codec, decode)) as events:  # type: ignore[type-var]
+            async for stored, event in events:
+                if isinstance(event, DecodeError):
+                    click.echo(f"{stored.address} cannot be decoded: {event}", err=True)
+                    continue
+                click.echo(json.dumps(plain(event), ensure_ascii=False) if as_json else human(event))
+                if left is not None:
+                    left -= 1
+                    if left == 0:
+                        return
 
 
 def _forms(

@@ -27,7 +27,7 @@ from streams.core.touch import Touch
 from streams.core.touch_json import TouchError, check, from_mapping
 from streams.edge.codec import EncodeError
 from streams.edge.publisher import Publisher, PublishError, Record, TooLarge
-from streams.edge.reader import make_codec
+from streams.edge.reader import make_codec, make_registry
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
 from streams.edge.topics import TOUCH_TOPICS
 from streams.settings import Settings
@@ -75,7 +75,8 @@ class Client:
             raise TypeError("give either settings or single values, not both")
         self.settings = settings_module.load(**overrides) if settings is None else settings
         self.publisher = Publisher(self.settings, timeout)
-        self.codec = make_codec(self.settings)
+        self._registry = make_registry(self.settings)
+        self.codec = make_codec(self.settings, self._registry)
 
     @staticmethod
     def sync(*, settings: Settings | None = None, timeout: float = 30.0, **overrides: Any) -> SyncClient:
@@ -85,13 +86,23 @@ class Client:
     async def __aenter__(self) -> Client:
         try:
             await self.codec.prepare()
+            await self.publisher.start()
         except (RegistryUnavailable, RegistryRefused) as error:
-            raise PublishError(f"the schema registry at {self.settings.schema_registry_url}: {error}") from error
-        await self.publisher.start()
+            await self.close()
+            raise PublishError(f"the schemas cannot be registered: {error}") from error
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect; leaving `async with` does it."""
         await self.publisher.close()
+        if self._registry is not None:
+            await self._registry.close()
 
     async def send(self, touch: Touch | Mapping[str, Any]) -> Sent:
         """Publish one touch and wait until all replicas have it.
@@ -204,7 +215,7 @@ class SyncClient:
 
     def __exit__(self, *exc_info: object) -> None:
         try:
-            self._run(self._connected().publisher.close())
+            self._run(self._connected().close())
         finally:
             self._client = None
             self._end()

@@ -16,7 +16,7 @@ from streams.edge.codec import Codec, DecodeError
 from streams.edge.kafka_auth import client_options
 from streams.edge.publisher import describe
 from streams.edge.registry import Registry, RegistryUnavailable
-from streams.settings import Settings
+from streams.settings import PREFIX, Settings, SettingsError
 
 T = TypeVar("T")
 
@@ -155,10 +155,34 @@ async def _done(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> 
     return True
 
 
-def make_codec(settings: Settings) -> Codec:
-    """The codec of an installation, with its schema registry if one is set."""
-    registry = Registry(settings.schema_registry_url) if settings.schema_registry_url else None
+def make_registry(settings: Settings) -> Registry | None:
+    """The schema registry of an installation, if one is set; to be closed by who made it.
+
+    Raises:
+        SettingsError: its address is none.
+    """
+    if not settings.schema_registry_url:
+        return None
+    try:
+        return Registry(settings.schema_registry_url)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}SCHEMA_REGISTRY_URL: {error}") from None
+
+
+def make_codec(settings: Settings, registry: Registry | None = None) -> Codec:
+    """The codec of an installation, without a registry unless one is given."""
     return Codec(registry, settings.max_message_bytes)
+
+
+@asynccontextmanager
+async def open_codec(settings: Settings) -> AsyncIterator[Codec]:
+    """The codec of an installation, with its schema registry if one is set, which is closed in the end."""
+    registry = make_registry(settings)
+    try:
+        yield make_codec(settings, registry)
+    finally:
+        if registry is not None:
+            await registry.close()
 
 
 async def decoded(

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from streams.core.touch import Origin
+from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.publisher import Publisher, Record, Written
 from streams.edge.reader import ReadError, Stored, fetch, read
 from streams.edge.topics import CONFLICTS
@@ -83,6 +84,27 @@ def test_fetch_one_record(settings: Settings) -> None:
     assert (found.value, found.key) == (b"20", b"k0")
     assert asyncio.run(fetch(settings, Origin(place.topic, place.partition, 10_000))) is None
     assert asyncio.run(fetch(settings, Origin(place.topic, 77, 0))) is None
+
+
+def test_broker_that_goes_away_while_following(
+    stack: EmbeddedStack, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that waits for new records notices that the broker stopped answering, and says so."""
+    monkeypatch.setattr("streams.edge.reader.REQUEST_MS", 2000)
+    monkeypatch.setattr("streams.edge.reader.QUIET_POLLS", 2)
+    put(settings, 1)
+
+    async def run() -> None:
+        async with aclosing(read(settings, [settings.topic(CONFLICTS)], start="beginning", follow=True)) as records:
+            await anext(records)
+            stack.broker.pause()
+            try:
+                with pytest.raises(ReadError, match=f"cannot read from Kafka at {settings.bootstrap}"):
+                    await anext(records)
+            finally:
+                stack.broker.resume()
+
+    asyncio.run(asyncio.wait_for(run(), 90))
 
 
 def test_missing_topic(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,15 +18,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from streams.edge.client import Client as Client
+    from streams.edge.client import Client, PublishError, TouchError
 
-__all__ = ["Client"]
+__all__ = ["Client", "PublishError", "TouchError"]
 
 
 def __getattr__(name: str) -> object:
     # Lazy, so that `import streams.core` does not load Kafka's client.
-    if name == "Client":
-        from streams.edge.client import Client
+    if name in __all__:
+        from streams.edge import client
 
-        return Client
+        return getattr(client, name)
     raise AttributeError(f"module 'streams' has no attribute {name!r}")

@@ -27,7 +27,6 @@ from streams.core.policy import Policy
 from streams.core.touch import Touch
 from streams.edge import reader
 from streams.edge.client import Client
-from streams.edge.codec import Codec
 from streams.edge.topics import CONFLICTS, HANDOFFS
 from streams.settings import Settings
 
@@ -126,7 +125,7 @@ def _findings(settings: Settings) -> list[Finding]:
     """Findings that hold now, read from the alert topics and folded as every consumer does."""
 
     async def run() -> dict[str, Finding]:
-        codec = Codec()
+        codec = reader.make_codec(settings)
         known: dict[str, Finding] = {}
         names = [settings.topic(CONFLICTS), settings.topic(HANDOFFS)]
         async for stored in reader.read(settings, names, start="beginning", follow=False):

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+import schemas
 from streams.commands.common import CommandError, kafka_options, load_settings
-from streams.edge import topic_admin
+from streams.edge import schema_check, topic_admin
 from streams.edge.topics import DAY_MS, TopicSpec, catalogue
 from streams.settings import SettingsError
 
@@ -57,14 +58,19 @@ def create(**options: Any) -> None:
 @click.option("--partitions", type=int, metavar="N", help="Wanted partitions; default TOUCHSTREAM_PARTITIONS or 4.")
 @click.option("--replication", type=int, metavar="N", help="Wanted copies; default TOUCHSTREAM_REPLICATION or 1.")
 def check(**options: Any) -> None:
-    """Compare the topics with what they should be; exit 1 and list all differences when there are any."""
+    """Compare the topics with what they should be, and prove that all versions of our schemas can read each other.
+
+    Exit 1 and all differences when there are any.
+    """
     settings = load_settings(**options)
-    problems = ask_kafka(topic_admin.check(settings))
+    problems = [*ask_kafka(topic_admin.check(settings)), *schema_check.problems(schemas.SUBJECTS)]
     if problems:
         raise CommandError(
             "\n  ".join((f"{len(problems)} problems with the topics at {settings.bootstrap}:", *problems))
         )
-    click.echo(f"{len(catalogue(settings))} topics at {settings.bootstrap} are as they should be.")
+    click.echo(
+        f"{len(catalogue(settings))} topics at {settings.bootstrap} and {len(schemas.SUBJECTS)} schemas are as they should be."
+    )
 
 
 @topics.command("list")

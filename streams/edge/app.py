@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any
 
 import faust
@@ -14,7 +16,8 @@ from streams.edge.identity_index import IdentityIndex
 from streams.edge.kafka_auth import client_options
 from streams.edge.lane import Lane
 from streams.edge.metrics import Metrics
-from streams.edge.registry import Registry
+from streams.edge.reader import make_codec, make_registry
+from streams.edge.registry import Registry, RegistryUnavailable
 from streams.edge.stages import Ingest, Timelines
 from streams.edge.store import Store
 from streams.edge.topics import COMMANDS, IDENTIFIED, TIMELINES_TABLE, TOUCH_TOPICS, changelog
@@ -22,6 +25,11 @@ from streams.settings import Settings
 
 BUFFERED_BATCHES = 4
 """Micro-batches read ahead a partition: enough that an agent never waits, few enough that memory stays bounded."""
+
+REGISTRY_PAUSE = 2.0
+"""Seconds between two tries to reach the schema registry at the start."""
+
+log = logging.getLogger("touchstream.app")
 
 PRODUCER_BATCH = 950_000
 """Bytes of one produced record batch; just under Kafka's default max.message.bytes of 1,048,588."""
@@ -33,7 +41,28 @@ class App(faust.App):  # type: ignore[misc]
     metrics: Metrics
     touchstream: Settings
     lane: Lane | None = None
+    codec: Codec
+    index: IdentityIndex
+    registry: Registry | None
     batched_topics: frozenset[str]
+
+    async def on_first_start(self) -> None:
+        """Before anything is written, the schemas are registered; while the registry is away the worker waits."""
+        while True:
+            try:
+                await self.codec.prepare()
+                break
+            except RegistryUnavailable as error:
+                log.warning("waiting for the schema registry: %s", error)
+                await asyncio.sleep(REGISTRY_PAUSE)
+        await super().on_first_start()
+
+    async def on_shutdown(self) -> None:
+        """Close what `create` opened."""
+        await super().on_shutdown()
+        await self.index.close()
+        if self.registry is not None:
+            await self.registry.close()
 
     def _create_directories(self) -> None:
         """None: nothing of a worker is on disk, so that its container can be read-only."""
@@ -91,13 +120,14 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     app.metrics.worker_info.labels(settings_module.version(), fingerprint(policy)).set(1)
     table = app.Table(TIMELINES_TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     store: Store = table.data
-    registry = Registry(settings.schema_registry_url) if settings.schema_registry_url else None
-    codec = Codec(registry, settings.max_message_bytes)
-    index = IdentityIndex(settings, app.metrics)
+    registry = make_registry(settings)
+    app.registry = registry
+    app.codec = codec = make_codec(settings, registry)
+    app.index = index = IdentityIndex(settings, app.metrics)
     agents.register(
         app, Ingest(settings, policy, codec, app.metrics, index), Timelines(settings, policy, codec, app.metrics, store)
     )
-    watch.register(app, store, index, codec)
+    watch.register(app, store)
     return app
 
 

@@ -16,6 +16,7 @@ from streams.edge.codec import Codec, DecodeError
 from streams.edge.kafka_auth import client_options
 from streams.edge.publisher import describe
 from streams.edge.registry import Registry, RegistryUnavailable
+from streams.edge.topics import catalogue
 from streams.settings import PREFIX, Settings, SettingsError
 
 T = TypeVar("T")
@@ -171,7 +172,7 @@ def make_registry(settings: Settings) -> Registry | None:
 
 def make_codec(settings: Settings, registry: Registry | None = None) -> Codec:
     """The codec of an installation, without a registry unless one is given."""
-    return Codec(registry, settings.max_message_bytes)
+    return Codec(registry, settings.max_message_bytes, catalogue(settings))
 
 
 @asynccontextmanager

@@ -12,8 +12,6 @@ import time
 from typing import Any
 
 from streams.edge import doubt
-from streams.edge.codec import Codec
-from streams.edge.identity_index import IdentityIndex
 from streams.edge.store import Store
 
 log = logging.getLogger("touchstream.watch")
@@ -26,7 +24,7 @@ RECOVERY_LIMIT = 1800.0
 """Seconds of recovery after which it is taken for hung."""
 
 
-def register(app: Any, store: Store, index: IdentityIndex, codec: Codec) -> None:
+def register(app: Any, store: Store) -> None:
     """Tasks and signal handlers of the worker."""
     recovery_began: list[float] = []
     # Faust logs whole messages, with customers' addresses, when a send fails, and warns for each topic it may not create.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,7 +130,9 @@ def exit_text(code: int) -> str:
 
 def died(child: Child, code: int, files: Sequence[Path] = ()) -> StackError:
     """The error for a child that ended by itself, with the end of its log; names `files` as the place to read on."""
-    if "No space left on device" in child.last_lines(1000):
+    # On a full disk the log itself may have missed the reason.
+    full = shutil.disk_usage(child.log.parent).free < 1024 * 1024
+    if full or "No space left on device" in child.last_lines(1000):
         return StackError(
             f"{child.name} ended: no space left at {child.log.parent}; free some, or choose another --data-dir"
         )

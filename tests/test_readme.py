@@ -1,0 +1,147 @@
+"""Every command of the README is run, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams.settings import Settings
+from tests.support.worker import ROOT, Worker, environment
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEMO = ROOT / "streams" / "demo"
+
+
+def blocks(language: str) -> list[str]:
+    """Fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Shell commands of the README, continued lines joined, comments removed; `make` and `export` have tests of their own."""
+    found: list[str] = []
+    for block in blocks("sh"):
+        open_quote = ""
+        for line in block.splitlines():
+            text = open_quote + line
+            if text.count("'") % 2:
+                open_quote = text + " "
+                continue
+            open_quote = ""
+            command = text.split("  #")[0].split(" # ")[0].strip()
+            if command and not command.startswith(("make ", "export ")):
+                found.append(command)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the files that the README's commands name."""
+    shutil.copy(DEMO / "crm.jsonl", tmp_path / "touches.jsonl")
+    shutil.copy(DEMO / "crm.jsonl", tmp_path / "FILE.jsonl")
+    log = (DEMO / "sendgrid.json").read_text(encoding="utf-8")
+    good = [line for line in log.splitlines() if "teleported" not in line]
+    (tmp_path / "webhook-log.json").write_text("\n".join(good).replace("},\n]", "}\n]"), encoding="utf-8")
+    shutil.copy(ROOT / "streams" / "policy.toml", tmp_path / "NEW.toml")
+    (tmp_path / "pricing.html").write_text("<p>The Pro plan costs $49 a month.</p>", encoding="utf-8")
+    (tmp_path / "profile.txt").write_text("Ask me about our Pro plan, now $59 a month.", encoding="utf-8")
+    return tmp_path
+
+
+def test_the_readme_has_the_commands_we_know() -> None:
+    """The parser of this test finds the README's commands, so that the next test cannot pass on none."""
+    found = commands()
+    assert len(found) >= 10
+    assert {"touchstream topics create", "touchstream send < touches.jsonl"} <= set(found)
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(400)
+def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> None:
+    """Each command ends with 0 in the order of the README, or runs until it is told to stop and then ends with 0."""
+    env = environment(settings) | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # noqa: TID251 - the child needs it
+    backtest = f"touchstream backtest FILE.jsonl --policy {folder / 'NEW.toml'}"
+    for command in [
+        *commands(),
+        backtest,
+        "touchstream check-policy NEW.toml",
+        "touchstream settings",
+        "touchstream metrics",
+    ]:
+        if command.startswith("touchstream worker"):
+            with Worker(settings) as worker:
+                assert worker.stop() == 0, "".join(worker.log[-30:])
+        elif command == "touchstream tail conflicts":
+            _runs_until_stopped(command, env, folder)
+        else:
+            done = subprocess.run(command, shell=True, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def _runs_until_stopped(command: str, env: dict[str, str], folder: Path) -> None:
+    process = subprocess.Popen(shlex.split(command), env=env, cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 0, error
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(200)
+def test_the_python_block_runs(settings: Settings, folder: Path) -> None:
+    """The SDK example of the README publishes its touch."""
+    (code,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(settings), cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "touches.calls" in done.stdout
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(900)
+def test_make_demo_works_on_a_fresh_clone_and_offline_the_second_time(tmp_path: Path) -> None:
+    """From a clone in a new folder `make demo` sets itself up and tells the day; again, with no network, it does the same."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    make = ["make", "demo", "ARGS=--once", f"PYTHON={sys.executable}"]
+    first = subprocess.run(make, cwd=clone, capture_output=True, text=True, timeout=600)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "J. Okafor at 15:40, 6 h 28 min later." in first.stdout
+    nowhere = "http://127.0.0.1:9"
+    offline = os.environ | {  # noqa: TID251 - the child needs it
+        "HTTP_PROXY": nowhere,
+        "HTTPS_PROXY": nowhere,
+        "http_proxy": nowhere,
+        "https_proxy": nowhere,
+        "NO_PROXY": "127.0.0.1",
+    }
+    second = subprocess.run(make, cwd=clone, env=offline, capture_output=True, text=True, timeout=300)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "J. Okafor at 15:40, 6 h 28 min later." in second.stdout
+
+
+def test_make_test_runs_the_linters_the_types_and_pytest() -> None:
+    """`make test` (which runs this test) calls ruff, mypy and pytest, and `.ci/run` calls `make test`."""
+    plan = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert all(tool in plan for tool in ("ruff check", "ruff format --check", "mypy", "-m pytest"))
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_links_of_the_readme_lead_to_files() -> None:
+    """Every relative link names a file or folder of the repository."""
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from click.testing import CliRunner
 
+from schemas import SUBJECTS
 from streams.cli import main
 from streams.edge import topic_admin
 from streams.edge.embedded.ports import free_port
@@ -38,7 +39,8 @@ def test_create_check_and_wrong_partitions(stack: EmbeddedStack) -> None:
     assert (code, text.count("created ")) == (0, count)
     assert f"{count} topics created, 0 were there." in text
     assert f"0 topics created, {count} were there." in call(settings, "create")[1]
-    assert call(settings, "check") == (0, f"{count} topics at {settings.bootstrap} are as they should be.\n")
+    said = f"{count} topics at {settings.bootstrap} and {len(SUBJECTS)} schemas are as they should be.\n"
+    assert call(settings, "check") == (0, said)
     code, text = call(settings, "check", "--partitions", "5")
     assert code == 1
     assert f"{count} problems" in text

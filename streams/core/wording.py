@@ -88,11 +88,12 @@ def channel(name: str) -> str:
 
 
 def sender(entry: Entry) -> str:
-    """ "marketing", "sales rep J. Okafor", "service agent R. Lee"."""
+    """ "marketing", "sales rep J. Okafor", "service agent R. Lee", "Kim Lee (marketing)"."""
     if entry.actor_kind != "person" or not entry.actor_name:
         return entry.department
-    title = {"sales": "sales rep", "service": "service agent"}.get(entry.department, entry.department)
-    return f"{title} {entry.actor_name}"
+    if entry.department == "marketing":
+        return f"{entry.actor_name} (marketing)"
+    return f"{'sales rep' if entry.department == 'sales' else 'service agent'} {entry.actor_name}"
 
 
 def reaction(entry: Entry) -> str:

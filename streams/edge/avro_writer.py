@@ -16,12 +16,24 @@ Write = Callable[[Any, Callable[[bytes], None]], None]
 """Takes a value and the `append` of the list of pieces."""
 
 
-def compile_writer(schema: Any) -> Write:
+def compile_writer(schema: Any, spliced: str | None = None) -> Write:
     """A writer of objects whose attributes are named as the schema's fields: record, enum, array, optional, string, int and long.
 
-    The writer raises AttributeError, KeyError, TypeError, ValueError or OverflowError on values that the schema cannot hold.
+    The value of the top field `spliced` is not an object but the bytes of its encoding. The writer raises AttributeError,
+    KeyError, TypeError, ValueError or OverflowError on values that the schema cannot hold.
     """
-    return _compile(plain(schema), "", {})
+    bare = plain(schema)
+    if spliced is None:
+        return _compile(bare, "", {})
+    named: dict[str, Write] = {}
+    _compile(bare, "", named)  # a later field may use a type that the spliced one defines
+    fields = [(field["name"], field["type"]) for field in bare["fields"]]
+    writes = [_splice if name == spliced else _compile(kind, bare.get("namespace", ""), named) for name, kind in fields]
+    return _fields([name for name, _ in fields], writes)
+
+
+def _splice(encoded: bytes, add: Callable[[bytes], None]) -> None:
+    add(encoded)
 
 
 def _zigzag(value: int) -> bytes:
@@ -111,7 +123,10 @@ def _enum(symbols: list[str]) -> Write:
 
 def _record(schema: Mapping[str, Any], space: str, named: dict[str, Write]) -> Write:
     names = [field["name"] for field in schema["fields"]]
-    writes = [_compile(field["type"], space, named) for field in schema["fields"]]
+    return _fields(names, [_compile(field["type"], space, named) for field in schema["fields"]])
+
+
+def _fields(names: list[str], writes: list[Write]) -> Write:
     values = attrgetter(*names) if len(names) > 1 else lambda record: (getattr(record, names[0]),)
 
     def write(record: Any, add: Callable[[bytes], None]) -> None:

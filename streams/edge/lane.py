@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -25,6 +26,9 @@ from streams.edge.metrics import Metrics
 
 IN_FLIGHT = 8
 """Writes under way at most; beyond it the agents wait, so that a slow broker slows the reading and memory stays bounded."""
+
+BEAT = 0.5
+"""Seconds between two signs of life of the event loop; see `silence_limit`."""
 
 clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while the machine sleeps, too
 
@@ -48,6 +52,7 @@ class Write(Struct):
     done: Callable[[], Awaitable[None]] | None = None
 
 
+@lru_cache(maxsize=65_536)  # aiokafka's murmur2 is Python: 6 us a key, and keys repeat
 def partition_of(key: bytes, partitions: int) -> int:
     """Kafka's default partition of a key (murmur2, as the Java client computes it)."""
     hashed: int = murmur2(key)
@@ -73,6 +78,10 @@ class Lane:
         self._under_way: set[asyncio.Task[None]] = set()
         self._last: dict[int, asyncio.Task[None]] = {}
         self._alive_at = time.clock_gettime(clock)
+        self._to_broker = producer.client.send
+        # Every request passes here, also a batch that was handed over before the process stood still.
+        producer.client.send = self._send_fenced
+        self._heart = asyncio.get_running_loop().create_task(self._beat())
 
     async def submit(self, write: Write) -> None:
         """Begin a write; returns when its outputs are handed to the producer. Waits while too many are under way."""
@@ -86,13 +95,14 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - any failure to write is doubt
             doubt.leave("a record could not be handed to Kafka", error)
         task = asyncio.get_running_loop().create_task(self._finish(write, sent, self._last.get(write.partition)))
-        self._last[write.partition] = task
+        if write.changelog:
+            self._last[write.partition] = task
         self._under_way.add(task)
         task.add_done_callback(self._landed)
 
     async def barrier(self) -> None:
-        """Wait until the broker has acknowledged every write begun so far."""
-        while self._under_way:
+        """Wait until the broker has acknowledged every write begun so far; later ones may be under way when it returns."""
+        if self._under_way:
             await asyncio.wait(set(self._under_way))
 
     @property
@@ -100,10 +110,15 @@ class Lane:
         """Writes begun and not yet acknowledged."""
         return len(self._under_way)
 
-    def heartbeat(self) -> None:
-        """Called several times a second while the event loop runs; see `silence_limit`."""
+    async def _beat(self) -> None:
+        while True:
+            self._fence()
+            self._alive_at = time.clock_gettime(clock)
+            await asyncio.sleep(BEAT)
+
+    async def _send_fenced(self, *args: Any, **kwargs: Any) -> Any:
         self._fence()
-        self._alive_at = time.clock_gettime(clock)
+        return await self._to_broker(*args, **kwargs)
 
     def _fence(self) -> None:
         silent = time.clock_gettime(clock) - self._alive_at
@@ -162,6 +177,5 @@ class Lane:
         return batches
 
     async def _send(self, topic: str, partition: int, batch: Any) -> tuple[str, asyncio.Future[Any]]:
-        self._fence()
         batch.close()
         return topic, await self._producer.send_batch(batch, topic, partition=partition)

@@ -20,6 +20,7 @@ from streams.edge.avro_guard import plain
 from streams.edge.codec import Codec, DecodeError, EncodeError
 from streams.edge.schema_check import example
 from streams.edge.wire import single_object_header
+from tests.support import histories
 from tests.support.samples import (
     COMMAND,
     CONFLICT,
@@ -219,3 +220,14 @@ def test_records_in_the_wrong_topic_are_named(subject: str) -> None:
         if other != subject and {subject, other} != {"conflict", "handoff"}:
             error = refused(decoders(CODEC)[subject], payload)
             assert schemas.load(other)["name"] in error.detail and error.reason in ("not_a_touch", "undecodable")
+
+
+def test_a_spliced_touch_is_written_as_the_same_bytes() -> None:
+    """An identified touch that takes over its touch's encoded body is byte for byte the one that is encoded anew."""
+    codec = Codec()
+    for touch in histories.touches(seed=11, customers=50, count=300):
+        payload = codec.encode_touch(touch)
+        identified = IdentifiedTouch(
+            "c2-1", codec.decode_touch(payload), (Claim("price", "pro", "49 EUR", "€49"),), 7, Origin("t", 1, 2)
+        )
+        assert codec.encode_identified(identified, payload) == codec.encode_identified(identified)

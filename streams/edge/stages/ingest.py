@@ -33,7 +33,9 @@ class Ingest(Stage):
 
     name = "ingest"
 
-    def __init__(self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, index: IdentityIndex) -> None:
+    def __init__(
+        self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, index: IdentityIndex
+    ) -> None:
         super().__init__(settings, policy, codec, metrics)
         self._index = index
         self._channels = {settings.topic(topic): channel for channel, topic in TOUCH_TOPICS.items()}
@@ -46,6 +48,7 @@ class Ingest(Stage):
         resolved = await self._index.resolve([ids for _, _, ids in taken])
         with self._metrics.stage_seconds.labels("identify").time():
             outputs, links = self._forward(outputs, taken, resolved)
+        self.count()
         return Write(outputs, done=lambda: self._index.logged(links))
 
     def _receive(self, records: Sequence[Any]) -> tuple[list[Out], list[tuple[Any, Touch, tuple[str, ...]]]]:
@@ -56,7 +59,7 @@ class Ingest(Stage):
                 taken.append((record, *self._read(record)))
             except _Refused as error:
                 dead.append(self.dead(record, error.reason, str(error)))
-                self._metrics.touches.labels(self._channels.get(record.topic, "unknown"), "rejected").inc()
+                self._outcomes[self._channels.get(record.topic, "unknown"), "rejected"] += 1
         return dead, taken
 
     def _read(self, record: Any) -> tuple[Touch, tuple[str, ...]]:
@@ -73,14 +76,18 @@ class Ingest(Stage):
         if touch.channel != expected:
             right = self._topic(TOUCH_TOPICS[touch.channel])
             raise _Refused(
-                "wrong_channel", f"a touch of channel {touch.channel} stands in the topic of {expected}; publish it to {right}"
+                "wrong_channel",
+                f"a touch of channel {touch.channel} stands in the topic of {expected}; publish it to {right}",
             )
         problem = pipeline.receive(touch, record.timestamp, self._policy)
         if problem is not None:
             raise _Refused(*problem)
         ids = nodes(touch.customer, self._settings.id_key, self._settings.default_region)
         if not ids:
-            raise _Refused("no_identifier", "email, phone, linkedin_url, crm_id and click_id are missing, malformed or placeholders")
+            raise _Refused(
+                "no_identifier",
+                "email, phone, linkedin_url, crm_id and click_id are missing, malformed or placeholders",
+            )
         return touch, ids
 
     def _forward(
@@ -90,9 +97,9 @@ class Ingest(Stage):
         links: dict[Link, None] = {}
         for (record, touch, _), who in zip(taken, resolved, strict=True):
             identified = pipeline.identify(touch, who.customer_id, record.timestamp, origin(record))
-            value = self._codec.encode_identified(identified)
+            value = self._codec.encode_identified(identified, record.value)
             outputs.append(Out(self._topic(IDENTIFIED), who.customer_id.encode(), value, record.timestamp))
-            self._metrics.touches.labels(touch.channel, "identified").inc()
+            self._outcomes[touch.channel, "identified"] += 1
             for link in who.links:
                 if link not in links:
                     links[link] = None
@@ -103,5 +110,7 @@ class Ingest(Stage):
         outputs = [Out(self._topic(IDENTITIES), f"{link.a}|{link.b}".encode(), b"link")]
         if link.loser:
             command = merge_command(link.loser, customer, timestamp, touch_id)
-            outputs.append(Out(self._topic(COMMANDS), link.loser.encode(), self._codec.encode_command(command), timestamp))
+            outputs.append(
+                Out(self._topic(COMMANDS), link.loser.encode(), self._codec.encode_command(command), timestamp)
+            )
         return outputs

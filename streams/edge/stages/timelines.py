@@ -55,9 +55,12 @@ class Timelines(Stage):
                     outputs.append(self.dead(record, error.reason, error.detail))
             changelog = {customer.encode(): self._fit(customer, timeline) for customer, timeline in changed.items()}
             self._store.write(partition, changelog)
+        self.count()
         return Write(outputs, partition, changelog, published=lambda: self._published(found))
 
-    def _one(self, partition: int, record: Any, changed: dict[str, Timeline], found: list[tuple[str, int]]) -> list[Out]:
+    def _one(
+        self, partition: int, record: Any, changed: dict[str, Timeline], found: list[tuple[str, int]]
+    ) -> list[Out]:
         """One record: its customer's timeline changed in place, what is to be published returned."""
         if record.topic == self._identified:
             identified = self._codec.decode_identified(record.value or b"")
@@ -95,7 +98,7 @@ class Timelines(Stage):
 
     def _count(self, channel: str, effect: Effect) -> None:
         if effect.outcome != "forwarded":  # it is counted where it ends up
-            self._metrics.touches.labels(channel, "rejected" if effect.outcome == "refused" else effect.outcome).inc()
+            self._outcomes[channel, "rejected" if effect.outcome == "refused" else effect.outcome] += 1
         if effect.late:
             self._metrics.late_touches.labels(channel).inc()
 

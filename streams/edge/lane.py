@@ -79,7 +79,7 @@ class Lane:
         self._last: dict[int, asyncio.Task[None]] = {}
         self._alive_at = time.clock_gettime(clock)
         self._to_broker = producer.client.send
-        # Every request passes here, also a batch that was handed over before the process stood still.
+        # The last point before the socket: a batch may wait in the producer while the process stands still.
         producer.client.send = self._send_fenced
         self._heart = asyncio.get_running_loop().create_task(self._beat())
 
@@ -116,9 +116,10 @@ class Lane:
             self._alive_at = time.clock_gettime(clock)
             await asyncio.sleep(BEAT)
 
-    async def _send_fenced(self, *args: Any, **kwargs: Any) -> Any:
+    async def _send_fenced(self, node_id: int, request: Any, **options: Any) -> Any:
+        await self._producer.client.ready(node_id, **options)  # connecting may take long; nothing after the fence does
         self._fence()
-        return await self._to_broker(*args, **kwargs)
+        return await self._to_broker(node_id, request, **options)
 
     def _fence(self) -> None:
         silent = time.clock_gettime(clock) - self._alive_at

@@ -16,7 +16,7 @@ from streams.edge.store import Store
 
 log = logging.getLogger("touchstream.watch")
 
-TICK = 0.5
+TICK = 1.0
 STUCK_AFTER = 120.0
 """Seconds without a commit while records wait. A broker restart takes less; a hang does not end by itself."""
 
@@ -50,16 +50,10 @@ def register(app: Any, store: Store) -> None:
         log.info("ready: %d timelines restored in %.1f s", store.sizes()[0], took)
 
     @app.task
-    async def heartbeat() -> None:
-        while not app.should_stop:
-            app.writes.heartbeat()
-            await asyncio.sleep(TICK)
-
-    @app.task
     async def gauges() -> None:
         while not app.should_stop:
             _measure(app, store, recovery_began)
-            await asyncio.sleep(TICK * 2)
+            await asyncio.sleep(TICK)
 
 
 def _measure(app: Any, store: Store, recovery_began: list[float]) -> None:

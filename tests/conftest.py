@@ -13,6 +13,11 @@ from streams.settings import Settings
 from tests.support.stack import fresh_settings, started
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-scenarios` writes what comes out now into tests/scenarios; read the difference before committing."""
+    parser.addoption("--update-scenarios", action="store_true", help="rewrite the expectations in tests/scenarios")
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
     """Kafka and Redis for the whole session; `bootstrap` and `redis_url` say where."""

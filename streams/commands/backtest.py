@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import BinaryIO
 
 import click
@@ -46,8 +46,15 @@ def backtest(file: BinaryIO, policy_path: str | None, now: str | None) -> None:
     for problem in broken:
         click.echo(problem, err=True)
     if broken:
-        click.echo(f"{len(result.findings)} findings; {len(broken)} touches refused", err=True)
+        click.echo(
+            f"{_counted(result.findings, 'finding')}; {_counted(broken, 'line or touch', 'lines or touches')} refused",
+            err=True,
+        )
         sys.exit(1)
+
+
+def _counted(things: Sized, one: str, many: str = "") -> str:
+    return f"{len(things)} {one if len(things) == 1 else many or one + 's'}"
 
 
 def _touches(file: BinaryIO, broken: list[str]) -> Iterator[Touch]:

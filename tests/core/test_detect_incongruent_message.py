@@ -67,7 +67,7 @@ def test_a_message_is_held_against_the_facts_of_its_campaign() -> None:
     wrong = touch("a", "sent", message=AT_59, campaign="spring")
     (finding,) = found(wrong, policy=FACTS)
     assert (finding.touch_ids, finding.contradictions[0].against) == (("a",), "campaign_facts")
-    assert "the campaign spring says price" in finding.reason
+    assert "but the facts of the campaign 'spring' are: price" in finding.reason
     assert found(touch("a", "sent", message=AT_59, campaign="autumn"), policy=FACTS) == []
     assert found(touch("a", "sent", message=AT_49, campaign="spring"), policy=FACTS) == []
 

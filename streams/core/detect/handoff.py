@@ -100,14 +100,13 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
     asked = crossing.kind in rules.request_kinds
     parts = tuple(ScoreComponent(kind, touches, round(points, 3)) for kind, touches, points in state.parts)
     total = round(sum(part.points for part in parts), 3)
-    why = (
-        "asked for contact"
-        if asked
-        else f"reached an engagement score of {round(total, 1):g} (threshold {rules.threshold:g})"
-    )
+    if not asked:
+        why = f" and reached an engagement score of {round(total, 1):g} (threshold {rules.threshold:g})"
+    else:
+        why = " and asked for contact" if crossing.kind == "lead_form" else ""
     due_at = crossing.at + int(rules.due_hours * HOUR_MS)
     reason = (
-        f"{name or wording.SOMEONE} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)} and {why};"
+        f"{name or wording.SOMEONE} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)}{why};"
         f" sales should be in touch by {wording.when(due_at, crossing.at).removeprefix('at ').removeprefix('on ')}."
     )
     details = Handoff(

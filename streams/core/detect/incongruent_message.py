@@ -81,7 +81,7 @@ def _against_facts(
     reason = (
         f"{name or wording.SOMEONE} read “{first.later_quote}” in {wording.contact(message)} from {wording.sender(message)}"
         f" on {wording.day(message.at)} at {wording.clock(message.at)},"
-        f" but the campaign {message.campaign} says {first.kind} {first.earlier_quote}."
+        f" but the facts of the campaign '{message.campaign}' are: {first.kind} {first.earlier_quote}."
     )
     proof = [evidence("message", message, first.later_quote)]
     rule = (NAME, VERSION)

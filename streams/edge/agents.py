@@ -34,6 +34,7 @@ def follow(app: App, stage: Callable[[Any], Awaitable[Write]]) -> Callable[[Any]
             try:
                 app.metrics.micro_batch.labels(event.message.topic).observe(len(event.value))
                 await app.writes.submit(await stage(event))
+                event.value.done = True
             except Exception as error:  # noqa: BLE001 - Faust would acknowledge and go on
                 doubt.leave(
                     f"{event.message.topic}[{event.message.partition}] up to offset {event.message.offset} failed",

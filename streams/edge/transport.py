@@ -1,14 +1,16 @@
 """Faust's aiokafka driver with micro-batches in and an honest flush out. Registered with Faust under the scheme `lane`.
 
-Three things differ from the driver (faust-streaming 0.15.3, pinned for that reason):
+Four things differ from the driver (faust-streaming 0.15.3, pinned for that reason):
 
 - The polled records of one partition become one Faust message: its value is the list of raw records, its offset the last one's.
   Faust spends about 50 us on a message, which is too much for one touch and nothing for a thousand.
-- Which offset to commit is decided by the order of delivery. Faust's own bookkeeping counts the offsets between two messages as
-  done ("gaps"), which would commit a micro-batch that is still being processed, and it skips ahead of unfinished
-  messages (faust-streaming/faust#606).
+- Which offset to commit is decided by the order of delivery and by the agents, who mark a micro-batch as done once the lane has its
+  output. Faust's own bookkeeping counts the offsets between two messages as done ("gaps"), which would commit a micro-batch
+  that is still being processed, skips ahead of unfinished messages (faust-streaming/faust#606), and takes messages for done
+  that it dropped unprocessed at a rebalance.
 - `flush()`, which Faust calls before each commit, waits until the broker has acknowledged every write (`Lane.barrier`). Faust's
   returns early, and goes on when a delivery failed.
+- Records of aborted transactions are not read. Faust reads them unless it runs transactions itself.
 """
 
 from __future__ import annotations
@@ -19,10 +21,16 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, Message
+from faust.types import TP
 from msgspec import Struct
 
 from streams.edge import doubt
+
+
+class Records(list[Any]):
+    """The records of a micro-batch. The agent sets `done` when their offsets may be committed after the lane's next barrier."""
+
+    done = False
 
 
 class MicroBatch(Struct, gc=False):
@@ -33,7 +41,7 @@ class MicroBatch(Struct, gc=False):
     offset: int
     timestamp: int
     timestamp_type: int
-    value: list[Any]
+    value: Records
     key: bytes | None = None
     headers: tuple[Any, ...] = ()
     checksum: int | None = None
@@ -43,10 +51,19 @@ class MicroBatch(Struct, gc=False):
 
 def micro_batches(records: list[Any], limit: int) -> list[MicroBatch]:
     """Records of one partition as micro-batches of at most `limit`."""
-    chunks = (records[start : start + limit] for start in range(0, len(records), limit))
+    chunks = (Records(records[start : start + limit]) for start in range(0, len(records), limit))
     return [
         MicroBatch(c[-1].topic, c[-1].partition, c[-1].offset, c[-1].timestamp, c[-1].timestamp_type, c) for c in chunks
     ]
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """See the module."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # read by its start(); Faust has no setting for it
+        return consumer
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -54,9 +71,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._in_order: dict[TP, deque[Message]] = defaultdict(deque)
+        self._in_order: dict[TP, deque[Records]] = defaultdict(deque)
         self.committed_at = time.monotonic()
         self.waiting_since: float | None = None
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's signature
         records, active = await super()._wait_next_records(timeout)
@@ -68,22 +88,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             }
         return records, active
 
-    def track_message(self, message: Message) -> None:
-        """Remember the order of delivery, which is the order of commits."""
-        super().track_message(message)
-        self._in_order[message.tp].append(message)
-        if self.waiting_since is None:
-            self.waiting_since = time.monotonic()
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        """Called for each message on its way to an agent: the order of delivery, which is the order of commits."""
+        if isinstance(record, MicroBatch):
+            self._in_order[tp].append(record.value)
+            if self.waiting_since is None:
+                self.waiting_since = time.monotonic()
+        return super()._to_message(tp, record)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Nothing: compaction, transaction markers and micro-batches leave holes that need no book."""
 
     def _new_offset(self, tp: TP) -> int | None:
-        """The offset behind the last message that is done and has no unfinished message before it."""
+        """The offset behind the last micro-batch that is done and has no unfinished one before it."""
         waiting = self._in_order[tp]
         done: int | None = None
-        while waiting and waiting[0].acked:
-            done = waiting.popleft().offset
+        while waiting and waiting[0].done:
+            done = waiting.popleft()[-1].offset
         acked = self._acked[tp]
         if done is not None:
             self._acked[tp] = [offset for offset in acked if offset > done]
@@ -100,6 +121,20 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self.committed_at = time.monotonic()
             self.waiting_since = self.committed_at if any(self._in_order.values()) else None
         return did
+
+    def lag(self, tp: TP) -> int | None:
+        """Records from the first one that is not done to the end of the partition; None before the first fetch."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment  # changes in the consumer's thread
+        if assignment is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        if state.highwater is None or not state.has_valid_position:
+            return None
+        # Behind the last record there may be markers of transactions: the position passes them, no record does.
+        waiting = self._in_order.get(tp, ())
+        first = next((records[0].offset for records in waiting if not records.done), state.position)
+        return max(0, int(state.highwater - first))
 
     def forget(self, tps: set[TP]) -> None:
         """Partitions were revoked: what was in flight will be read again by their new owner."""

@@ -38,6 +38,7 @@ def register(app: Any, store: Store) -> None:
 
     @app.on_partitions_assigned.connect(weak=False)
     async def assigned(sender: Any, assigned: set[Any], **kwargs: Any) -> None:
+        app.consumer.forget(assigned)
         recovery_began[:] = [time.monotonic()]
         app.metrics.recovering.set(1)
         log.info("%d partitions assigned", len(assigned))
@@ -51,12 +52,14 @@ def register(app: Any, store: Store) -> None:
 
     @app.task
     async def gauges() -> None:
+        shown: set[tuple[str, str]] = set()
         while not app.should_stop:
-            _measure(app, store, recovery_began)
+            _measure(app, store, recovery_began, shown)
             await asyncio.sleep(TICK)
 
 
-def _measure(app: Any, store: Store, recovery_began: list[float]) -> None:
+def _measure(app: Any, store: Store, recovery_began: list[float], shown: set[tuple[str, str]]) -> None:
+    """Set the gauges. `shown` are the (topic, partition) whose lag was set last time: those that moved away are taken down."""
     metrics, consumer = app.metrics, app.consumer
     count, size = store.sizes()
     metrics.timelines.set(count)
@@ -70,9 +73,11 @@ def _measure(app: Any, store: Store, recovery_began: list[float]) -> None:
             doubt.leave(f"recovery has not ended for {RECOVERY_LIMIT:.0f} s")
     elif age > STUCK_AFTER and not app.rebalancing:
         doubt.leave(f"records wait, but nothing was committed for {age:.0f} s")
-    metrics.lag.clear()
-    for tp in consumer.assignment():
-        end = consumer.highwater(tp)
-        if end is not None and tp.topic in app.batched_topics:
-            read = consumer._read_offset[tp]
-            metrics.lag.labels(tp.topic, str(tp.partition)).set(max(0, end - (read + 1 if read is not None else 0)))
+    lags = {tp: consumer.lag(tp) for tp in consumer.assignment() if tp.topic in app.batched_topics}
+    known = {(tp.topic, str(tp.partition)): lag for tp, lag in lags.items() if lag is not None}
+    for gone in shown - known.keys():
+        metrics.lag.remove(*gone)
+    for place, lag in known.items():
+        metrics.lag.labels(*place).set(lag)
+    shown.clear()
+    shown.update(known)

@@ -105,6 +105,11 @@ class Lane:
         if self._under_way:
             await asyncio.wait(set(self._under_way))
 
+    async def close(self) -> None:
+        """Stop the heart; nothing can be written after it. Writes under way are not waited for: see `barrier`."""
+        self._heart.cancel()
+        await asyncio.wait({self._heart})
+
     @property
     def under_way(self) -> int:
         """Writes begun and not yet acknowledged."""
@@ -173,8 +178,7 @@ class Lane:
         for key, value, timestamp in records:
             if batches[-1].append(key=key, value=value, timestamp=timestamp) is None:
                 batches.append(self._producer.create_batch())
-                if batches[-1].append(key=key, value=value, timestamp=timestamp) is None:
-                    raise ValueError(f"a record of {len(value)} bytes is larger than the producer's batch")
+                batches[-1].append(key=key, value=value, timestamp=timestamp)  # takes a first record of any size
         return batches
 
     async def _send(self, topic: str, partition: int, batch: Any) -> tuple[str, asyncio.Future[Any]]:

@@ -1,0 +1,32 @@
+"""Touches into Kafka as a producer would, and what must come out of them."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec.structs import replace
+
+from streams import Client
+from streams.core import backtest
+from streams.core.outcome import Finding
+from streams.core.policy import Policy
+from streams.core.touch import Touch
+from streams.settings import Settings
+
+
+def publish(settings: Settings, touches: list[Touch]) -> None:
+    """All touches into Kafka, acknowledged."""
+    with Client.sync(settings=settings) as client:
+        client.send_many(touches)
+
+
+def expected(settings: Settings, touches: list[Touch]) -> list[Finding]:
+    """What the backtest finds in these touches, as `comparable`."""
+    now = time.time_ns() // 1_000_000
+    result = backtest.run(touches, Policy(), id_key=settings.id_key, region=settings.default_region, now=now)
+    return comparable(result.findings)
+
+
+def comparable(found: list[Finding]) -> list[Finding]:
+    """Findings without what depends on the order of arrival: revision, and detected or amended."""
+    return [replace(finding, revision=1, state="detected") for finding in found]

@@ -72,6 +72,9 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
 
 EMPTY = Timeline()
 
+_NIL = b"\xc0"
+"""MessagePack's nil. An encoded timeline is FORMAT, the array's head in one byte, then `merged_into`."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Timeline)
 _entry_decoder = msgspec.msgpack.Decoder(Entry)
@@ -96,6 +99,11 @@ def decode(data: bytes) -> Timeline:
         return _decoder.decode(memoryview(data)[1:])
     except msgspec.MsgspecError as error:
         raise ValueError(f"damaged timeline: {error}") from None
+
+
+def is_forward(data: bytes) -> bool:
+    """Whether an encoded timeline only says where its customer went (`merged_into`), told without decoding it."""
+    return data[2:3] != _NIL
 
 
 def encode_entry(entry: Entry) -> bytes:

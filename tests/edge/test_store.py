@@ -1,0 +1,60 @@
+"""The timelines' store: partitions that come and go, and what it says of its size."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import faust
+import pytest
+from faust.types import TP
+
+from streams.core.timeline import EMPTY, Entry, Timeline, encode, is_forward
+from streams.edge.store import Store
+
+ENTRY = Entry(1, "t-1", "email", "sales", "outbound", "sent")
+OWN, LONGER, MOVED = (
+    encode(Timeline(entries=(ENTRY,))),
+    encode(Timeline(entries=(ENTRY,) * 20)),
+    encode(Timeline("c1-a")),
+)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """A store outside a worker."""
+    app = faust.App("store-test", store="touchstream://", autodiscover=False)
+    yield app.Table("timelines", key_type=bytes, value_type=bytes).data
+
+
+def records(partition: int, *values: tuple[bytes, bytes | None]) -> list[SimpleNamespace]:
+    """Changelog records as Faust's recovery hands them over."""
+    return [
+        SimpleNamespace(message=SimpleNamespace(partition=partition, key=key, value=value)) for key, value in values
+    ]
+
+
+def test_forward_is_told_without_decoding() -> None:
+    """An encoded timeline tells by one byte whether its customer goes by another id."""
+    assert [is_forward(data) for data in (encode(EMPTY), OWN, LONGER, MOVED)] == [False, False, False, True]
+
+
+def test_sizes_follow_every_change(store: Store) -> None:
+    """Customers and bytes are those held now: an update replaces, a merged customer counts no more, its bytes do."""
+    store.write(0, {b"a": OWN, b"b": OWN})
+    store.write(1, {b"c": OWN})
+    assert store.sizes() == (3, 3 * len(OWN))
+    store.write(0, {b"a": LONGER, b"b": MOVED})
+    assert store.sizes() == (2, len(LONGER) + len(MOVED) + len(OWN))
+    assert (store.read(0, b"a"), store.read(0, b"c"), store.read(7, b"a")) == (LONGER, None, None)
+
+
+def test_recovery_and_partitions_that_leave(store: Store) -> None:
+    """The changelog's last word holds, a null value deletes, and a partition that moved away takes its customers along."""
+    store.apply_changelog_batch(records(0, (b"a", OWN), (b"a", LONGER), (b"b", OWN), (b"b", None)), None, None)  # type: ignore[arg-type]
+    store.apply_changelog_batch(records(1, (b"c", OWN), (b"d", MOVED), (b"x", None)), None, None)  # type: ignore[arg-type]
+    assert store.sizes() == (2, len(LONGER) + len(OWN) + len(MOVED))
+    asyncio.run(store.on_recovery_completed({TP("log", 1)}, set()))
+    assert store.sizes() == (1, len(OWN) + len(MOVED))
+    assert (store.read(0, b"a"), store.read(1, b"c")) == (None, OWN)

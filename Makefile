@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 
-.PHONY: help demo up test lint lock clean
+.PHONY: help demo up test lint bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -22,6 +22,9 @@ test: $(VENV)/.test ## Set up and pass the tests; ARGS are pytest's
 lint: $(VENV)/.test ## Format and check the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix . && $(VENV)/bin/mypy
 
+bench: $(VENV)/.bench ## Measure against the peers (an hour or two); ARGS=--help
+	@$(VENV)/bin/python -m tests.benchmarks $(ARGS)
+
 lock: $(VENV)/.test ## Renew the lock files from pyproject.toml (needs uv on PATH)
 	uv pip compile pyproject.toml --extra embedded $(LOCK) -o deploy/requirements.lock
 	uv pip compile pyproject.toml --extra embedded --extra dev $(LOCK) -c deploy/requirements.lock -o tests/requirements.lock
@@ -38,3 +41,8 @@ $(VENV)/.demo: pyproject.toml deploy/requirements.lock deploy/setup.sh
 $(VENV)/.test: pyproject.toml deploy/requirements.lock tests/requirements.lock deploy/setup.sh
 	@PYTHON="$(PYTHON)" sh deploy/setup.sh $(VENV) tests/requirements.lock
 	@touch $@ $(VENV)/.demo
+
+# The peers' packages come on top: they agree with ours.
+$(VENV)/.bench: pyproject.toml tests/benchmarks/requirements.lock deploy/setup.sh
+	@PYTHON="$(PYTHON)" sh deploy/setup.sh $(VENV) tests/benchmarks/requirements.lock
+	@touch $@ $(VENV)/.test $(VENV)/.demo

@@ -1,0 +1,114 @@
+"""The job `whole_worker` as the peers do it: the same pure core and codec as the worker, as two functions over bytes.
+
+`Hop1` is ingest and identify (touches.<channel> -> touches.identified, identities, commands, dead letters), `hop2` is timeline and rules
+(touches.identified, commands -> state, conflicts, handoffs). What is made easier for the peers than for touchstream: identities are
+in a dict of the process instead of Redis, and are lost with it; commands travel in touches.identified, so that one
+stateful step sees both; no metrics, no schema registry, no fence, no limit on a timeline's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import schemas
+from streams.core import customer as customers
+from streams.core import pipeline, touch_check
+from streams.core.customer import Effect, merge_command
+from streams.core.identify import Graph, nodes
+from streams.core.outcome import Rejected
+from streams.core.policy import Policy
+from streams.core.timeline import EMPTY, Timeline, decode, encode
+from streams.core.touch import Origin
+from streams.edge.codec import Codec, DecodeError
+from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, IDENTITIES
+from streams.edge.wire import single_object_header
+from streams.settings import Settings
+
+Record = tuple[str, bytes, bytes]
+"""Catalogued name of the topic, key, value."""
+
+_COMMAND = single_object_header(schemas.load("command"))
+
+
+class Hop1:
+    """Decode, check, identify. Keeps the identities of the whole process."""
+
+    def __init__(self, settings: Settings, policy: Policy, codec: Codec) -> None:
+        self._key, self._region, self._policy, self._codec = settings.id_key, settings.default_region, policy, codec
+        self._graph = Graph()
+        self._known: set[str] = set()
+
+    def __call__(
+        self, topic: str, partition: int, offset: int, timestamp: int, key: bytes | None, value: bytes
+    ) -> list[Record]:
+        """Outputs of one touch; the arguments are those of its Kafka record."""
+        origin = Origin(topic, partition, offset)
+        try:
+            touch = self._codec.decode_touch(value)
+            touch_check.check(touch)
+        except DecodeError as error:
+            return [self._dead(Rejected(error.reason, error.detail, "ingest", value, origin, key), timestamp)]
+        except touch_check.TouchError as error:
+            return [self._dead(Rejected(error.reason, str(error), "ingest", value, origin, key), timestamp)]
+        problem = pipeline.receive(touch, timestamp, self._policy)
+        ids = nodes(touch.customer, self._key, self._region)
+        if problem is not None or not ids:
+            reason, detail = problem or ("no_identifier", "no identifier is usable")
+            return [self._dead(Rejected(reason, detail, "ingest", value, origin, key), timestamp)]
+        customer, links, losers = self._resolve(ids)
+        identified = pipeline.identify(touch, customer, timestamp, origin)
+        out: list[Record] = [(IDENTIFIED, customer.encode(), self._codec.encode_identified(identified))]
+        out += [(IDENTITIES, f"{customer}|{other}".encode(), b"link") for other in links]
+        for loser in losers:
+            command = merge_command(loser, customer, timestamp, touch.touch_id)
+            out.append((IDENTIFIED, loser.encode(), self._codec.encode_command(command)))
+        return out
+
+    def _resolve(self, ids: tuple[str, ...]) -> tuple[str, list[str], list[str]]:
+        """The customer, the nodes newly linked to it, and those of them that were customers before."""
+        fresh = [id_ for id_ in ids if id_ not in self._known]
+        roots = {self._graph.find(id_) for id_ in ids if id_ in self._known}
+        if not fresh and len(roots) == 1:
+            return roots.pop(), [], []
+        self._known.update(fresh)
+        customer = self._graph.link(ids)
+        losers = sorted(roots - {customer})
+        return customer, fresh + losers, losers
+
+    def _dead(self, rejected: Rejected, timestamp: int) -> Record:
+        return DEAD_LETTER, rejected.key or b"", self._codec.encode_dead_letter(rejected, timestamp)
+
+
+class Hop2:
+    """Timeline and rules. State goes in and out, as bytes or as a `Timeline`."""
+
+    def __init__(self, policy: Policy, codec: Codec) -> None:
+        self._policy, self._codec = policy, codec
+
+    def step(self, before: bytes | None, value: bytes, timestamp: int) -> tuple[bytes | None, list[Record]]:
+        """For engines that keep state as bytes: the new state (None: unchanged) and the outputs."""
+        timeline = decode(before) if before else EMPTY
+        after, out = self.advance(timeline, value, timestamp)
+        return (None if after is timeline else encode(after)), out
+
+    def advance(self, timeline: Timeline, value: bytes, timestamp: int) -> tuple[Timeline, list[Record]]:
+        """One identified touch or command onto its customer's timeline."""
+        if value.startswith(_COMMAND):
+            effect = customers.on_command(timeline, self._codec.decode_command(value), self._policy)
+        else:
+            effect = customers.on_touch(timeline, self._codec.decode_identified(value), self._policy)
+        return effect.timeline, list(self._outputs(effect, value, timestamp))
+
+    def _outputs(self, effect: Effect, value: bytes, timestamp: int) -> Iterator[Record]:
+        if effect.refused is not None:
+            rejected = Rejected(effect.refused[0], effect.refused[1], "timeline", value)
+            yield DEAD_LETTER, b"", self._codec.encode_dead_letter(rejected, timestamp)
+        for finding in effect.findings:
+            topic = CONFLICTS if finding.finding == "conflict" else HANDOFFS
+            yield topic, finding.customer.encode(), self._codec.encode_finding(finding)
+        for command in effect.commands:
+            yield IDENTIFIED, command.customer_id.encode(), self._codec.encode_command(command)
+        for a, b in effect.links:
+            yield IDENTITIES, f"{a}|{b}".encode(), b"link"
+        if effect.forward is not None:
+            yield IDENTIFIED, effect.forward.customer_id.encode(), self._codec.encode_identified(effect.forward)

@@ -1,0 +1,178 @@
+"""One run of one engine: start it, time it, stop it, read what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+from msgspec import Struct
+
+from streams.core import backtest
+from streams.edge import reader
+from streams.edge.embedded.stack import EmbeddedStack
+from streams.edge.topics import DEAD_LETTER
+from tests.benchmarks import cluster, kafka_streams
+from tests.benchmarks.plan import RULE_OUTPUT, Job, Run
+from tests.benchmarks.rule import decode_pair
+from tests.support.worker import ROOT, environment, findings
+
+DEADLINE = 3600.0
+"""Seconds after which a run has failed."""
+
+PYTHON_ENGINES = ("touchstream", "quixstreams", "bytewax", "faust_guide", "librdkafka_loop")
+
+
+def engines(job: Job) -> list[str]:
+    """All engines that do this job."""
+    return [*PYTHON_ENGINES, *([] if job == "whole_worker" else ["kafka_streams", "kafka_streams_2_threads"])]
+
+
+class Result(Struct, frozen=True):
+    """One run: input records a second, the engine's own processor time a record (all threads; it depends less on what else the
+    machine does), peak resident memory, and the findings in a form that compares (see `found`)."""
+
+    engine: str
+    rate: float
+    seconds: float
+    cpu_us: float
+    rss_mb: float
+    found: frozenset[tuple[str, str]]
+
+
+class Failed(Exception):
+    """An engine did not finish; the text has the end of its log."""
+
+
+class _Child:
+    """The engine's process, what it has said, and the most memory it had."""
+
+    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.log: list[str] = []
+        self.moments: dict[str, float] = {}
+        self.rss = 0
+        self.cpu: list[float] = []
+        self._observed = psutil.Process(self.process.pid)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if match := re.search(r"(first|done) (\d+)$", line):
+                self.moments.setdefault(match[1], int(match[2]) / 1e9)
+            elif re.search(
+                r"ready: \d+ timelines restored", line
+            ):  # `touchstream worker` says it before its first record
+                self.moments.setdefault("first", time.time())
+            self.log = [*self.log[-60:], line]
+
+    def over(self) -> bool:
+        """Whether it has ended or says that its work is done; also looks at its memory."""
+        if self.process.poll() is None:
+            self.rss = max(self.rss, self._observed.memory_info().rss)
+            if "first" in self.moments:
+                used = self._observed.cpu_times()
+                self.cpu = [*self.cpu[:1], used.user + used.system]
+        return self.process.poll() is not None or "done" in self.moments
+
+
+@contextmanager
+def _child(command: list[str], env: dict[str, str]) -> Iterator[_Child]:
+    child = _Child(command, env)
+    try:
+        yield child
+    finally:
+        if child.process.poll() is None:
+            child.process.send_signal(signal.SIGKILL)
+        child.process.wait(30)
+
+
+def make_run(stack: EmbeddedStack, job: Job, prefix: str, records: int, engine: str = "load") -> Run:
+    """A run with a group and a directory of its own."""
+    group = f"bench-{engine.replace('_', '-')}-{uuid.uuid4().hex[:6]}"
+    return Run(
+        job,
+        stack.bootstrap,
+        stack.redis_url,
+        prefix,
+        group,
+        tempfile.mkdtemp(prefix="bench-"),
+        records,
+        2 if "2_threads" in engine else 1,
+    )
+
+
+def measure(stack: EmbeddedStack, job: Job, prefix: str, records: int, engine: str) -> Result:
+    """Raises Failed when the engine ends or does not get to the end."""
+    run = make_run(stack, job, prefix, records, engine)
+    try:
+        asyncio.run(cluster.prepare(run))
+        with _child(_command(engine, run), environment(run.settings())) as child:
+            seconds = _wait(run, child)
+        cpu_us = (child.cpu[-1] - child.cpu[0]) / records * 1e6 if child.cpu else 0.0
+        return Result(engine, records / seconds, seconds, cpu_us, child.rss / 2**20, found(run))
+    finally:
+        shutil.rmtree(run.data_dir, ignore_errors=True)
+        asyncio.run(cluster.recreate(run.bootstrap, [], remove=run.group))
+
+
+def _command(engine: str, run: Run) -> list[str]:
+    if engine == "touchstream" and run.job == "whole_worker":
+        return [sys.executable, "-m", "streams", "worker"]
+    if engine.startswith("kafka_streams"):
+        return kafka_streams.command(run)
+    return [sys.executable, "-m", f"tests.benchmarks.engines.{engine}", run.encode()]
+
+
+def _wait(run: Run, child: _Child) -> float:
+    """Seconds from the first record to the end."""
+    deadline = time.monotonic() + DEADLINE
+
+    def stop() -> bool:
+        return child.over() or time.monotonic() > deadline
+
+    committed = asyncio.run(cluster.ended(run, stop))
+    end = time.time() if committed else child.moments.get("done")
+    if end is None or "first" not in child.moments:
+        raise Failed(f"the engine did not finish (exit code {child.process.poll()}):\n{''.join(child.log)}")
+    return end - child.moments["first"]
+
+
+def found(run: Run) -> frozenset[tuple[str, str]]:
+    """Findings folded by id and content without what depends on the order of arrival (revision, detected or amended);
+    `rule_only`: (customer and earlier id, later id). Dead letters fail the run: the input has nothing bad."""
+
+    async def read() -> frozenset[tuple[str, str]]:
+        settings = run.settings()
+        if run.job == "rule_only":
+            names = [run.topic(RULE_OUTPUT)]
+            pairs = [
+                decode_pair(r.value or b"") async for r in reader.read(settings, names, start="beginning", follow=False)
+            ]
+            return frozenset((f"{pair.customer} {pair.earlier}", pair.later) for pair in pairs)
+        dead = [r async for r in reader.read(settings, [run.topic(DEAD_LETTER)], start="beginning", follow=False)]
+        if dead:
+            raise Failed(f"{len(dead)} touches became dead letters, the first at {dead[0].address}")
+        held = backtest.standing(await findings(settings))
+        return frozenset((finding.finding_id, " ".join(finding.touch_ids)) for finding in held)
+
+    return asyncio.run(read())

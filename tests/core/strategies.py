@@ -100,15 +100,35 @@ some_customers = st.builds(lambda ids, name: Customer(**ids, name=name), _identi
 
 
 @st.composite
-def histories(draw: st.DrawFn, customers: st.SearchStrategy[Customer], max_size: int = 14) -> list[Touch]:
+def histories(
+    draw: st.DrawFn, customers: st.SearchStrategy[Customer], max_size: int = 14, what: tuple[Any, ...] = _WHAT
+) -> list[Touch]:
     """Distinct touches in random order; ids are ordered neither by time nor by place in the list."""
-    rows = draw(st.lists(st.tuples(st.sampled_from(_WHAT), _details, customers), min_size=1, max_size=max_size))
+    rows = draw(st.lists(st.tuples(st.sampled_from(what), _details, customers), min_size=1, max_size=max_size))
     ids = draw(st.permutations(range(len(rows))))
     return [
         Touch(touch_id=f"t{n:02d}", channel=channel, direction=direction, kind=kind, customer=customer, **details)
         for n, ((channel, direction, kind), details, customer) in zip(ids, rows, strict=True)
     ]
 
+
+CALLS: tuple[tuple[Any, Any, Any], ...] = (
+    *[("calls", "outbound", kind) for kind in ("dialed", "answered", "voicemail") for _ in range(3)],
+    ("email", "outbound", "sent"),
+    ("calls", "inbound", "unsubscribed"),
+)
+"""Mostly phases of calls, for how they join."""
+
+call_policies = st.builds(
+    lambda join, window: Policy(
+        calls=CallsPolicy(join_minutes=join * 60),
+        double_contact=DoubleContactPolicy(window_hours=window),
+        contact_after_opt_out=OptOutPolicy(scope="all"),
+    ),
+    st.sampled_from((1, 8, 16, 36)),
+    st.sampled_from((1, 8, 24)),
+)
+"""Calls that last longer than the window looks back, and shorter."""
 
 policies = st.sampled_from(
     (

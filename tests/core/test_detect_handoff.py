@@ -81,6 +81,15 @@ def test_the_score_must_have_fallen_before_it_can_pass_again() -> None:
     assert ids(found(*steady, *clicks(5, 80 * DAY, "again"))) == [("s05",)]
 
 
+def test_exactly_the_rearming_part_of_the_threshold_is_not_below_it() -> None:
+    """A half-life after the hand-off the score is exactly half the threshold, which does not arm; a millisecond later it does."""
+    for later, count in ((0, 1), (1, 2)):
+        history = [touch(f"c{n}", "clicked") for n in range(5)] + [
+            touch(f"d{n}", "clicked", 14 * DAY + later) for n in range(3)
+        ]
+        assert len(found(*history, cool_down_days=0)) == count
+
+
 def test_the_due_time_and_the_recent_campaigns() -> None:
     """Sales is due four hours later; campaigns of the last thirty days are named once, newest first, older ones are not."""
     history = [

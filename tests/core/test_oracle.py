@@ -12,7 +12,19 @@ from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.touch import Customer, Touch
 from tests.core import oracle
-from tests.core.strategies import HOUR, ID_KEY, NOW, REGION, START, histories, one_customer, policies, some_customers
+from tests.core.strategies import (
+    CALLS,
+    HOUR,
+    ID_KEY,
+    NOW,
+    REGION,
+    START,
+    call_policies,
+    histories,
+    one_customer,
+    policies,
+    some_customers,
+)
 
 SPOKEN_OF = ("double_contact", "contact_after_opt_out", "handoff")
 
@@ -41,6 +53,13 @@ def agree(touches: list[Touch], policy: Policy) -> list[oracle.Claimed]:
 @given(histories(one_customer), policies)
 def test_one_customer_has_the_oracles_findings(touches: list[Touch], policy: Policy) -> None:
     """All touches of one person: the same findings, by rule, touches and time."""
+    agree(touches, policy)
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories(one_customer, max_size=20, what=CALLS), call_policies)
+def test_calls_are_joined_as_the_oracle_joins_them(touches: list[Touch], policy: Policy) -> None:
+    """Mostly phases of calls, near and far apart, of some reps and interactions: the same contacts, so the same findings."""
     agree(touches, policy)
 
 

@@ -17,11 +17,13 @@ from streams.core.policy import HOUR_MS, MINUTE_MS, IncongruencePolicy, Policy
 from streams.core.timeline import EMPTY, Entry, Timeline, decode, encode, entry_of
 from streams.core.touch import CALL_KINDS, Customer, Touch
 from tests.core.strategies import (
+    CALLS,
     HOUR,
     ID_KEY,
     NOW,
     REGION,
     START,
+    call_policies,
     histories,
     identified,
     one_customer,
@@ -99,10 +101,25 @@ class Customers:
 @given(histories(one_customer), policies)
 def test_any_order_of_arrival_ends_in_the_backtests_findings(touches: list[Touch], policy: Policy) -> None:
     """Touches in random order: what stands in the end has the content of the backtest's; revisions rise by one."""
-    stream = Customers(policy)
+    arrives_in_any_order(touches, policy)
+
+
+@settings(max_examples=300, deadline=None)
+@given(histories(one_customer, max_size=20, what=CALLS), call_policies)
+def test_phases_of_calls_may_come_in_any_order(touches: list[Touch], policy: Policy) -> None:
+    """A phase that comes late changes which phases after it stand for a call: the end is the backtest's all the same."""
+    arrives_in_any_order(touches, policy)
+
+
+def arrives_in_any_order(touches: list[Touch], policy: Policy) -> None:
+    """Asserts that findings and timeline end as those of the ordered touches."""
+    stream, ordered = Customers(policy), Customers(policy)
     for touch in touches:
         assert stream.touch(touch).outcome == "applied"
+    for touch in sorted(touches, key=lambda t: (t.occurred_at, t.touch_id)):
+        assert not ordered.touch(touch).late
     assert stream.consumer.standing() == expected(touches, policy)
+    assert replace(stream.timeline("c1-x"), revisions={}) == ordered.timeline("c1-x")
 
 
 @settings(max_examples=100, deadline=None)

@@ -58,3 +58,30 @@ def test_recovery_and_partitions_that_leave(store: Store) -> None:
     asyncio.run(store.on_recovery_completed({TP("log", 1)}, set()))
     assert store.sizes() == (1, len(OWN) + len(MOVED))
     assert (store.read(0, b"a"), store.read(1, b"c")) == (None, OWN)
+
+
+def test_last_record_of_a_key_holds_also_behind_a_tombstone(store: Store) -> None:
+    """Batches of recovery follow one another: later values replace earlier ones, and a value behind a null value stands."""
+    store.apply_changelog_batch(records(0, (b"a", OWN), (b"a", None)), None, None)  # type: ignore[arg-type]
+    assert (store.read(0, b"a"), store.sizes()) == (None, (0, 0))
+    store.apply_changelog_batch(records(0, (b"a", MOVED), (b"a", LONGER)), None, None)  # type: ignore[arg-type]
+    assert (store.read(0, b"a"), store.sizes()) == (LONGER, (1, len(LONGER)))
+
+
+def test_key_belongs_to_its_partition(store: Store) -> None:
+    """The same key in two partitions is two values; standby partitions are kept with the active ones."""
+    for partition, value in enumerate((OWN, LONGER, MOVED)):
+        store.apply_changelog_batch(records(partition, (b"a", value)), None, None)  # type: ignore[arg-type]
+    asyncio.run(store.on_recovery_completed({TP("log", 0)}, {TP("log", 2)}))
+    assert [store.read(partition, b"a") for partition in range(3)] == [OWN, None, MOVED]
+
+
+def test_partition_that_comes_back_is_read_anew(store: Store) -> None:
+    """A partition that was elsewhere in between holds what the changelog says now, and nothing of its first stay."""
+    store.write(0, {b"kept": OWN, b"deleted elsewhere": OWN})
+    asyncio.run(store.on_recovery_completed(set(), set()))
+    assert store.persisted_offset(TP("log", 0)) is None  # so Faust reads the changelog from its beginning
+    store.apply_changelog_batch(records(0, (b"kept", LONGER)), None, None)  # type: ignore[arg-type]
+    asyncio.run(store.on_recovery_completed({TP("log", 0)}, set()))
+    assert (store.read(0, b"kept"), store.read(0, b"deleted elsewhere")) == (LONGER, None)
+    assert store.sizes() == (1, len(LONGER))

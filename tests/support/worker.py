@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 
 def environment(settings: Settings, **extra: str) -> dict[str, str]:
     """A child's environment: ours without our settings, plus these settings."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}  # noqa: TID251 - passed on to the child
     env.update({PREFIX + name.upper(): str(value) for name, value in fields(settings) if value != ""})
     return env | extra
 
@@ -40,7 +40,11 @@ class Worker:
         """Start it and wait until it processes touches."""
         command = [sys.executable, "-m", "streams", "worker"]
         self.process = subprocess.Popen(  # the child's own session: a Ctrl-C of the test run does not reach it
-            command, env=environment(self.settings, **self._extra), stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            env=environment(self.settings, **self._extra),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
         wait_until(lambda: self._ready() or self.process.poll() is not None, 120, "the worker to be ready")

@@ -1,0 +1,196 @@
+"""How a worker starts, or says why it cannot; and how it works while Redis is away, empty, or flushed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+
+from streams.core import backtest
+from streams.core.outcome import Finding
+from streams.core.touch import Touch
+from streams.edge import topic_admin
+from streams.edge.embedded.ports import LOOPBACK, free_port
+from streams.edge.embedded.redis import RedisServer
+from streams.edge.embedded.stack import EmbeddedStack
+from streams.edge.kafka_auth import client_options
+from streams.edge.topics import COMMANDS
+from streams.settings import Settings
+from tests.support import histories
+from tests.support.drained import wait_drained
+from tests.support.publishing import comparable, expected, publish
+from tests.support.scraped import scrape
+from tests.support.stack import fresh_settings
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker, environment, findings
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+BOUND = 90
+"""Seconds within which a worker that cannot start must have said so."""
+
+
+def refused(settings: Settings, **extra: str) -> str:
+    """What a worker says that ends by itself: exit code 1, an error for people, no traceback, nothing on standard output."""
+    command = [sys.executable, "-m", "streams", "worker"]
+    done = subprocess.run(command, env=environment(settings, **extra), capture_output=True, text=True, timeout=BOUND)
+    assert done.returncode == 1, done.stderr
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port on which connections are taken and nothing is ever answered."""
+    with socket.socket() as server:
+        server.bind((LOOPBACK, 0))
+        server.listen(16)
+        yield server.getsockname()[1]
+
+
+def test_no_broker() -> None:
+    """Without a broker the worker ends in bounded time and names the address and the setting."""
+    address = f"{LOOPBACK}:{free_port()}"
+    said = refused(Settings(bootstrap=address))
+    assert address in said and "TOUCHSTREAM_BOOTSTRAP" in said
+
+
+def test_a_broker_that_never_answers() -> None:
+    """A port that takes connections and says nothing is given up in bounded time, with the address."""
+    with listening() as port:
+        said = refused(Settings(bootstrap=f"{LOOPBACK}:{port}"))
+    assert f"{LOOPBACK}:{port}" in said
+
+
+def test_topics_are_missing(stack: EmbeddedStack) -> None:
+    """On an empty cluster the worker names each missing topic and the command that makes them."""
+    settings = fresh_settings(stack)
+    said = refused(settings)
+    assert "touchstream topics create" in said
+    for name in ("touches.email", "touches.identified", "commands", "conflicts"):
+        assert f"{settings.topic_prefix}{name}: missing" in said
+    assert f"{settings.app_id}-timelines-changelog: missing" in said
+
+
+def test_wrong_number_of_partitions(settings: Settings) -> None:
+    """A topic with other partitions than the settings say is named with both numbers, and nothing is read."""
+
+    async def grow() -> None:
+        admin = AIOKafkaAdminClient(**client_options(settings))
+        await admin.start()
+        try:
+            await admin.create_partitions({settings.topic(COMMANDS): NewPartitions(total_count=3)})
+        finally:
+            await admin.close()
+
+    def problems() -> list[str]:
+        return asyncio.run(topic_admin.check(settings))
+
+    asyncio.run(grow())
+    wait_until(problems, 60, "the broker to know of the new partition")
+    said = refused(settings)
+    assert f"{settings.topic(COMMANDS)}: 3 partitions, wanted 2" in said
+    assert said.count("partitions, wanted") == 1
+
+
+def test_metrics_port_is_taken(settings: Settings) -> None:
+    """A taken metrics port is an error with the port and the setting that chooses another."""
+    with listening() as port:
+        said = refused(settings, TOUCHSTREAM_METRICS_PORT=str(port))
+    assert f"{LOOPBACK}:{port}" in said and "TOUCHSTREAM_METRICS_PORT" in said
+
+
+POLICIES = {
+    "no file": (None, "cannot read the policy"),
+    "no TOML": (b"[double_contact\n", "is not TOML"),
+    "unknown name": (b"[double_contact]\nwindow_huors = 24\n", "window_huors"),
+    "out of range": (b"[handoff]\nthreshold = -1\n", "handoff.threshold"),
+    "binary": (b"\xff\xfe\x00", "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", POLICIES)
+def test_bad_policy(case: str, tmp_path: Path) -> None:
+    """A policy that cannot be used is refused before anything else, with its path and what is wrong."""
+    content, problem = POLICIES[case]
+    path = tmp_path / "policy.toml"
+    if content is not None:
+        path.write_bytes(content)
+    said = refused(Settings(policy_path=str(path)))
+    assert str(path) in said and problem in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("TOUCHSTREAM_PARTITONS", "4", "TOUCHSTREAM_PARTITONS is not a setting"),
+        ("TOUCHSTREAM_PARTITIONS", "many", "TOUCHSTREAM_PARTITIONS: "),
+        ("TOUCHSTREAM_ID_KEY_FILE", "/nowhere/key", "/nowhere/key"),
+    ],
+)
+def test_bad_setting(variable: str, value: str, problem: str) -> None:
+    """An unknown variable with our prefix, a value out of range and a secret's file that is not there are refused by name."""
+    assert problem in refused(Settings(), **{variable: value})
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own, not started; its address is known."""
+    server = RedisServer(tmp_path, free_port())
+    yield server
+    server.stop()
+
+
+def streamed(settings: Settings) -> list[Finding]:
+    """What a consumer of the alert topics holds to be true now."""
+    return comparable(backtest.standing(asyncio.run(findings(settings))))
+
+
+def test_redis_away_then_there_then_flushed(make_settings: Callable[..., Settings], own_redis: RedisServer) -> None:
+    """Touches that come while Redis is away, after it came up empty, and after it was flushed end with the backtest's findings;
+    look-ups say `unavailable` only while it is away, and the index is filled from its log each time."""
+    settings = make_settings(redis_url=own_redis.url)
+    touches: list[Touch] = list(histories.touches(seed=9, customers=30, count=900))
+
+    def take(part: int) -> None:
+        """Publish a third of the touches and compare with the backtest of all so far."""
+        publish(settings, touches[part * 300 : (part + 1) * 300])
+        wait_drained(settings)
+        assert streamed(settings) == expected(settings, touches[: (part + 1) * 300])
+
+    def lookups(*results: str) -> list[float]:
+        scraped = scrape(worker.metrics_address)
+        return [scraped.sum("touchstream_identity_lookups_total", result=result) for result in results]
+
+    def synced() -> list[int]:
+        """Links read from the log by each rebuild, as the worker says."""
+        return [int(number) for number in re.findall(r"up to date: (\d+) links read", "".join(worker.log))]
+
+    with Worker(settings) as worker:
+        take(0)
+        assert lookups("unavailable", "hit", "new", "linked", "merged") == [300, 0, 0, 0, 0]
+        assert "identity index away" in "".join(worker.log)
+        own_redis.start()
+        take(1)
+        away, found = lookups("unavailable", "hit")
+        assert found > 0 and away + found <= 600
+        assert len(synced()) == 1 and synced()[0] > 30, "".join(worker.log)
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.flushall()
+            take(2)
+            assert client.dbsize() > 30
+        assert lookups("unavailable") == [away], "a flushed Redis is no absent one"
+        assert len(synced()) == 2 and synced()[1] >= synced()[0]
+        assert worker.stop() == 0, "".join(worker.log[-30:])
+    assert "Traceback" not in "".join(worker.log)

@@ -20,7 +20,7 @@ QUICK = ("touchstream", "librdkafka_loop")
 _MODULES = {"quixstreams": "quixstreams", "bytewax": "bytewax", "librdkafka_loop": "confluent_kafka"}
 
 
-def _absent(engine: str) -> str | None:
+def absent(engine: str) -> str | None:
     """Why an engine cannot run here, or None."""
     if engine.startswith("kafka_streams"):
         return kafka_streams.missing()
@@ -81,9 +81,9 @@ def main(sizes: tuple[str, ...], jobs: tuple[Job, ...], engines: str | None, rep
             for job in jobs or JOBS:
                 names = [name for name in measure.engines(job) if wanted is None or name in wanted]
                 for name in names:
-                    if why := _absent(name):
+                    if why := absent(name):
                         click.echo(f"left out: {name}: {why}", err=True)
-                names = [name for name in names if not _absent(name)]
+                names = [name for name in names if not absent(name)]
                 try:
                     found = report.medians(compare(stack, job, size, names, 1 if quick else repeats))
                 except measure.Failed as error:

@@ -108,14 +108,15 @@ async def load(run: Run, size: Size) -> None:
         for record in touches(run.job, size, run):
             chunk.append(record)
             if len(chunk) == CHUNK:
-                await _send(producer, chunk)
+                await send(producer, chunk)
                 chunk = []
-        await _send(producer, chunk)
+        await send(producer, chunk)
     finally:
         await producer.stop()
 
 
-async def _send(producer: AIOKafkaProducer, records: list[tuple[str, bytes, bytes]]) -> None:
+async def send(producer: AIOKafkaProducer, records: list[tuple[str, bytes, bytes]]) -> None:
+    """Records as (topic, key, value) in full batches, acknowledged when this returns."""
     batches: dict[tuple[str, int], Any] = {}
     sent = []
     for topic, key, value in records:

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 from msgspec import Struct
@@ -54,7 +55,7 @@ class Failed(Exception):
     """An engine did not finish; the text has the end of its log."""
 
 
-class _Child:
+class Child:
     """The engine's process, what it has said, and the most memory it had."""
 
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
@@ -96,40 +97,34 @@ class _Child:
 
 
 @contextmanager
-def _child(command: list[str], env: dict[str, str]) -> Iterator[_Child]:
-    child = _Child(command, env)
+def child(command: list[str], env: dict[str, str]) -> Iterator[Child]:
+    """A process that is killed at the end of the block."""
+    started = Child(command, env)
     try:
-        yield child
+        yield started
     finally:
-        if child.process.poll() is None:
-            child.process.send_signal(signal.SIGKILL)
-        child.process.wait(30)
+        if started.process.poll() is None:
+            started.process.send_signal(signal.SIGKILL)
+        started.process.wait(30)
 
 
 def make_run(stack: EmbeddedStack, job: Job, prefix: str, records: int, engine: str = "load") -> Run:
-    """A run with a group and a directory of its own."""
+    """A run with a group of its own; its directory is not made yet."""
     group = f"bench-{engine.replace('_', '-')}-{uuid.uuid4().hex[:6]}"
-    return Run(
-        job,
-        stack.bootstrap,
-        stack.redis_url,
-        prefix,
-        group,
-        tempfile.mkdtemp(prefix="bench-"),
-        records,
-        2 if "2_threads" in engine else 1,
-    )
+    directory, threads = str(Path(tempfile.gettempdir()) / group), 2 if "2_threads" in engine else 1
+    return Run(job, stack.bootstrap, stack.redis_url, prefix, group, directory, records, threads)
 
 
 def measure(stack: EmbeddedStack, job: Job, prefix: str, records: int, engine: str) -> Result:
     """Raises Failed when the engine ends or does not get to the end."""
     run = make_run(stack, job, prefix, records, engine)
+    Path(run.data_dir).mkdir()
     try:
         asyncio.run(cluster.prepare(run))
-        with _child(_command(engine, run), environment(run.settings())) as child:
-            seconds = _wait(run, child)
-        cpu_us = (child.cpu[-1] - child.cpu[0]) / records * 1e6 if child.cpu else 0.0
-        return Result(engine, records / seconds, seconds, cpu_us, child.rss / 2**20, found(run))
+        with child(_command(engine, run), environment(run.settings())) as process:
+            seconds = _wait(run, process)
+        cpu_us = (process.cpu[-1] - process.cpu[0]) / records * 1e6 if process.cpu else 0.0
+        return Result(engine, records / seconds, seconds, cpu_us, process.rss / 2**20, found(run))
     finally:
         shutil.rmtree(run.data_dir, ignore_errors=True)
         asyncio.run(cluster.recreate(run.bootstrap, [], remove=run.group))
@@ -143,7 +138,7 @@ def _command(engine: str, run: Run) -> list[str]:
     return [sys.executable, "-m", f"tests.benchmarks.engines.{engine}", run.encode()]
 
 
-def _wait(run: Run, child: _Child) -> float:
+def _wait(run: Run, child: Child) -> float:
     """Seconds from the first record to the end."""
     deadline = time.monotonic() + DEADLINE
 

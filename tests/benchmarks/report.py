@@ -9,7 +9,7 @@ import re
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,17 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "java": java.find().version,
-        "packages": {name: version(name) for name in names},
+        "packages": {name: found for name in names if (found := _version(name))},
         "kafka": "4.2.0, one broker on the same machine",
         "commit": commit.stdout.strip(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def medians(results: Sequence[Result]) -> dict[str, dict[str, float]]:
@@ -91,6 +98,14 @@ def merge(name: str, measured: Mapping[str, Mapping[str, float]], path: Path = R
     stored["machine"] = machine()
     path.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
     return stored
+
+
+def add(name: str, what: str, row: Mapping[str, float], path: Path = RESULTS) -> None:
+    """Put one measurement of another kind (latency, recovery) into results.json."""
+    stored: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    stored.setdefault(name, {})[what] = dict(row)
+    stored["machine"] = machine()
+    path.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
 
 
 def table(name: str, measured: Mapping[str, Mapping[str, float]]) -> str:

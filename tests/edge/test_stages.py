@@ -1,0 +1,327 @@
+"""The two stages without Kafka: a micro-batch of records in, the whole ordered `Write` out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streams.core import backtest
+from streams.core.commands import Command
+from streams.core.customer import merge_command
+from streams.core.identify import Graph, Link, Resolved, nodes, resolve_alone
+from streams.core.outcome import Finding
+from streams.core.policy import Policy
+from streams.core.timeline import Timeline, decode, decode_entry
+from streams.core.touch import Customer, IdentifiedTouch, Message, Origin, Touch
+from streams.edge.codec import Codec
+from streams.edge.lane import Out, Write
+from streams.edge.metrics import Metrics
+from streams.edge.stages import Ingest, Timelines
+from streams.edge.stages.timelines import LARGEST_TIMELINE
+from streams.settings import Settings
+
+SETTINGS, POLICY, CODEC = Settings(topic_prefix="x."), Policy(), Codec()
+T0 = 1_772_409_600_000
+MINUTE = 60_000
+A, B, C = "c1-a", "c2-b", "c3-c"
+
+
+@dataclass
+class Record:
+    """What a consumed record has, as far as the stages look."""
+
+    topic: str
+    value: bytes | None
+    offset: int = 0
+    partition: int = 1
+    key: bytes | None = b"key"
+    timestamp: int = T0 + 5
+
+
+@dataclass
+class MemoryIndex:
+    """The identity index in memory: links touches, reports each link until it is logged."""
+
+    graph: Graph = field(default_factory=Graph)
+    known: dict[str, None] = field(default_factory=dict)
+    log: list[Link] = field(default_factory=list)
+
+    async def resolve(self, touches: Sequence[tuple[str, ...]]) -> list[Resolved]:
+        return [self._one(ids) for ids in touches]
+
+    def _one(self, ids: tuple[str, ...]) -> Resolved:
+        before = {self.graph.find(one) for one in ids if one in self.known}
+        winner = self.graph.link(ids)
+        links = [Link(winner, one) for one in ids if one not in self.known]
+        links += [Link(winner, root, loser=root) for root in sorted(before) if root != winner]
+        self.known.update(dict.fromkeys(ids))
+        return Resolved(winner, tuple(links))
+
+    async def logged(self, links: Sequence[Link]) -> None:
+        self.log += links
+
+
+class AbsentIndex(MemoryIndex):
+    """The index while Redis is away."""
+
+    async def resolve(self, touches: Sequence[tuple[str, ...]]) -> list[Resolved]:
+        return [resolve_alone(ids) for ids in touches]
+
+
+def touch(touch_id: str, minute: int = 0, **changes: Any) -> Touch:
+    """A mail of marketing."""
+    values: dict[str, Any] = {
+        "channel": "email",
+        "department": "marketing",
+        "direction": "outbound",
+        "kind": "sent",
+        "customer": Customer(email="dana@example.com"),
+    }
+    return Touch(touch_id=touch_id, occurred_at=T0 + minute * MINUTE, **{**values, **changes})
+
+
+def call(touch_id: str, minute: int, **changes: Any) -> Touch:
+    """A call of sales."""
+    return touch(touch_id, minute, channel="calls", department="sales", kind="answered", **changes)
+
+
+def ids_of(customer: Customer) -> tuple[str, ...]:
+    """The ids of a customer's identifiers."""
+    return nodes(customer, SETTINGS.id_key, SETTINGS.default_region)
+
+
+def identified(customer_id: str, one: Touch) -> IdentifiedTouch:
+    """The touch as the ingest stage sends it on."""
+    return IdentifiedTouch(customer_id, one, (), T0 + 1)
+
+
+def identified_record(customer_id: str, one: Touch) -> Record:
+    """Its record."""
+    return Record("x.touches.identified", CODEC.encode_identified(identified(customer_id, one)), 7)
+
+
+def command_record(command: Command) -> Record:
+    """A command's record."""
+    return Record("x.commands", CODEC.encode_command(command), 8)
+
+
+def read(out: Out) -> tuple[str, str | None, Any]:
+    """An output for people: topic without prefix, key, decoded value."""
+    decoders: dict[str, Callable[[bytes], Any]] = {
+        "touches.identified": CODEC.decode_identified,
+        "commands": CODEC.decode_command,
+        "conflicts": CODEC.decode_finding,
+        "handoffs": CODEC.decode_finding,
+        "touches.dead-letter": lambda value: (
+            CODEC.decode_dead_letter(value).reason,
+            CODEC.decode_dead_letter(value).origin,
+        ),
+        "identities": bytes,
+    }
+    topic = out.topic.removeprefix("x.")
+    return topic, None if out.key is None else out.key.decode(), decoders[topic](out.value)
+
+
+def story(write: Write) -> list[tuple[str, str | None, Any]]:
+    """All outputs of a write, in order."""
+    return [read(out) for out in write.outputs]
+
+
+def changelog(write: Write) -> dict[str, Timeline]:
+    """The timelines that a write makes last."""
+    return {key.decode(): decode(value) for key, value in (write.changelog or {}).items()}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Counters of their own."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def timelines(metrics: Metrics) -> Timelines:
+    """The stage with an empty store."""
+    app = faust.App("stages-test", store="touchstream://", autodiscover=False)
+    store = app.Table("timelines", key_type=bytes, value_type=bytes).data
+    return Timelines(SETTINGS, POLICY, CODEC, metrics, store)
+
+
+def take(stage: Timelines, *records: Record) -> Write:
+    """One micro-batch of partition 1."""
+    return asyncio.run(stage.run(1, records))
+
+
+def ingest(index: MemoryIndex, metrics: Metrics, *records: Record) -> Write:
+    """One micro-batch through the ingest stage, its write done."""
+    stage = Ingest(SETTINGS, POLICY, CODEC, metrics, index)  # type: ignore[arg-type]
+
+    async def run() -> Write:
+        write = await stage.run(records)
+        assert write.done is not None
+        await write.done()
+        return write
+
+    return asyncio.run(run())
+
+
+def counted(metrics: Metrics, **labels: str) -> float:
+    """touchstream_touches_total of some labels."""
+    return metrics.registry.get_sample_value("touchstream_touches_total", labels) or 0.0
+
+
+def test_ingest_sends_good_on_and_bad_away(metrics: Metrics) -> None:
+    """A micro-batch with a bad record in the middle: its dead letter with its address, the others under their customer's id with
+    the producer's time, their address and the claims of their message, the customer's id in the identity log once."""
+    said = touch("t-1", message=Message(text="The Pro plan is €49 per month."))
+    index, customer = MemoryIndex(), ids_of(said.customer)[0]
+    values = [CODEC.encode_touch(said), b"garbage", CODEC.encode_touch(touch("t-2"))]
+    write = ingest(index, metrics, *(Record("x.touches.email", value, 40 + i) for i, value in enumerate(values)))
+    (_, _, first), (_, _, second) = story(write)[1], story(write)[3]
+    assert story(write) == [
+        ("touches.dead-letter", "key", ("undecodable", Origin("x.touches.email", 1, 41))),
+        ("touches.identified", customer, IdentifiedTouch(customer, said, first.claims, T0 + 5, Origin("x.touches.email", 1, 40))),
+        ("identities", f"{customer}|{customer}", b"link"),
+        ("touches.identified", customer, IdentifiedTouch(customer, touch("t-2"), (), T0 + 5, Origin("x.touches.email", 1, 42))),
+    ]  # fmt: skip
+    assert [(claim.kind, claim.value) for claim in first.claims] == [("price", "49 EUR/month")] and second.claims == ()
+    assert [out.timestamp for out in write.outputs if out.topic == "x.touches.identified"] == [T0 + 5, T0 + 5]
+    assert (write.changelog, index.log) == (None, [Link(customer, customer)])
+    assert [counted(metrics, channel="email", outcome=outcome) for outcome in ("identified", "rejected")] == [2, 1]
+
+
+def test_ingest_tells_a_merged_customer(metrics: Metrics) -> None:
+    """Two customers turn out to be one: the touch that shows it goes to the stronger id; the log has the link; the other is told."""
+    mail, phone = Customer(email="dana@example.com"), Customer(phone="+14155550100")
+    both = Customer(email=mail.email, phone=phone.phone)
+    winner, loser = ids_of(both)
+    index = MemoryIndex()
+    ingest(
+        index,
+        metrics,
+        *(Record("x.touches.email", CODEC.encode_touch(touch(c.email or "p", customer=c))) for c in (mail, phone)),
+    )
+    write = ingest(index, metrics, Record("x.touches.email", CODEC.encode_touch(touch("t-3", customer=both)), 9))
+    link, merge = Link(winner, loser, loser=loser), merge_command(loser, winner, T0 + 5, "t-3")
+    assert story(write)[1:] == [("identities", f"{winner}|{loser}", b"link"), ("commands", loser, merge)]
+    assert story(write)[0][:2] == ("touches.identified", winner)
+    assert index.log[-1] == link
+
+
+def test_ingest_without_the_index(metrics: Metrics) -> None:
+    """While Redis is away a touch goes to its strongest identifier, and the customers of all its others are told, just in case."""
+    both = Customer(email="dana@example.com", phone="+14155550100")
+    winner, other = ids_of(both)
+    write = ingest(AbsentIndex(), metrics, Record("x.touches.email", CODEC.encode_touch(touch("t-1", customer=both))))
+    assert [one[:2] for one in story(write)] == [
+        ("touches.identified", winner),
+        ("identities", f"{winner}|{winner}"),
+        ("identities", f"{winner}|{other}"),
+        ("commands", other),
+    ]
+
+
+def findings_of(customer_id: str, *touches: Touch) -> list[Finding]:
+    """What the core finds in these touches of one customer."""
+    found = backtest.run(touches, POLICY, id_key=SETTINGS.id_key, region="US", now=T0).findings
+    return [finding for finding in found if finding.customer == customer_id]
+
+
+def test_a_conflict_and_its_timeline(timelines: Timelines, metrics: Metrics) -> None:
+    """A mail and a call of one micro-batch make one finding and one changelog value with both touches; its latency is counted
+    once it is published."""
+    customer = ids_of(touch("t").customer)[0]
+    mail, later = touch("t-1"), call("t-2", 30)
+    bad = Record("x.touches.identified", b"bad", 6)
+    write = take(timelines, identified_record(customer, mail), bad, identified_record(customer, later))
+    (expected,) = findings_of(customer, mail, later)
+    assert story(write) == [
+        ("touches.dead-letter", "key", ("undecodable", Origin("x.touches.identified", 1, 6))),
+        ("conflicts", customer, expected),
+    ]
+    assert [entry.id for entry in changelog(write)[customer].entries] == ["t-1", "t-2"]
+    name, labels = "touchstream_finding_latency_seconds_count", {"rule": "double_contact"}
+    assert metrics.registry.get_sample_value(name, labels) is None
+    assert write.published is not None
+    write.published()
+    assert metrics.registry.get_sample_value(name, labels) == 1
+
+
+def test_a_merge_retracts_and_moves(timelines: Timelines) -> None:
+    """A merged customer's findings are retracted, the touches leave in one command, the timeline points to the new id; there
+    they are adopted and the finding stands under the new id. Repeating the merge changes nothing."""
+    take(timelines, identified_record(B, touch("t-1")), identified_record(B, call("t-2", 30)))
+    merge = merge_command(B, A, T0 + 9, "t-3")
+    left = take(timelines, command_record(merge))
+    (topic, key, retracted), (_, _, move) = story(left)
+    assert (topic, key, retracted.state, retracted.customer) == ("conflicts", B, "retracted", B)
+    assert retracted.touch_ids == ("t-2",)
+    assert (move.kind, move.customer_id, move.source_customer_id, move.cause) == ("timeline_moved", A, B, "t-3")
+    assert [decode_entry(entry).id for entry in move.entries] == ["t-1", "t-2"]
+    assert left.outputs[1].key == A.encode()
+    assert changelog(left) == {B: Timeline(merged_into=A)}
+
+    adopted = take(timelines, command_record(move))
+    ((topic, key, detected),) = story(adopted)
+    assert (topic, key, detected.state, detected.touch_ids) == ("conflicts", A, "detected", ("t-2",))
+    assert [entry.id for entry in changelog(adopted)[A].entries] == ["t-1", "t-2"]
+
+    again = take(timelines, command_record(merge), command_record(move))
+    assert (again.outputs, again.changelog) == ([], {})
+
+
+def test_what_reaches_a_merged_customer_is_sent_on(timelines: Timelines, metrics: Metrics) -> None:
+    """A touch and a moved timeline for an id that was merged go on to the new id; nothing is kept, and the touch is counted where
+    it ends."""
+    take(timelines, command_record(merge_command(B, A, T0, "ids")))
+    late = touch("t-9", 5)
+    write = take(timelines, identified_record(B, late))
+    assert story(write) == [("touches.identified", A, identified(A, late))]
+    assert (write.outputs[0].timestamp, write.changelog) == (T0 + 5, {})
+    assert counted(metrics, channel="email", outcome="applied") == 0
+
+    take(timelines, identified_record(C, touch("t-10")))
+    ((_, _, move),) = story(take(timelines, command_record(merge_command(C, B, T0, "ids"))))
+    ((topic, key, onward),) = story(take(timelines, command_record(move)))
+    assert (topic, key, onward.kind, onward.customer_id, onward.entries) == (
+        "commands",
+        A,
+        "timeline_moved",
+        A,
+        move.entries,
+    )
+
+
+def test_two_merges_of_one_id(timelines: Timelines) -> None:
+    """An id that two others claim shows that they are one person: the larger is merged into the smaller, and the log has it."""
+    take(timelines, command_record(merge_command(C, B, T0, "one")))
+    write = take(timelines, command_record(merge_command(C, A, T0 + 1, "other")))
+    assert story(write) == [
+        ("commands", B, merge_command(B, A, T0 + 1, "other")),
+        ("identities", f"{A}|{B}", b"link"),
+    ]
+
+
+def test_a_bad_command_stands_in_nobodys_way(timelines: Timelines) -> None:
+    """An unknown command is a dead letter; the touch behind it is applied."""
+    unknown = Command("id", A, "lunch_reserved", T0, "a newer release")
+    write = take(timelines, command_record(unknown), identified_record(A, touch("t-1")))
+    assert story(write) == [("touches.dead-letter", "key", ("unroutable", Origin("x.commands", 1, 8)))]
+    assert changelog(write).keys() == {A}
+
+
+def test_a_timeline_larger_than_a_record_is_shortened(timelines: Timelines, caplog: pytest.LogCaptureFixture) -> None:
+    """A timeline that one Kafka record cannot hold loses its oldest touches and says so; what it lost is too old from then on."""
+    long = [touch(f"t-{n:03d}", n, kind="delivered", message=Message(subject="x" * 4000)) for n in range(400)]
+    write = take(timelines, *(identified_record(A, one) for one in long))
+    kept = changelog(write)[A].entries
+    assert 100 < len(kept) < 400
+    assert [entry.id for entry in kept] == [one.touch_id for one in long[-len(kept) :]]
+    assert max(map(len, (write.changelog or {}).values())) <= LARGEST_TIMELINE
+    assert f"kept its newest {len(kept)} touches" in caplog.text
+    assert [one[2][0] for one in story(take(timelines, identified_record(A, touch("t-early", 1))))] == ["too_old"]

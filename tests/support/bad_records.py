@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from streams.core.commands import Command
 from streams.core.outcome import RejectReason
-from streams.core.touch import Customer, Touch
+from streams.core.touch import Customer, IdentifiedTouch, Touch
 from streams.edge.codec import Codec
 from streams.edge.topics import COMMANDS, IDENTIFIED, TOUCH_TOPICS
 from streams.edge.wire import SINGLE_OBJECT_HEADER
@@ -108,7 +108,9 @@ def behind_ingest(codec: Codec) -> list[Bad]:
     unknown = codec.encode_command(Command("command-1", "c1-aa", "lunch_reserved", START, "a newer release"))
     upwards = codec.encode_command(Command("command-2", "c1-aa", "customer_merged", START, "ids", into="c1-bb"))
     moved = Command("command-3", "c1-aa", "timeline_moved", START, "x", source_customer_id="c2-b", entries=(b"\xc1",))
+    absurd = IdentifiedTouch("c1-aa", touch(13, occurred_at=2**62), (), START)
     return [
+        Bad("absurd time, identified", IDENTIFIED, codec.encode_identified(absurd), "not_a_touch"),
         Bad("unknown command", COMMANDS, unknown, "unroutable"),
         Bad("merge into a larger id", COMMANDS, upwards, "unroutable"),
         Bad("damaged timeline entry", COMMANDS, codec.encode_command(moved), "undecodable"),

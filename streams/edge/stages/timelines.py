@@ -12,6 +12,7 @@ from streams.core import pipeline
 from streams.core.customer import Effect
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline, decode, encode
+from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge import doubt
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.lane import Out, Write
@@ -64,6 +65,10 @@ class Timelines(Stage):
         """One record: its customer's timeline changed in place, what is to be published returned."""
         if record.topic == self._identified:
             identified = self._codec.decode_identified(record.value or b"")
+            if not EARLIEST_MS <= identified.touch.occurred_at <= LATEST_MS:  # no worker of ours wrote this
+                raise DecodeError(
+                    "not_a_touch", "occurred_at lies outside the years 2000 to 9999; only workers write here"
+                )
             customer = identified.customer_id
             before = changed.get(customer) or self._timeline(partition, customer)
             effect = customers.on_touch(before, identified, self._policy)

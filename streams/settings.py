@@ -95,7 +95,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 1000
     max_message_bytes: Annotated[
-        int, Meta(ge=1024, description="Largest touch accepted; larger ones are dead-lettered undecoded.")
+        int, Meta(ge=1024, le=800_000, description="Largest touch accepted; larger ones are dead-lettered undecoded.")
     ] = 256 * 1024
     metrics_host: Annotated[
         str, Meta(description="Address that /metrics binds to. Loopback unless told otherwise.")

@@ -19,9 +19,13 @@ from streams.core.outcome import Finding, RejectReason
 from streams.core.policy import Policy
 from streams.core.timeline import Entry, Timeline, decode_entry, encode_entry
 from streams.core.touch import IdentifiedTouch
+from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 
 ENTRIES_PER_COMMAND = 200
-"""Timeline entries moved in one command: some 60 kB, far below Kafka's record limit."""
+"""Timeline entries moved in one command, usually some 60 kB."""
+
+BYTES_PER_COMMAND = 600_000
+"""Bytes of entries in one command; Kafka's record limit is 1,048,588 by default. One entry is at most a few kB."""
 
 
 class Effect(Struct, frozen=True, gc=False):
@@ -49,7 +53,9 @@ def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) ->
         detail = f"touch {touch_id} lies before what the customer's timeline keeps (timeline.retention_days, timeline.max_touches)"
         return Effect(timeline, "refused", refused=("too_old", detail))
     if step.outcome == "id_conflict":
-        detail = f"touch {touch_id} came before with other content, which stands; give a corrected touch an id of its own"
+        detail = (
+            f"touch {touch_id} came before with other content, which stands; give a corrected touch an id of its own"
+        )
         return Effect(timeline, "refused", refused=("id_conflict", detail))
     return Effect(step.timeline, step.outcome, step.findings, late=step.late)
 
@@ -87,6 +93,11 @@ def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
         entries = tuple(decode_entry(data) for data in command.entries)
     except ValueError as error:
         return Effect(timeline, "refused", refused=("undecodable", str(error)))
+    absurd = next((entry for entry in entries if not EARLIEST_MS <= entry.at <= LATEST_MS), None)
+    if absurd is not None:
+        return Effect(
+            timeline, "refused", refused=("not_a_touch", f"entry {absurd.id} lies outside the years 2000 to 9999")
+        )
     customer, into = command.customer_id, timeline.merged_into
     if into is not None:
         return Effect(timeline, "forwarded", commands=tuple(_moves(customer, into, entries, command)))
@@ -99,14 +110,20 @@ def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
 
 
 def _moves(customer: str, into: str, entries: tuple[Entry, ...], cause: Command) -> Iterator[Command]:
-    for start in range(0, len(entries), ENTRIES_PER_COMMAND):
-        part = entries[start : start + ENTRIES_PER_COMMAND]
-        yield Command(
-            command_id("timeline_moved", customer, into, part[0].id, part[-1].id),
-            into,
-            "timeline_moved",
-            cause.issued_at,
-            cause.cause,
-            source_customer_id=customer,
-            entries=tuple(encode_entry(entry) for entry in part),
-        )
+    """The entries in commands that each fit into a Kafka record."""
+    part: list[bytes] = []
+    first = 0
+    for n, encoded in enumerate(map(encode_entry, entries)):
+        if part and (len(part) == ENTRIES_PER_COMMAND or sum(map(len, part)) + len(encoded) > BYTES_PER_COMMAND):
+            yield _move(customer, into, entries[first], entries[n - 1], tuple(part), cause)
+            part, first = [], n
+        part.append(encoded)
+    if part:
+        yield _move(customer, into, entries[first], entries[-1], tuple(part), cause)
+
+
+def _move(customer: str, into: str, first: Entry, last: Entry, entries: tuple[bytes, ...], cause: Command) -> Command:
+    id_ = command_id("timeline_moved", customer, into, first.id, last.id)
+    return Command(
+        id_, into, "timeline_moved", cause.issued_at, cause.cause, source_customer_id=customer, entries=entries
+    )

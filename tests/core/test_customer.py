@@ -1,0 +1,50 @@
+"""What reaches one customer: moves that fit into records, and entries nobody can have meant."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from streams.core.commands import Command
+from streams.core.customer import BYTES_PER_COMMAND, ENTRIES_PER_COMMAND, merge_command, on_command
+from streams.core.policy import Policy
+from streams.core.timeline import EMPTY, Entry, Timeline, decode_entry, encode_entry
+
+NOW = 1_772_409_600_000
+
+
+def entries(count: int, label: str = "") -> tuple[Entry, ...]:
+    """Deliveries, a minute apart."""
+    return tuple(
+        Entry(NOW + n * 60_000, f"t{n}", "email", "marketing", "outbound", "delivered", label=label)
+        for n in range(count)
+    )
+
+
+def moved(timeline: Timeline) -> tuple[Command, ...]:
+    """The commands by which a timeline moves to the customer c1-a."""
+    return on_command(timeline, merge_command("c2-b", "c1-a", NOW, "link"), Policy()).commands
+
+
+def test_a_timeline_moves_in_commands_that_fit_into_records() -> None:
+    """Moved entries arrive in order and complete, at most so many and so many bytes a command."""
+    for held in (entries(450), entries(90, "x" * 20_000)):
+        commands = moved(Timeline(entries=held))
+        assert tuple(decode_entry(data) for command in commands for data in command.entries) == held
+        assert len({command.command_id for command in commands}) == len(commands) > 1
+        assert all(len(command.entries) <= ENTRIES_PER_COMMAND for command in commands)
+        assert all(sum(map(len, command.entries)) <= BYTES_PER_COMMAND for command in commands)
+
+
+def test_an_empty_timeline_moves_nothing() -> None:
+    """A customer without touches only remembers where it went."""
+    effect = on_command(EMPTY, merge_command("c2-b", "c1-a", NOW, "link"), Policy())
+    assert (effect.timeline, effect.commands) == (Timeline(merged_into="c1-a"), ())
+
+
+def test_moved_entries_with_absurd_times_are_refused() -> None:
+    """An entry outside the years 2000 to 9999 is refused with a reason, and the timeline stays as it was."""
+    wrong = encode_entry(replace(entries(1)[0], at=10**17))
+    command = Command("id", "c1-a", "timeline_moved", NOW, "link", source_customer_id="c2-b", entries=(wrong,))
+    effect = on_command(EMPTY, command, Policy())
+    assert effect.refused == ("not_a_touch", "entry t0 lies outside the years 2000 to 9999")
+    assert effect.timeline is EMPTY

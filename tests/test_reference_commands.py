@@ -49,7 +49,7 @@ def test_every_setting_is_explained() -> None:
     [
         ("TOUCHSTREAM_PARTITIONS", "1 to 1000"),
         ("TOUCHSTREAM_COMMIT_INTERVAL", "more than 0, at most 60"),
-        ("TOUCHSTREAM_MAX_MESSAGE_BYTES", "at least 1024"),
+        ("TOUCHSTREAM_MAX_MESSAGE_BYTES", "1024 to 800000"),
         ("TOUCHSTREAM_LOG_LEVEL", "DEBUG, ERROR, INFO, WARNING"),
         ("TOUCHSTREAM_APP_ID", "not empty"),
         ("TOUCHSTREAM_BOOTSTRAP", ""),

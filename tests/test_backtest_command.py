@@ -55,6 +55,17 @@ def test_order_and_repetition_of_lines_change_no_byte(seed: int) -> None:
     assert first.stdout_bytes.count(b"\n") > 100
 
 
+def test_two_contents_under_one_id_are_decided_alike_in_every_order() -> None:
+    """Of two touches with one id and one time, the same one stands whichever line comes first, and the other is told."""
+    mail, _, call = story("email-and-call-on-one-day.json")
+    other = json.dumps({**json.loads(call), "actor": {"id": "kim", "name": "Kim Lee"}}).encode()
+    first, again = backtest([mail, call, other]), backtest([other, mail, call])
+    assert first.stdout_bytes == again.stdout_bytes
+    assert first.stderr == again.stderr
+    assert first.stderr.startswith("touch call: id_conflict: ")
+    assert (first.exit_code, again.exit_code) == (1, 1)
+
+
 def test_findings_are_sorted_and_have_the_agreed_names() -> None:
     """Each line is an object with the nine agreed names; lines go by event time, then id; touch ids are sorted; all rules occur."""
     findings = found(HISTORY)

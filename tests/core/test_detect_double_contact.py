@@ -105,3 +105,15 @@ def test_calls_can_be_joined_over_more_than_a_day() -> None:
     ]
     assert found(*history, policy=policy) == []
     assert ids(found(*history)) == [("b", "c")]
+
+
+def test_how_calls_join_is_decided_further_back_than_the_window_looks() -> None:
+    """Whether a phase begins a call depends on the phases before it, however short the window: here the third begins one."""
+    policy = Policy(double_contact=DoubleContactPolicy(window_hours=0.1))
+    history = [
+        touch("1", "dialed", 0, "sales", actor=JO),
+        touch("2", "answered", 50 * MINUTE, "sales", actor=JO),
+        touch("mail", "sent", 65 * MINUTE),
+        touch("3", "dialed", 70 * MINUTE, "sales", actor=JO),
+    ]
+    assert ids(found(*history, policy=policy)) == [("3", "mail")]

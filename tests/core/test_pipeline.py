@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from streams.core import backtest, customer, pipeline
 from streams.core.outcome import Finding
-from streams.core.policy import HOUR_MS, MINUTE_MS, IncongruencePolicy, Policy
+from streams.core.policy import HOUR_MS, MINUTE_MS, DoubleContactPolicy, IncongruencePolicy, Policy
 from streams.core.timeline import EMPTY, Entry, Timeline, decode, encode, entry_of
 from streams.core.touch import CALL_KINDS, Customer, Touch
 from tests.core.strategies import (
@@ -217,6 +217,16 @@ def test_an_opt_out_is_never_too_late() -> None:
     assert stream.touch(touch("stop", old, direction="inbound", kind="unsubscribed")).outcome == "duplicate"
 
 
+def test_an_opt_out_moves_with_its_customer() -> None:
+    """An unsubscribe that had left the old id's timeline still holds under the new id."""
+    stream = Customers(with_timeline(Policy(), retention_days=30))
+    stream.touch(touch("stop", START, direction="inbound", kind="unsubscribed"), "c2-b")
+    stream.touch(touch("click", START + 200 * 24 * HOUR, direction="inbound", kind="clicked"), "c2-b")
+    stream.touch(touch("mail", START + 201 * 24 * HOUR), "c1-a")
+    found = [finding for entry in stream.leave("c2-b", "c1-a") for finding in stream.entry(entry, "c1-a").findings]
+    assert [(finding.customer, finding.touch_ids) for finding in found] == [("c1-a", ("mail", "stop"))]
+
+
 def test_another_content_under_a_known_id_is_refused() -> None:
     """The first content of a touch id stands; the dead letter says so."""
     stream = Customers(Policy())
@@ -248,6 +258,33 @@ def test_a_phase_that_comes_late_takes_the_call_over() -> None:
     gone, new = stream.touch(touch("dialed", START + HOUR, kind="dialed", **call)).findings
     assert (gone.finding_id, gone.state, gone.revision) == (first.finding_id, "retracted", 2)
     assert (new.touch_ids, new.state, new.revision) == (("dialed", "mail"), "detected", 1)
+
+
+def test_a_late_phase_changes_calls_beyond_its_own_reach() -> None:
+    """Phases 50 minutes apart hang together like dominoes: one that comes late moves the start of the call after the next."""
+    policy = Policy(double_contact=DoubleContactPolicy(window_hours=1))
+    minute = HOUR // 60
+    rows = (
+        ("b", "dialed", 0),
+        ("c", "answered", 50),
+        ("mail", "sent", 65),
+        ("d", "dialed", 70),
+        ("a", "answered", -30),
+    )
+    touches = [
+        touch(id_, START + at * minute, kind=kind, department="marketing" if kind == "sent" else "sales")
+        for id_, kind, at in rows
+    ]
+    stream = Customers(policy)
+    told = [[(f.touch_ids, f.state) for f in stream.touch(touch).findings] for touch in touches]
+    assert told == [
+        [],
+        [],
+        [],
+        [(("d", "mail"), "detected")],
+        [(("d", "mail"), "retracted"), (("c", "mail"), "detected")],
+    ]
+    assert stream.consumer.standing() == expected(touches, policy)
 
 
 def appended_cost(count: int) -> int:

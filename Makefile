@@ -22,7 +22,7 @@ test: $(VENV)/.test ## Set up and pass the tests; ARGS are pytest's
 lint: $(VENV)/.test ## Format and check the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix . && $(VENV)/bin/mypy
 
-bench: $(VENV)/.bench ## Measure against the peers (an hour or two); ARGS=--help
+bench: $(VENV)/.bench ## Measure against the peers (about 3 hours); ARGS=--help
 	@$(VENV)/bin/python -m tests.benchmarks $(ARGS)
 
 lock: $(VENV)/.test ## Renew the lock files from pyproject.toml (needs uv on PATH)

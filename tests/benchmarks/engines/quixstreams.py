@@ -1,5 +1,5 @@
 """Quix Streams: one application; `apply` for the first hop, a stateful `apply` for the second. State in RocksDB, changelog topics on:
-its defaults. Differs from its defaults: commits every `COMMIT_SECONDS` instead of 5 s, compaction of its changelog is the broker's."""
+its defaults. What differs from them: it commits every `COMMIT_SECONDS` instead of 5 s, and its producer is idempotent."""
 
 from __future__ import annotations
 

@@ -1,0 +1,32 @@
+"""Latency and growth: that they count what they say. (Recovery checks its own count of timelines when it runs.)"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streams.edge.codec import Codec
+from tests.benchmarks import growth, latency
+from tests.support.samples import CONFLICT, replace
+
+
+def test_latency_counts_from_the_last_touch_and_leaves_out_the_warm_up(tmp_path: Path) -> None:
+    """A finding's latency begins when the later of its touches was first produced; findings of the warm-up do not count."""
+    notes = tmp_path / "notes"
+    notes.write_text("a 100.0\nb 107.0\nb 109.0\nc 110.0\n")
+    produced, rate = latency.noted(notes)
+    encode = Codec().encode_finding
+    found = [
+        (107.25, encode(replace(CONFLICT, touch_ids=("a", "b")))),
+        (100.5, encode(replace(CONFLICT, touch_ids=("a",)))),
+    ]
+    assert latency.latencies(found, produced) == [pytest.approx(0.25)]
+    assert rate == pytest.approx(0.4)
+
+
+def test_growth_measures_timelines_of_the_lengths_it_names() -> None:
+    """Nothing is pruned on the way, so that each row is about as many touches as it says."""
+    rows = growth.measure(lengths=(10, 400), samples=2)
+    assert [row["touches"] for row in rows] == [10, 400]
+    assert all(row["advance_us"] > 0 and row["late_advance_us"] > 0 for row in rows)

@@ -5,6 +5,7 @@ Needs a JDK on PATH (`javac`); without one the engine is left out, with a line t
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -36,6 +37,7 @@ def class_path() -> str:
     more = [context.create_dependency(coordinate).artifact.resolve() for coordinate in JARS]
     path = os.pathsep.join(str(jar) for jar in [*more, *jars.class_path()])
     target = tempfile.mkdtemp(prefix="bench-java-")
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
     javac = shutil.which("javac")
     assert javac is not None, missing()
     subprocess.run([javac, "-cp", path, "-d", target, str(SOURCE)], check=True)

@@ -21,8 +21,7 @@ COMMAND = (sys.executable, "-m", "streams", "worker")
 
 @dataclass(slots=True)
 class Backoff:
-    """Delay before the next restart: doubles from `first` to `longest`, starts again after `healthy` seconds of life.
-    """
+    """Delay before the next restart: doubles from `first` to `longest`, starts again after `healthy` seconds of life."""
 
     first: float = 1.0
     longest: float = 30.0

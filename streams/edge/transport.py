@@ -1,6 +1,6 @@
 """Faust's aiokafka driver with micro-batches in and an honest flush out. Registered with Faust under the scheme `lane`.
 
-Four things differ from the driver (faust-streaming 0.15.3, pinned for that reason):
+Five things differ from the driver (faust-streaming 0.15.3, pinned for that reason):
 
 - The polled records of one partition become one Faust message: its value is the list of raw records, its offset the last one's.
   Faust spends about 50 us on a message, which is too much for one touch and nothing for a thousand.
@@ -10,14 +10,18 @@ Four things differ from the driver (faust-streaming 0.15.3, pinned for that reas
   that it dropped unprocessed at a rebalance.
 - `flush()`, which Faust calls before each commit, waits until the broker has acknowledged every write (`Lane.barrier`). Faust's
   returns early, and goes on when a delivery failed.
+- Nothing is on its way to an agent while the partitions are set to their committed offsets at the end of a rebalance. Faust starts to
+  read before that, empties the agents' queues after it, and does not go back where nothing was committed yet: the first
+  records of a partition were lost, or kept those behind them from being committed.
 - Records of aborted transactions are not read. Faust reads them unless it runs transactions itself.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
 from faust.transport.drivers import aiokafka as driver
@@ -74,6 +78,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._in_order: dict[TP, deque[Records]] = defaultdict(deque)
         self.committed_at = time.monotonic()
         self.waiting_since: float | None = None
+        self._drained = asyncio.Event()
+        self._drained.set()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -87,6 +93,33 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 tp: micro_batches(found, limit) if tp.topic in batched else found for tp, found in records.items()
             }
         return records, active
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's signature
+        """Records on their way to the agents, until the flow is stopped; what is left then is read again."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        self._drained.clear()
+        try:
+            records, active = await self._wait_next_records(timeout)
+            generation = self.app.consumer_generation_id
+            for tp, record in self.scheduler.iterate(records or {}):
+                if self.should_stop or not self.flow_active or generation != self.app.consumer_generation_id:
+                    return
+                if active is None or tp in active or tp in self._buffered_partitions:
+                    yield tp, self._to_message(tp, record)
+        finally:
+            self._drained.set()
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets, or to the beginning where there are none. Faust resumes the flow after it."""
+        self.stop_flow()
+        await self._drained.wait()
+        self.forget(set(self._in_order))
+        self._buffered_partitions.clear()
+        await super().perform_seek()
+        fresh = [tp for tp in self.assignment() if tp.topic in self.app.batched_topics and not self._read_offset[tp]]
+        if fresh:
+            await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, fresh))
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         """Called for each message on its way to an agent: the order of delivery, which is the order of commits."""

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from streams import settings as settings_module
 from streams.core.policy import Policy, fingerprint
 from streams.edge.codec import Codec
+from streams.edge.gather import Gather
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.kafka_auth import client_options
 from streams.edge.lane import Lane
@@ -41,6 +42,7 @@ class App(faust.App):  # type: ignore[misc]
     metrics: Metrics
     touchstream: Settings
     lane: Lane | None = None
+    gathers: list[Gather]
     codec: Codec
     index: IdentityIndex
     registry: Registry | None
@@ -87,7 +89,7 @@ class App(faust.App):  # type: ignore[misc]
 
 def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
     """A worker's app, ready to be run by `faust.Worker`."""
-    from streams.edge import agents, watch
+    from streams.edge import agents, mend, watch
 
     app = App(
         settings.app_id,
@@ -124,10 +126,10 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     app.registry = registry
     app.codec = codec = make_codec(settings, registry)
     app.index = index = IdentityIndex(settings, app.metrics)
-    agents.register(
-        app, Ingest(settings, policy, codec, app.metrics, index), Timelines(settings, policy, codec, app.metrics, store)
-    )
+    ingest = Ingest(settings, policy, codec, app.metrics, index)
+    agents.register(app, ingest, Timelines(settings, policy, codec, app.metrics, store))
     watch.register(app, store)
+    mend.register(app, ingest)
     return app
 
 

@@ -1,12 +1,19 @@
 -- The identity index: one key a node, holding the id that the node's person goes by (itself when it is the root).
 -- ARGV[1] is the operation, ARGV[2] the key prefix, the rest its operands. Everything here is atomic.
 --
--- resolve NODES...  each operand is one touch: its node ids, space between, strongest first. Links them to one person and answers, a
---                   touch, {customer id, edge, loser, edge, loser, ...}. The edges are those that the log may not hold yet: a worker
---                   reports them until it knows that Kafka has them, so that a crash in between loses none.
--- logged EDGES...   Kafka has these edges ("a|b").
--- apply EDGES...    edges read from the log; nothing to report.
+-- resolve NODES...   each operand is one touch: its node ids, space between, strongest first. Links them to one person and answers, a
+--                    touch, {customer id, edge, loser, edge, loser, ...}. The edges are those that the log may not hold yet: a worker
+--                    reports them until it knows that Kafka has them, so that a crash in between loses none.
+-- logged EDGES...    Kafka has these edges ("a|b"). One that the index did not report was decided without it: it is applied.
+-- apply EDGES...     edges read from the log.
+-- overdue SECONDS N  up to N customers with a merge that was found so long ago and is not known to be logged, as resolve answers.
+-- begin TOKEN        before reading the log: {epoch, 1 when complete, partition, offset, partition, offset, ...}.
+-- synced EPOCH ...   the log was applied up to these (partition, offset, ...); refused when a flush came in between.
+--
+-- A merge is reported whoever finds it, also when it comes from the log: a customer's timeline must hear of each smaller id. Hearing it
+-- twice does no harm.
 local prefix = ARGV[2]
+local due = prefix .. 'due'
 
 local function find(node)
   local parent = redis.call('GET', prefix .. node)
@@ -19,6 +26,11 @@ local function find(node)
 end
 
 local function unlogged(root) return prefix .. 'unlogged:' .. root end
+
+local function report_merge(winner, loser)
+  redis.call('HSET', unlogged(winner), winner .. '|' .. loser, loser)
+  redis.call('ZADD', due, 'NX', redis.call('TIME')[1], winner)
+end
 
 local function link(nodes, report)
   local roots, fresh, winner = {}, {}, nil
@@ -34,12 +46,11 @@ local function link(nodes, report)
   for root in pairs(roots) do
     if root ~= winner then
       redis.call('SET', prefix .. root, winner)
-      if report then redis.call('HSET', unlogged(winner), winner .. '|' .. root, root) end
       local open = redis.call('HGETALL', unlogged(root))
-      if #open > 0 then
-        redis.call('HSET', unlogged(winner), unpack(open))
-        redis.call('DEL', unlogged(root))
-      end
+      for i = 1, #open, 2 do redis.call('HSET', unlogged(winner), open[i], open[i + 1]) end
+      redis.call('DEL', unlogged(root))
+      redis.call('ZREM', due, root)
+      report_merge(winner, root)
     end
   end
   for _, node in ipairs(nodes) do redis.call('SET', prefix .. node, winner) end
@@ -52,6 +63,19 @@ local function split(text)
   return parts
 end
 
+local function apply(edge)
+  local nodes = split(edge)
+  local winner = link(nodes, false)
+  -- "n|n" says that n was a customer. If it goes by another id here, somebody did not know, and n's timeline must be told.
+  if nodes[1] == nodes[2] and winner ~= nodes[1] then report_merge(winner, nodes[1]) end
+end
+
+local function answer_of(root)
+  local answer = redis.call('HGETALL', unlogged(root))
+  table.insert(answer, 1, root)
+  return answer
+end
+
 if ARGV[1] == 'resolve' then
   if redis.call('EXISTS', prefix .. 'synced') == 0 then return redis.error_reply('UNSYNCED the index is empty or was flushed') end
   local answers = {}
@@ -62,20 +86,39 @@ if ARGV[1] == 'resolve' then
     for n = 2, #nodes do
       settled = settled and redis.call('GET', prefix .. nodes[n]) == root
     end
-    local winner = settled and root or link(nodes, true)
-    local answer = redis.call('HGETALL', unlogged(winner))
-    table.insert(answer, 1, winner)
-    answers[#answers + 1] = answer
+    answers[#answers + 1] = answer_of(settled and root or link(nodes, true))
   end
   return answers
 elseif ARGV[1] == 'logged' then
   for i = 3, #ARGV do
     local root = find(split(ARGV[i])[1])
-    if root then redis.call('HDEL', unlogged(root), ARGV[i]) end
+    if root and redis.call('HDEL', unlogged(root), ARGV[i]) == 1 then
+      if redis.call('EXISTS', unlogged(root)) == 0 then redis.call('ZREM', due, root) end
+    else
+      apply(ARGV[i])
+    end
   end
   return 0
 elseif ARGV[1] == 'apply' then
-  for i = 3, #ARGV do link(split(ARGV[i]), false) end
+  for i = 3, #ARGV do apply(ARGV[i]) end
+  return 0
+elseif ARGV[1] == 'overdue' then
+  local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[3])
+  local answers = {}
+  for _, root in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', before, 'LIMIT', 0, ARGV[4])) do
+    answers[#answers + 1] = answer_of(root)
+  end
+  return answers
+elseif ARGV[1] == 'begin' then
+  redis.call('SET', prefix .. 'epoch', ARGV[3], 'NX')
+  local answer = redis.call('HGETALL', prefix .. 'offsets')
+  table.insert(answer, 1, tostring(redis.call('EXISTS', prefix .. 'synced')))
+  table.insert(answer, 1, redis.call('GET', prefix .. 'epoch'))
+  return answer
+elseif ARGV[1] == 'synced' then
+  if redis.call('GET', prefix .. 'epoch') ~= ARGV[3] then return redis.error_reply('UNSYNCED the index was flushed while it was built') end
+  for i = 4, #ARGV, 2 do redis.call('HSET', prefix .. 'offsets', ARGV[i], ARGV[i + 1]) end
+  redis.call('SET', prefix .. 'synced', 1)
   return 0
 end
 return redis.error_reply('unknown operation ' .. tostring(ARGV[1]))

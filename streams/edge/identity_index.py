@@ -1,19 +1,33 @@
 """Who is who, for all workers: an index in Redis, one pipelined look-up a micro-batch, and its log in Kafka.
 
 Redis is never the only copy. Every link goes to the compacted topic `identities`; `sync` reads what Redis has not seen yet: all of it
-when Redis was lost or flushed. While Redis is away, touches are decided from their own identifiers, and the timelines,
-which know where a merged customer went, send them on (`streams.core.identify.resolve_alone`).
+when Redis was lost or flushed. While Redis is away, touches are decided from their own identifiers
+(`streams.core.identify.resolve_alone`), and the timelines, which know where a merged customer went, send them on.
+
+A timeline that nobody told that its customer goes by another id would be orphaned. It comes about when a touch is decided alone by an
+identifier that other workers know to belong to somebody, or when an answer of Redis is lost on its way. So:
+
+- every id under which a touch was sent on is in the log ("n|n"), and each edge in the log reaches Redis: by `logged`, or by a `sync`
+  after any doubt (a failed call, a new connection, partitions that came from another worker);
+- Redis reports a merge as long as it is not known to be logged, also one that it learns from the log;
+- `overdue` gives the reported merges that no touch came by to publish; `Ingest.mend` publishes them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
 import redis.asyncio as redis
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from streams.core.identify import Link, Resolved, resolve_alone
@@ -30,22 +44,35 @@ PATIENCE = 2.0
 RETRY_AFTER = 1.0
 """Seconds without a try after a failed one, so that an absent Redis costs one time-out a second, not one a micro-batch."""
 
+OVERDUE_AFTER = 5
+"""Seconds after which a merge that is not known to be logged is published by `Ingest.mend`; a micro-batch takes far less."""
+
+_AT_ONCE = 500
 _CHUNK = 2000
+_ATTEMPTS = 3
+_FAILURES = (RedisError, OSError, KafkaError)
 
 
 class IdentityIndex:
-    """See the module. `resolve` and `logged` are called by the ingest stage only."""
+    """See the module. Called by the ingest stage only; `suspect` also by `streams.edge.mend`."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._redis = redis.Redis.from_url(settings.redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+        self._redis = redis.Redis.from_url(
+            settings.redis_url,
+            socket_timeout=PATIENCE,
+            socket_connect_timeout=PATIENCE,
+            retry=Retry(NoBackoff(), 0),  # the client's own retries would cost a time-out each
+            redis_connect_func=self._connected,
+        )
         self._script = self._redis.register_script(
             files("streams.edge").joinpath("identity.lua").read_text(encoding="utf-8")
         )
         self._prefix = f"touchstream:{settings.app_id}:id:"
         self._away_until = 0.0
         self._behind = True
+        self._syncing = asyncio.Lock()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -56,12 +83,12 @@ class IdentityIndex:
         if not touches:
             return []
         distinct = list(dict.fromkeys(touches))
-        if time.monotonic() >= self._away_until:
+        if not self._away:
             try:
-                answers = dict(zip(distinct, await self._look_up(distinct), strict=True))
-            except (RedisError, OSError) as error:
-                self._away_until, self._behind = time.monotonic() + RETRY_AFTER, True
-                log.warning("identity index away, deciding from each touch alone: %s: %s", type(error).__name__, error)
+                found = await self._ask("resolve", [" ".join(ids) for ids in distinct])
+                answers = dict(zip(distinct, found, strict=True))
+            except _FAILURES as error:
+                self._failed(error)
             else:
                 self._count(touches, answers)
                 return [answers[ids] for ids in touches]
@@ -69,28 +96,64 @@ class IdentityIndex:
         return [resolve_alone(ids) for ids in touches]
 
     async def logged(self, links: Sequence[Link]) -> None:
-        """Kafka has these links: they need not be reported again. A failure only means that they are."""
-        if not links or time.monotonic() < self._away_until:
+        """Kafka has these links: they need not be reported again. Redis learns those that it has not."""
+        if not links:
+            return
+        if self._away:  # they are in the log behind what Redis has seen
+            self.suspect()
             return
         try:
             await self._run("logged", [f"{link.a}|{link.b}" for link in links])
-        except (RedisError, OSError) as error:
-            log.warning("identity index did not note %d logged links: %s", len(links), error)
+        except _FAILURES as error:
+            self._failed(error)
 
-    async def _look_up(self, distinct: list[tuple[str, ...]]) -> list[Resolved]:
-        if self._behind:
-            await self.sync()
-        started = time.perf_counter()
+    async def overdue(self) -> list[Resolved]:
+        """Customers with merges that somebody may not have told their timelines; none while Redis is away."""
+        if self._away:
+            return []
         try:
-            answers = await self._run("resolve", [" ".join(ids) for ids in distinct])
-        except ResponseError as error:
-            if not str(error).startswith("UNSYNCED"):
-                raise
-            log.warning("identity index is empty: rebuilding it from the topic %s", IDENTITIES)
-            await self.sync()
-            answers = await self._run("resolve", [" ".join(ids) for ids in distinct])
-        self._metrics.identity_lookup_seconds.observe(time.perf_counter() - started)
-        return [_resolved([part.decode() for part in answer]) for answer in answers]
+            return await self._ask("overdue", [str(OVERDUE_AFTER), str(_AT_ONCE)])
+        except _FAILURES as error:
+            self._failed(error)
+            return []
+
+    def suspect(self) -> None:
+        """Redis may lack a part of the log: read its tail before the next look-up."""
+        self._behind = True
+
+    @property
+    def _away(self) -> bool:
+        return time.monotonic() < self._away_until
+
+    def _failed(self, error: BaseException) -> None:
+        self._away_until = time.monotonic() + RETRY_AFTER
+        self.suspect()
+        log.warning("identity index away, deciding from each touch alone: %s: %s", type(error).__name__, error)
+
+    async def _connected(self, connection: Any) -> None:
+        # Another server, or the same one restarted from an older snapshot.
+        self.suspect()
+        await connection.on_connect()
+
+    async def _ask(self, operation: str, operands: Sequence[str]) -> list[Resolved]:
+        """The answers of an index that was up to date before and during the operation."""
+        for _ in range(_ATTEMPTS):
+            async with self._syncing:
+                while self._behind:
+                    await self.sync()
+            started = time.perf_counter()
+            try:
+                answers = await self._run(operation, operands)
+            except ResponseError as error:
+                if not str(error).startswith("UNSYNCED"):
+                    raise
+                log.warning("identity index is empty: rebuilding it from the topic %s", IDENTITIES)
+                self.suspect()
+            if not self._behind:
+                if operation == "resolve":
+                    self._metrics.identity_lookup_seconds.observe(time.perf_counter() - started)
+                return [_resolved([part.decode() for part in answer]) for answer in answers]
+        raise RedisError("its data was lost again and again while it was read")
 
     async def _run(self, operation: str, operands: Sequence[str]) -> list[list[bytes]]:
         answers: list[list[bytes]] = []
@@ -116,34 +179,45 @@ class IdentityIndex:
             self._metrics.identity_lookups.labels(result).inc()
 
     async def sync(self) -> int:
-        """Bring Redis up to the end of the log; returns how many links were read. Raises RedisError when it is away."""
-        topic, count, started = self._settings.topic(IDENTITIES), 0, time.monotonic()
-        consumer = AIOKafkaConsumer(
-            enable_auto_commit=False, auto_offset_reset="earliest", **client_options(self._settings)
+        """Bring Redis up to the end of the log; returns how many links were read.
+
+        Raises:
+            RedisError: it is away, or was flushed meanwhile.
+            KafkaError: the log cannot be read.
+        """
+        self._behind = False  # what gives rise to doubt from now on needs another sync
+        try:
+            return await self._sync()
+        except BaseException:
+            self.suspect()
+            raise
+
+    async def _sync(self) -> int:
+        started = time.monotonic()
+        epoch, complete, *known = await self._script(args=["begin", self._prefix, uuid.uuid4().hex])
+        offsets = (
+            {int(p): int(offset) for p, offset in zip(known[::2], known[1::2], strict=True)} if int(complete) else {}
         )
+        count = 0
+        consumer = AIOKafkaConsumer(enable_auto_commit=False, **client_options(self._settings))
         await consumer.start()
         try:
+            topic = self._settings.topic(IDENTITIES)
             places = [TopicPartition(topic, p) for p in range(self._settings.partitions)]
             consumer.assign(places)
             ends = await consumer.end_offsets(places)
             begins = await consumer.beginning_offsets(places)
-            known = await self._redis.hgetall(self._prefix + "offsets")
-            complete = await self._redis.exists(self._prefix + "synced")
             for place in places:
-                offset = int(known.get(str(place.partition).encode(), 0)) if complete else 0
-                consumer.seek(place, min(max(offset, begins[place]), ends[place]))
+                offset = offsets.get(place.partition, 0)
+                consumer.seek(place, offset if begins[place] <= offset <= ends[place] else begins[place])
             while any([await consumer.position(place) < ends[place] for place in places]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     await self._run("apply", [record.key.decode() for record in records])
                     count += len(records)
-            offsets = [item for place in places for item in (str(place.partition), ends[place])]
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(self._prefix + "offsets", items=offsets)
-                pipe.set(self._prefix + "synced", 1)
-                await pipe.execute()
         finally:
             await consumer.stop()
-        self._behind = False
+        reached = [str(item) for place in places for item in (place.partition, ends[place])]
+        await self._script(args=["synced", self._prefix, epoch, *reached])
         log.info("identity index is up to date: %d links read in %.1f s", count, time.monotonic() - started)
         return count
 

@@ -27,18 +27,23 @@ RECOVERY_LIMIT = 1800.0
 def register(app: Any, store: Store) -> None:
     """Tasks and signal handlers of the worker."""
     recovery_began: list[float] = []
+    measuring: list[Any] = []
     # Faust logs whole messages, with customers' addresses, when a send fails, and warns for each topic it may not create.
     logging.getLogger("faust.topics").setLevel(logging.CRITICAL)
     logging.getLogger("faust.transport.drivers.aiokafka").setLevel(logging.ERROR)
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(sender: Any, revoked: set[Any], **kwargs: Any) -> None:
+        for gather in app.gathers:
+            await gather.drop()
         await app.writes.barrier()
         app.consumer.forget(revoked)
 
     @app.on_partitions_assigned.connect(weak=False)
     async def assigned(sender: Any, assigned: set[Any], **kwargs: Any) -> None:
         app.consumer.forget(assigned)
+        if not measuring:  # tasks of Faust's own kind wait for the first recovery, which is to be watched, too
+            measuring.append(app.add_future(gauges()))
         recovery_began[:] = [time.monotonic()]
         app.metrics.recovering.set(1)
         log.info("%d partitions assigned", len(assigned))
@@ -50,7 +55,6 @@ def register(app: Any, store: Store) -> None:
         app.metrics.recovery_seconds.set(took)
         log.info("ready: %d timelines restored in %.1f s", store.sizes()[0], took)
 
-    @app.task
     async def gauges() -> None:
         shown: set[tuple[str, str]] = set()
         while not app.should_stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +50,17 @@ class Ingest(Stage):
         with self._metrics.stage_seconds.labels("identify").time():
             outputs, links = self._forward(outputs, taken, resolved)
         self.count()
+        return Write(outputs, done=lambda: self._index.logged(links))
+
+    async def mend(self) -> Write:
+        """Merges that no touch came by to publish, with the ids they lead to. Empty as a rule."""
+        now = time.time_ns() // 1_000_000
+        outputs: list[Out] = []
+        links: list[Link] = []
+        for who in await self._index.overdue():
+            for link in (Link(who.customer_id, who.customer_id), *who.links):
+                links.append(link)
+                outputs += self._linked(link, who.customer_id, "identity index", now)
         return Write(outputs, done=lambda: self._index.logged(links))
 
     def _receive(self, records: Sequence[Any]) -> tuple[list[Out], list[tuple[Any, Touch, tuple[str, ...]]]]:

@@ -1,44 +1,39 @@
-"""The Faust agents: glue between a stream of micro-batches and a stage. Registered by a call, so nothing runs on import.
+"""The Faust agents: glue between streams of micro-batches and the stages. Registered by a call, so nothing runs on import.
 
-An agent must not raise: Faust acknowledges an event whose agent raised. Bad input does not raise (the stages make dead letters of
-it), so whatever does is a bug or an outage, and the process leaves without committing.
+An agent must not raise: Faust acknowledges an event whose agent raised. So these only queue (`streams.edge.gather`). Bad input does
+not raise in the stages either (they make dead letters of it): whatever does is a bug or an outage, and ends the process.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
-
-from streams.edge import doubt
 from streams.edge.app import App
+from streams.edge.gather import Gather, Stage
 from streams.edge.lane import Write
 from streams.edge.stages import Ingest, Timelines
 from streams.edge.topics import COMMANDS, IDENTIFIED, TOUCH_TOPICS
+from streams.edge.transport import Records
 
 
 def register(app: App, ingest: Ingest, timelines: Timelines) -> None:
-    """One agent for the four touch topics, one for the customers' topics."""
-    touches = app.raw_topic(*TOUCH_TOPICS.values())
-    customers = app.raw_topic(IDENTIFIED, COMMANDS)
-    app.agent(touches, name="ingest", concurrency=1)(follow(app, lambda batch: ingest.run(batch.value)))
-    app.agent(customers, name="timelines", concurrency=1)(
-        follow(app, lambda batch: timelines.run(batch.message.partition, batch.value))
-    )
+    """One agent for the four touch topics, one for the customers' topics; what was in work is dropped at a rebalance."""
+
+    async def ingested(batches: list[Records]) -> list[Write]:
+        return [await ingest.run([record for records in batches for record in records])]
+
+    async def applied(batches: list[Records]) -> list[Write]:
+        together: dict[int, Records] = {}
+        for records in batches:
+            together.setdefault(records[0].partition, Records()).extend(records)
+        return [await timelines.run(partition, records) for partition, records in together.items()]
+
+    app.gathers = [
+        _agent(app, "ingest", tuple(TOUCH_TOPICS.values()), ingested),
+        _agent(app, "timelines", (IDENTIFIED, COMMANDS), applied),
+    ]
 
 
-def follow(app: App, stage: Callable[[Any], Awaitable[Write]]) -> Callable[[Any], AsyncIterator[None]]:
-    """An agent that hands each micro-batch to a stage and its result to the lane."""
-
-    async def agent(stream: Any) -> None:
-        async for event in stream.events():
-            try:
-                app.metrics.micro_batch.labels(event.message.topic).observe(len(event.value))
-                await app.writes.submit(await stage(event))
-                event.value.done = True
-            except Exception as error:  # noqa: BLE001 - Faust would acknowledge and go on
-                doubt.leave(
-                    f"{event.message.topic}[{event.message.partition}] up to offset {event.message.offset} failed",
-                    error,
-                )
-
-    return agent  # type: ignore[return-value]
+def _agent(app: App, name: str, topics: tuple[str, ...], stage: Stage) -> Gather:
+    gather = Gather(app, stage, app.touchstream.max_batch_records)
+    app.agent(app.raw_topic(*topics), name=name, concurrency=1)(gather.follow)
+    app.task(gather.run)
+    return gather

@@ -199,18 +199,22 @@ class IdentityIndex:
             {int(p): int(offset) for p, offset in zip(known[::2], known[1::2], strict=True)} if int(complete) else {}
         )
         count = 0
-        consumer = AIOKafkaConsumer(enable_auto_commit=False, **client_options(self._settings))
+        consumer = AIOKafkaConsumer(enable_auto_commit=False, fetch_max_wait_ms=50, **client_options(self._settings))
         await consumer.start()
         try:
             topic = self._settings.topic(IDENTITIES)
             places = [TopicPartition(topic, p) for p in range(self._settings.partitions)]
-            consumer.assign(places)
             ends = await consumer.end_offsets(places)
             begins = await consumer.beginning_offsets(places)
-            for place in places:
-                offset = offsets.get(place.partition, 0)
-                consumer.seek(place, offset if begins[place] <= offset <= ends[place] else begins[place])
-            while any([await consumer.position(place) < ends[place] for place in places]):
+            starts = {place: offsets.get(place.partition, 0) for place in places}
+            starts = {
+                place: at if begins[place] <= at <= ends[place] else begins[place] for place, at in starts.items()
+            }
+            behind = [place for place in places if starts[place] < ends[place]]
+            consumer.assign(behind)
+            for place in behind:
+                consumer.seek(place, starts[place])
+            while any([await consumer.position(place) < ends[place] for place in behind]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     await self._run("apply", [record.key.decode() for record in records])
                     count += len(records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -45,3 +46,10 @@ def make_settings(stack: EmbeddedStack) -> Iterator[Callable[..., Settings]]:
 def settings(make_settings: Callable[..., Settings]) -> Settings:
     """Settings of a fresh installation on the shared servers: own topics (2 partitions), own Redis database."""
     return make_settings()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -28,7 +28,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from msgspec import Struct
 
-from streams.edge import doubt
+from streams.edge import crash_points, doubt
+
+FETCH_MIN_BYTES = 32_768
+FETCH_MAX_WAIT_MS = 10
+"""The broker answers a fetch when it has so many bytes, or after so many milliseconds. At once, as is usual, each touch of a
+moderate load is a fetch, a poll and a micro-batch of its own, and the worker is busy with little."""
 
 
 class Records(list[Any]):
@@ -66,7 +71,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._isolation_level = "read_committed"  # read by its start(); Faust has no setting for it
+        # Read by its start(); Faust has no settings for them.
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
         return consumer
 
 
@@ -153,6 +160,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if did:
             self.committed_at = time.monotonic()
             self.waiting_since = self.committed_at if any(self._in_order.values()) else None
+        return did
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        crash_points.reach("before_commit")
+        did: bool = await super()._commit(offsets)
+        crash_points.reach("after_commit")
         return did
 
     def lag(self, tp: TP) -> int | None:

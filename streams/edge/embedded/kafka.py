@@ -152,7 +152,13 @@ class Broker(Server):
         """Gives storage its cluster id; done beside the final place and moved, so that a cut-off format leaves no state."""
         shutil.rmtree(self.home / "formatting", ignore_errors=True)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self.home / "format.properties")]
+        arguments = [
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster_id}",
+            "-c",
+            str(self.home / "format.properties"),
+        ]
         child = Child("formatting Kafka's storage", [*self._java, *arguments], self.logs / "kafka-format.log")
         code = child.wait(self.start_seconds)
         if code is None:

@@ -28,6 +28,7 @@ bench: $(VENV)/.bench ## Measure against the peers (about 3 hours); ARGS=--help
 lock: $(VENV)/.test ## Renew the lock files from pyproject.toml (needs uv on PATH)
 	uv pip compile pyproject.toml --extra embedded $(LOCK) -o deploy/requirements.lock
 	uv pip compile pyproject.toml --extra embedded --extra dev $(LOCK) -c deploy/requirements.lock -o tests/requirements.lock
+	uv pip compile pyproject.toml --extra embedded --extra dev --extra bench $(LOCK) -c tests/requirements.lock -o tests/benchmarks/requirements.lock
 
 clean: ## Remove the virtual environment and the embedded stack's data
 	rm -rf $(VENV) .touchstream

@@ -105,6 +105,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least severe log line printed.")
     ] = "INFO"
+    crash_at: Annotated[
+        str,
+        Meta(
+            pattern="^$|^(after_decode|after_outputs_acknowledged|after_changelog_sent|after_changelog_acknowledged"
+            "|before_commit|after_commit):[1-9][0-9]*$",
+            description="For the fault tests only; leave it empty. point:N ends the worker at its Nth pass of a crash point.",
+        ),
+    ] = ""
 
     @property
     def data_path(self) -> Path:

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 from msgspec import Struct
 
-from streams.edge import doubt
+from streams.edge import crash_points, doubt
 from streams.edge.metrics import Metrics
 
 IN_FLIGHT = 8
@@ -138,15 +138,18 @@ class Lane:
     ) -> None:
         started = time.perf_counter()
         await self._acknowledged(sent)
+        if sent:
+            crash_points.reach("after_outputs_acknowledged")
         if write.published is not None:
             write.published()
         if write.changelog:
             if before is not None and not before.done():
                 await asyncio.wait({before})
             logs = self._batches([(key, value, None) for key, value in write.changelog.items()])
-            await self._acknowledged(
-                [await self._send(self._changelog_topic, write.partition, batch) for batch in logs]
-            )
+            sent = [await self._send(self._changelog_topic, write.partition, batch) for batch in logs]
+            crash_points.reach("after_changelog_sent")
+            await self._acknowledged(sent)
+            crash_points.reach("after_changelog_acknowledged")
         if write.done is not None:
             await write.done()
         self._metrics.stage_seconds.labels("write").observe(time.perf_counter() - started)

@@ -11,7 +11,7 @@ from prometheus_client import start_http_server
 
 from streams.core.policy import Policy
 from streams.edge import app as app_module
-from streams.edge import topic_admin
+from streams.edge import crash_points, topic_admin
 from streams.edge.doubt import EXIT_CODE
 from streams.settings import Settings
 
@@ -38,6 +38,7 @@ def run(settings: Settings, policy: Policy) -> int:
             f"cannot serve metrics on {place}: {error.strerror}; set TOUCHSTREAM_METRICS_PORT to a free port, or to 0"
         ) from None
     log.info("metrics on http://%s:%d/metrics", settings.metrics_host, server.server_port)
+    crash_points.arm(settings.crash_at)
     app = app_module.create(settings, policy)
     worker = faust.Worker(
         app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=None, quiet=True

@@ -12,6 +12,7 @@ from streams.core.identify import Link, Resolved, nodes
 from streams.core.outcome import RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Touch
+from streams.edge import crash_points
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Out, Write
@@ -46,6 +47,7 @@ class Ingest(Stage):
         await self.learn(records)
         with self._metrics.stage_seconds.labels("ingest").time():
             outputs, taken = self._receive(records)
+        crash_points.reach("after_decode")
         resolved = await self._index.resolve([ids for _, _, ids in taken])
         with self._metrics.stage_seconds.labels("identify").time():
             outputs, links = self._forward(outputs, taken, resolved)

@@ -15,25 +15,29 @@ from streams.edge.transport import Records
 
 
 def register(app: App, ingest: Ingest, timelines: Timelines) -> None:
-    """One agent for the four touch topics, one for the customers' topics; what was in work is dropped at a rebalance."""
+    """One agent for the four touch topics, one for the customers' topics."""
 
     async def ingested(batches: list[Records]) -> list[Write]:
         return [await ingest.run([record for records in batches for record in records])]
 
     async def applied(batches: list[Records]) -> list[Write]:
-        together: dict[int, Records] = {}
-        for records in batches:
-            together.setdefault(records[0].partition, Records()).extend(records)
-        return [await timelines.run(partition, records) for partition, records in together.items()]
+        return [await timelines.run(partition, records) for partition, records in by_partition(batches).items()]
 
-    app.gathers = [
-        _agent(app, "ingest", tuple(TOUCH_TOPICS.values()), ingested),
-        _agent(app, "timelines", (IDENTIFIED, COMMANDS), applied),
-    ]
+    follow(app, "ingest", tuple(TOUCH_TOPICS.values()), ingested)
+    follow(app, "timelines", (IDENTIFIED, COMMANDS), applied)
 
 
-def _agent(app: App, name: str, topics: tuple[str, ...], stage: Stage) -> Gather:
+def follow(app: App, name: str, topics: tuple[str, ...], stage: Stage) -> None:
+    """An agent on these topics whose micro-batches are gathered for a stage; they are dropped at a rebalance."""
     gather = Gather(app, stage, app.touchstream.max_batch_records)
     app.agent(app.raw_topic(*topics), name=name, concurrency=1)(gather.follow)
     app.task(gather.run)
-    return gather
+    app.gathers.append(gather)
+
+
+def by_partition(batches: list[Records]) -> dict[int, Records]:
+    """The records of each partition, in the order in which they came."""
+    together: dict[int, Records] = {}
+    for records in batches:
+        together.setdefault(records[0].partition, Records()).extend(records)
+    return together

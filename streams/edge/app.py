@@ -117,6 +117,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
         table_standby_replicas=0,
     )
     app.touchstream = settings
+    app.gathers = []
     app.metrics = metrics or Metrics()
     app.batched_topics = frozenset(settings.topic(name) for name in (*TOUCH_TOPICS.values(), IDENTIFIED, COMMANDS))
     app.metrics.worker_info.labels(settings_module.version(), fingerprint(policy)).set(1)

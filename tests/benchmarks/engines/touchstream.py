@@ -14,10 +14,11 @@ import uvloop
 
 from streams.core.policy import Policy
 from streams.edge import app as app_module
-from streams.edge.agents import follow
+from streams.edge.agents import by_partition, follow
 from streams.edge.lane import Out, Write
 from streams.edge.store import Store
 from streams.edge.topics import TIMELINES_TABLE
+from streams.edge.transport import Records
 from tests.benchmarks.engines import say
 from tests.benchmarks.plan import RULE_INPUT, RULE_OUTPUT, Run
 from tests.benchmarks.rule import State, advance, decode_contact, decode_state, encode
@@ -29,12 +30,12 @@ class Rule:
     def __init__(self, store: Store, output: str) -> None:
         self._store, self._output, self._first = store, output, True
 
-    async def run(self, event: Any) -> Write:
-        """One micro-batch."""
+    async def run(self, batches: list[Records]) -> list[Write]:
+        """What has been gathered."""
         if self._first:
             self._first = False
             say("first")
-        return self.decide(event.message.partition, event.value)
+        return [self.decide(partition, records) for partition, records in by_partition(batches).items()]
 
     def decide(self, partition: int, records: Sequence[Any]) -> Write:
         """Its effect."""
@@ -57,10 +58,9 @@ def rule_app(run: Run) -> app_module.App:
     from streams.edge import agents
 
     def register(app: app_module.App, *_: object) -> None:
-        topic = app.raw_topic(RULE_INPUT)
         app.batched_topics = frozenset([run.topic(RULE_INPUT)])
         stage = Rule(app.tables[TIMELINES_TABLE].data, run.topic(RULE_OUTPUT))
-        app.agent(topic, name="rule", concurrency=1)(follow(app, stage.run))
+        follow(app, "rule", (RULE_INPUT,), stage.run)
 
     agents.register = register
     return app_module.create(run.settings(), Policy())

@@ -226,6 +226,14 @@ def test_stopped_broker_ends_the_process_and_loses_nothing(stack: EmbeddedStack,
         assert sum(asyncio.run(ends(settings, topic))) >= last
 
 
+def test_long_time_without_writes_is_no_silence(settings: Settings) -> None:
+    """A process that runs but has nothing to write, as in a long recovery, may write afterwards."""
+    command = [sys.executable, str(CHILD), "late", "1"]
+    ended = subprocess.run(command, env=environment(settings), capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "committed 1\n"), ended.stderr
+    assert len(asyncio.run(contents(settings, settings.topic(CONFLICTS)))) == 1
+
+
 @contextmanager
 def endless(settings: Settings, silence_limit: float) -> Iterator[subprocess.Popen[bytes]]:
     """A child that writes until it is ended."""

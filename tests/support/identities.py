@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+import redis
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
-from streams.core.identify import Link, Resolved
+from streams.core.identify import Graph, Link, Resolved
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.kafka_auth import client_options
 from streams.edge.metrics import Metrics
 from streams.edge.topics import IDENTITIES
 from streams.settings import Settings
+from tests.support.waiting import wait_until_async
 
 
 class Redirects:
@@ -101,3 +103,49 @@ async def workers(settings: Settings, count: int = 1) -> AsyncIterator[tuple[lis
         finally:
             for worker in made:
                 await worker.index.close()
+
+
+def flush(settings: Settings) -> None:
+    """Everything in the installation's Redis database is gone."""
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.flushdb()
+
+
+def remove(settings: Settings, *names: str) -> None:
+    """Redis lost some keys, as after a restart from an older snapshot."""
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.delete(*(f"touchstream:{settings.app_id}:id:{name}" for name in names))
+
+
+def assert_no_orphans(redirects: Redirects, graph: Graph) -> None:
+    """A touch sent to any id that was ever used ends up with the customer that the graph says."""
+    assert {used: redirects.end_of(used) for used in redirects.used} == {
+        used: graph.find(used) for used in redirects.used
+    }
+
+
+async def back(worker: Worker) -> None:
+    """Wait until the worker's index answers again."""
+
+    async def answered() -> bool:
+        before = worker.outcomes().get("unavailable", 0)
+        await worker.resolve(("c9-probe",))
+        return worker.outcomes().get("unavailable", 0) == before
+
+    await wait_until_async(answered, 30, "the index to be back")
+
+
+async def healed(some: list[Worker], redirects: Redirects, *touches: tuple[str, ...]) -> None:
+    """After a round of mending by each worker, all used ids lead to the customers of the graph."""
+    for worker in some:
+        await back(worker)
+    for worker in some:
+        await worker.mend()
+        await worker.mend()
+    graph = Graph()
+    for ids in touches:
+        graph.link(ids)
+    assert_no_orphans(redirects, graph)
+    for worker in some:
+        for ids in touches:
+            assert (await worker.resolve(ids))[0].customer_id == graph.find(ids[0])

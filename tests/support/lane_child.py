@@ -3,6 +3,7 @@ the environment.
 
 missing     one record for a topic that does not exist
 too_large   one changelog record above the topic's max.message.bytes
+late        one good record after twice the silence limit without any, as after a long recovery
 endless     writes without a pause; "committed N" means that N writes would have been committed
 """
 
@@ -24,6 +25,8 @@ def writes(scenario: str, topic: str) -> Iterator[Write]:
     """The scenario's writes; the last of a failing one is followed by a good one, which must not be reached."""
     if scenario == "missing":
         yield Write([Out(topic + ".missing", b"k", b"v")])
+    elif scenario == "late":
+        yield Write([Out(topic, b"k", b"v")])
     elif scenario == "too_large":
         yield Write([], 0, {b"k": bytes(2_000_000)})
     else:
@@ -43,6 +46,8 @@ async def main(scenario: str, silence_limit: float) -> None:
     )
     await producer.start()
     lane = Lane(producer, changelog(settings), settings.partitions, Metrics(), silence_limit)
+    if scenario == "late":
+        await asyncio.sleep(2 * silence_limit)
     for number, write in enumerate(writes(scenario, settings.topic(CONFLICTS)), 1):
         await lane.submit(write)
         if number % 10 == 0 or scenario != "endless":

@@ -124,6 +124,10 @@ class Codec:
         """A command, of a kind that we may not know."""
         return self._decode("command", payload, records.command_from_dict)
 
+    def is_command(self, payload: bytes) -> bool:
+        """Whether the payload is framed as a command; touches.identified holds both. DecodeError when it is framed as nothing."""
+        return bool(self._book.find(payload)[0].name == RECORD_NAMES["command"])
+
     def encode_dead_letter(self, rejected: Rejected, rejected_at: int) -> bytes:
         """A rejected input; `rejected_at` in UTC ms. Its payload is cut at `max_bytes`: what could have been decoded is whole."""
         return self._encode("dead_letter", records.dead_letter_to_dict, bury(rejected, rejected_at, self.max_bytes))

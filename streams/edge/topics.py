@@ -55,7 +55,7 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         for channel, name in TOUCH_TOPICS.items()
     ),
     TopicSpec(
-        IDENTIFIED, "Touches of known customers; one partition owns one customer.", "customer id",
+        IDENTIFIED, "Touches of known customers; between them, as commands, what workers tell each other of merges.", "customer id",
         "identified_touch", "worker, identify stage", "worker, timeline stage", _keep(7),
     ),
     TopicSpec(

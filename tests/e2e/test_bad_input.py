@@ -243,7 +243,8 @@ def test_aborted_transactions_are_not_read(story: Story) -> None:
     assert expected(story.settings, [*story.good, *story.aborted]) != expected(story.settings, story.good)
     places = story.bad.keys()
     records = [r for r in stored(story.settings, IDENTIFIED) if Origin(r.topic, r.partition, r.offset) not in places]
-    came = {CODEC.decode_identified(record.value or b"").touch.touch_id for record in records}
+    touches = [record.value for record in records if record.value and not CODEC.is_command(record.value)]
+    came = {CODEC.decode_identified(value).touch.touch_id for value in touches}
     assert came == {touch.touch_id for touch in story.good} | {"bad-8-old"}
 
 

@@ -108,14 +108,15 @@ def identified_record(customer_id: str, one: Touch) -> Record:
 
 def command_record(command: Command) -> Record:
     """A command's record."""
-    return Record("x.commands", CODEC.encode_command(command), 8)
+    return Record("x.touches.identified", CODEC.encode_command(command), 8)
 
 
 def read(out: Out) -> tuple[str, str | None, Any]:
     """An output for people: topic without prefix, key, decoded value."""
     decoders: dict[str, Callable[[bytes], Any]] = {
-        "touches.identified": CODEC.decode_identified,
-        "commands": CODEC.decode_command,
+        "touches.identified": lambda value: (
+            CODEC.decode_command(value) if CODEC.is_command(value) else CODEC.decode_identified(value)
+        ),
         "conflicts": CODEC.decode_finding,
         "handoffs": CODEC.decode_finding,
         "touches.dead-letter": lambda value: (
@@ -208,7 +209,7 @@ def test_ingest_tells_a_merged_customer(metrics: Metrics) -> None:
     )
     write = ingest(index, metrics, Record("x.touches.email", CODEC.encode_touch(touch("t-3", customer=both)), 9))
     link, merge = Link(winner, loser, loser=loser), merge_command(loser, winner, T0 + 5, "t-3")
-    assert story(write)[1:] == [("identities", f"{winner}|{loser}", b"link"), ("commands", loser, merge)]
+    assert story(write)[1:] == [("identities", f"{winner}|{loser}", b"link"), ("touches.identified", loser, merge)]
     assert story(write)[0][:2] == ("touches.identified", winner)
     assert index.log[-1] == link
 
@@ -222,7 +223,7 @@ def test_ingest_without_the_index(metrics: Metrics) -> None:
         ("touches.identified", winner),
         ("identities", f"{winner}|{winner}"),
         ("identities", f"{winner}|{other}"),
-        ("commands", other),
+        ("touches.identified", other),
     ]
 
 
@@ -289,7 +290,7 @@ def test_what_reaches_a_merged_customer_is_sent_on(timelines: Timelines, metrics
     ((_, _, move),) = story(take(timelines, command_record(merge_command(C, B, T0, "ids"))))
     ((topic, key, onward),) = story(take(timelines, command_record(move)))
     assert (topic, key, onward.kind, onward.customer_id, onward.entries) == (
-        "commands",
+        "touches.identified",
         A,
         "timeline_moved",
         A,
@@ -302,7 +303,7 @@ def test_two_merges_of_one_id(timelines: Timelines) -> None:
     take(timelines, command_record(merge_command(C, B, T0, "one")))
     write = take(timelines, command_record(merge_command(C, A, T0 + 1, "other")))
     assert story(write) == [
-        ("commands", B, merge_command(B, A, T0 + 1, "other")),
+        ("touches.identified", B, merge_command(B, A, T0 + 1, "other")),
         ("identities", f"{A}|{B}", b"link"),
     ]
 
@@ -311,7 +312,7 @@ def test_a_bad_command_stands_in_nobodys_way(timelines: Timelines) -> None:
     """An unknown command is a dead letter; the touch behind it is applied."""
     unknown = Command("id", A, "lunch_reserved", T0, "a newer release")
     write = take(timelines, command_record(unknown), identified_record(A, touch("t-1")))
-    assert story(write) == [("touches.dead-letter", "key", ("unroutable", Origin("x.commands", 1, 8)))]
+    assert story(write) == [("touches.dead-letter", "key", ("unroutable", Origin("x.touches.identified", 1, 8)))]
     assert changelog(write).keys() == {A}
 
 

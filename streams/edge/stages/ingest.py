@@ -18,7 +18,7 @@ from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.stages.base import Stage, origin
-from streams.edge.topics import COMMANDS, IDENTIFIED, IDENTITIES, TOUCH_TOPICS
+from streams.edge.topics import IDENTIFIED, IDENTITIES, TOUCH_TOPICS
 from streams.settings import Settings
 
 
@@ -125,6 +125,6 @@ class Ingest(Stage):
         if link.loser:
             command = merge_command(link.loser, customer, timestamp, touch_id)
             outputs.append(
-                Out(self._topic(COMMANDS), link.loser.encode(), self._codec.encode_command(command), timestamp)
+                Out(self._topic(IDENTIFIED), link.loser.encode(), self._codec.encode_command(command), timestamp)
             )
         return outputs

@@ -1,4 +1,9 @@
-"""touches.identified, commands -> timelines, conflicts, handoffs; and on to another id where a customer was merged."""
+"""touches.identified, commands -> timelines, conflicts, handoffs; and on to another id where a customer was merged.
+
+What workers tell each other of merges stands in touches.identified, between the touches: read again after a crash, one topic gives
+the same order, so the same findings with the same revisions. Two topics would interleave in another way, and what was
+published before the crash could contradict what is published after it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.stages.base import Stage
 from streams.edge.store import Store
-from streams.edge.topics import COMMANDS, CONFLICTS, HANDOFFS, IDENTIFIED, IDENTITIES
+from streams.edge.topics import CONFLICTS, HANDOFFS, IDENTIFIED, IDENTITIES
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.stages")
@@ -36,7 +41,7 @@ class Timelines(Stage):
     def __init__(self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, store: Store) -> None:
         super().__init__(settings, policy, codec, metrics)
         self._store = store
-        self._identified, self._commands = settings.topic(IDENTIFIED), settings.topic(COMMANDS)
+        self._identified = settings.topic(IDENTIFIED)
 
     async def run(self, partition: int, records: Sequence[Any]) -> Write:
         """One micro-batch of raw records of one partition."""
@@ -63,7 +68,7 @@ class Timelines(Stage):
         self, partition: int, record: Any, changed: dict[str, Timeline], found: list[tuple[str, int]]
     ) -> list[Out]:
         """One record: its customer's timeline changed in place, what is to be published returned."""
-        if record.topic == self._identified:
+        if record.topic == self._identified and not self._codec.is_command(record.value or b""):
             identified = self._codec.decode_identified(record.value or b"")
             if not EARLIEST_MS <= identified.touch.occurred_at <= LATEST_MS:  # no worker of ours wrote this
                 raise DecodeError(
@@ -93,7 +98,7 @@ class Timelines(Stage):
             self._metrics.findings.labels(finding.rule, finding.state).inc()
         for command in effect.commands:
             value = self._codec.encode_command(command)
-            outputs.append(Out(self._commands, command.customer_id.encode(), value, command.issued_at))
+            outputs.append(Out(self._identified, command.customer_id.encode(), value, command.issued_at))
         for a, b in effect.links:
             outputs.append(Out(self._topic(IDENTITIES), f"{a}|{b}".encode(), b"link"))
         if effect.forward is not None:

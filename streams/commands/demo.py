@@ -27,7 +27,6 @@ from streams.core.policy import Policy
 from streams.core.touch import Touch
 from streams.edge import reader
 from streams.edge.client import Client
-from streams.edge.topics import CONFLICTS, HANDOFFS
 from streams.settings import Settings
 
 FEEDS = (
@@ -122,17 +121,8 @@ def _ids(findings: list[Finding]) -> list[str]:
 
 
 def _findings(settings: Settings) -> list[Finding]:
-    """Findings that hold now, read from the alert topics and folded as every consumer does."""
-
-    async def run() -> dict[str, Finding]:
-        codec = reader.make_codec(settings)
-        known: dict[str, Finding] = {}
-        names = [settings.topic(CONFLICTS), settings.topic(HANDOFFS)]
-        async for stored in reader.read(settings, names, start="beginning", follow=False):
-            backtest.fold(known, [codec.decode_finding(stored.value or b"")])
-        return known
-
-    return backtest.standing(asyncio.run(run()))
+    """Findings that hold now."""
+    return backtest.standing(asyncio.run(reader.findings(settings)))
 
 
 def _summary(story: Story, found: list[Finding], stack: Running) -> str:

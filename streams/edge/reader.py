@@ -11,12 +11,14 @@ from typing import Literal, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from streams.core.backtest import fold
+from streams.core.outcome import Finding
 from streams.core.touch import Origin
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.kafka_auth import client_options
 from streams.edge.publisher import describe
 from streams.edge.registry import Registry, RegistryUnavailable
-from streams.edge.topics import catalogue
+from streams.edge.topics import CONFLICTS, HANDOFFS, catalogue
 from streams.settings import PREFIX, Settings, SettingsError
 
 T = TypeVar("T")
@@ -207,3 +209,21 @@ async def decoded(
         except RegistryUnavailable as error:
             raise ReadError(f"{stored.address} needs the schema registry: {error}") from error
         yield stored, event
+
+
+async def findings(settings: Settings) -> dict[str, Finding]:
+    """All that stands in the alert topics now, by finding id, folded as every consumer folds it; see `backtest.standing`.
+
+    Raises:
+        ReadError: as `decoded`.
+        DecodeError: a record is no finding.
+    """
+    known: dict[str, Finding] = {}
+    names = [settings.topic(CONFLICTS), settings.topic(HANDOFFS)]
+    async with open_codec(settings) as codec:
+        records = read(settings, names, start="beginning", follow=False)
+        async for _, finding in decoded(records, codec, codec.decode_finding):
+            if isinstance(finding, DecodeError):
+                raise finding
+            fold(known, [finding])
+    return known

@@ -26,7 +26,7 @@ from streams.edge.topics import DEAD_LETTER
 from tests.benchmarks import cluster, kafka_streams
 from tests.benchmarks.plan import RULE_OUTPUT, Job, Run
 from tests.benchmarks.rule import decode_pair
-from tests.support.worker import ROOT, environment, findings
+from tests.support.worker import ROOT, environment
 
 DEADLINE = 3600.0
 """Seconds after which a run has failed."""
@@ -167,7 +167,7 @@ def found(run: Run) -> frozenset[tuple[str, str]]:
         dead = [r async for r in reader.read(settings, [run.topic(DEAD_LETTER)], start="beginning", follow=False)]
         if dead:
             raise Failed(f"{len(dead)} touches became dead letters, the first at {dead[0].address}")
-        held = backtest.standing(await findings(settings))
+        held = backtest.standing(await reader.findings(settings))
         return frozenset((finding.finding_id, " ".join(finding.touch_ids)) for finding in held)
 
     return asyncio.run(read())

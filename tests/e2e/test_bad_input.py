@@ -21,7 +21,7 @@ from streams.core import backtest, touch_json
 from streams.core.dead_letter import DeadLetter
 from streams.core.outcome import Finding
 from streams.core.touch import Customer, Origin, Touch
-from streams.edge import topic_admin
+from streams.edge import reader, topic_admin
 from streams.edge.codec import Codec
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.kafka_auth import client_options
@@ -32,10 +32,10 @@ from tests.support import bad_records, histories
 from tests.support.bad_records import TEN_MB, Bad
 from tests.support.commands import buried, stored, touchstream
 from tests.support.drained import wait_drained
-from tests.support.publishing import comparable, expected, publish
+from tests.support.publishing import expected, publish, streamed
 from tests.support.scraped import Scraped, scrape
 from tests.support.stack import fresh_settings
-from tests.support.worker import Worker, findings
+from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -180,7 +180,7 @@ def story(stack: EmbeddedStack) -> Iterator[Story]:
         bad |= asyncio.run(publish_mixed(settings, good, aborted, later))
         good += [*first, *(touch for touch, _ in last_ones(settings))]
         wait_drained(settings)
-        letters, found = buried(settings), comparable(backtest.standing(asyncio.run(findings(settings))))
+        letters, found = buried(settings), streamed(settings)
         yield Story(settings, worker, good, aborted, bad, letters, found, scrape(worker.metrics_address))
     asyncio.run(topic_admin.delete(settings))
 
@@ -271,7 +271,7 @@ def letter_id(settings: Settings, payload: bytes) -> str:
 
 def later_contacts(settings: Settings) -> set[str]:
     """Ids of the contacts that are reported as following another department's, of the replayed customer."""
-    found = backtest.standing(asyncio.run(findings(settings)))
+    found = backtest.standing(asyncio.run(reader.findings(settings)))
     return {
         max(one.evidence, key=lambda part: part.occurred_at).touch_id for one in found if one.rule == "double_contact"
     }

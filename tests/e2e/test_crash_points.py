@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from streams import settings as settings_module
-from streams.core import backtest
 from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.edge import crash_points
@@ -21,9 +20,9 @@ from streams.edge.topics import CONFLICTS, HANDOFFS
 from streams.settings import Settings, SettingsError
 from tests.support import histories
 from tests.support.lanes import contents
-from tests.support.publishing import comparable, expected, publish
+from tests.support.publishing import expected, publish, streamed
 from tests.support.waiting import wait_until
-from tests.support.worker import Worker, findings
+from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
@@ -65,13 +64,12 @@ def crash_and_go_on(settings: Settings, point: str, touches: list[Touch]) -> tup
         log = "".join(worker.log)
     publish(settings, rest)
 
-    def streamed() -> list[Finding]:
-        return comparable(backtest.standing(asyncio.run(findings(settings))))
-
     with Worker(settings) as again:
-        wait_until(lambda: streamed() == wanted, 120, f"the findings to be the backtest's after a crash at {point}")
+        wait_until(
+            lambda: streamed(settings) == wanted, 120, f"the findings to be the backtest's after a crash at {point}"
+        )
         assert again.stop() == 0, "".join(again.log[-30:])
-    return streamed(), log
+    return streamed(settings), log
 
 
 def test_crash_at_each_point(make_settings: Callable[..., Settings]) -> None:

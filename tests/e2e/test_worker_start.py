@@ -15,8 +15,6 @@ import pytest
 import redis
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from streams.core import backtest
-from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.edge import topic_admin
 from streams.edge.embedded.ports import LOOPBACK, free_port
@@ -27,11 +25,11 @@ from streams.edge.topics import COMMANDS
 from streams.settings import Settings
 from tests.support import histories
 from tests.support.drained import wait_drained
-from tests.support.publishing import comparable, expected, publish
+from tests.support.publishing import expected, publish, streamed
 from tests.support.scraped import scrape
 from tests.support.stack import fresh_settings
 from tests.support.waiting import wait_until
-from tests.support.worker import Worker, environment, findings
+from tests.support.worker import Worker, environment
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -166,11 +164,6 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path, free_port())
     yield server
     server.stop()
-
-
-def streamed(settings: Settings) -> list[Finding]:
-    """What a consumer of the alert topics holds to be true now."""
-    return comparable(backtest.standing(asyncio.run(findings(settings))))
 
 
 def test_redis_away_then_there_then_flushed(make_settings: Callable[..., Settings], own_redis: RedisServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from streams.core import backtest
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.touch import Touch
+from streams.edge import reader
 from streams.settings import Settings
 
 
@@ -30,3 +32,8 @@ def expected(settings: Settings, touches: list[Touch]) -> list[Finding]:
 def comparable(found: list[Finding]) -> list[Finding]:
     """Findings without what depends on the order of arrival: revision, and detected or amended."""
     return [replace(finding, revision=1, state="detected") for finding in found]
+
+
+def streamed(settings: Settings) -> list[Finding]:
+    """What a consumer of the alert topics holds to be true now, as `comparable`."""
+    return comparable(backtest.standing(asyncio.run(reader.findings(settings))))

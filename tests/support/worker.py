@@ -11,11 +11,6 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from streams.core.backtest import fold
-from streams.core.outcome import Finding
-from streams.edge import reader
-from streams.edge.codec import Codec
-from streams.edge.topics import CONFLICTS, HANDOFFS
 from streams.settings import PREFIX, Settings, fields
 from tests.support.waiting import wait_until
 
@@ -83,15 +78,6 @@ class Worker:
         self.process.wait(30)
         assert self.process.stderr is not None
         self.process.stderr.close()
-
-
-async def findings(settings: Settings) -> dict[str, Finding]:
-    """Everything that stands in the alert topics now, folded as a consumer folds it."""
-    codec, known = Codec(), {}
-    names = [settings.topic(CONFLICTS), settings.topic(HANDOFFS)]
-    async for stored in reader.read(settings, names, start="beginning", follow=False):
-        fold(known, [codec.decode_finding(stored.value or b"")])
-    return known
 
 
 ROOT = Path(__file__).resolve().parents[2]

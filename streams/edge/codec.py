@@ -9,15 +9,15 @@ All methods but `prepare` and `learn` are synchronous and do no IO. Formats: sch
 from __future__ import annotations
 
 import io
+import struct
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import msgspec
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader
 from fastavro.read import SchemaResolutionError
-from msgspec.structs import replace
 
 import schemas
 from streams.core.commands import Command
@@ -25,8 +25,8 @@ from streams.core.dead_letter import DeadLetter, bury
 from streams.core.outcome import Finding, Rejected
 from streams.core.touch import IdentifiedTouch, Touch
 from streams.edge import records
-from streams.edge.avro_guard import NotAvro, Read, UnknownSymbol, plain
-from streams.edge.avro_writer import compile_writer
+from streams.edge.avro_guard import NotAvro, UnknownSymbol, plain
+from streams.edge.avro_writer import Write, compile_writer
 from streams.edge.registry import Registry
 from streams.edge.schema_book import SchemaBook, Writer
 from streams.edge.topics import CATALOGUE, TopicSpec
@@ -63,18 +63,11 @@ class Codec:
         self._book = SchemaBook(registry, topics, clock)
         self.prepare, self.learn, self.unknown_ids = self._book.prepare, self._book.learn, self._book.unknown_ids
         self._newest = {subject: parse_schema(plain(schemas.load(subject))) for subject in schemas.SUBJECTS}
-        self._write_touch = compile_writer(schemas.load("touch"))
-        self._write_identified = compile_writer(schemas.load("identified_touch"))
-        self._write_spliced = compile_writer(schemas.load("identified_touch"), spliced="touch")
+        self._writes = _writers()
 
     def encode_touch(self, touch: Touch) -> bytes:
         """A touch for the topic of its channel. Larger than `max_bytes` is an EncodeError: the workers would refuse it."""
-        pieces = [self._book.header("touch", touch.channel)]
-        try:
-            self._write_touch(touch, pieces.append)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise EncodeError(_explained("touch", touch, error)) from None
-        value = b"".join(pieces)
+        value = self._encode("touch", touch, touch.channel)
         if len(value) > self.max_bytes:
             raise EncodeError(
                 f"the touch takes {len(value)} bytes, at most {self.max_bytes} are accepted; shorten its message"
@@ -88,18 +81,11 @@ class Codec:
     def encode_identified(self, identified: IdentifiedTouch, payload: bytes | None = None) -> bytes:
         """A touch of a known customer. `payload` is what `decode_touch` made the touch of, if it was: written by the newest
         schema, its body is taken over as it stands, which saves most of the work."""
-        pieces = [self._book.header("identified_touch")]
-        record: Any = identified
-        write = self._write_identified
         if payload is not None:
             writer, start = self._book.find(payload)
             if writer.newest:
-                write, record = self._write_spliced, replace(identified, touch=payload[start:])
-        try:
-            write(record, pieces.append)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise EncodeError(_explained("identified touch", identified, error)) from None
-        return b"".join(pieces)
+                return self._encode("identified_touch", identified, spliced=payload[start:])
+        return self._encode("identified_touch", identified)
 
     def decode_identified(self, payload: bytes) -> IdentifiedTouch:
         """A touch of a known customer."""
@@ -107,7 +93,9 @@ class Codec:
 
     def encode_finding(self, finding: Finding) -> bytes:
         """A conflict or a hand-off, by `finding.finding`."""
-        return self._encode(finding.finding, records.finding_to_dict, finding)
+        if finding.finding == "handoff" and finding.handoff is None:
+            raise EncodeError(f"the hand-off {finding.finding_id} cannot be written: it has no `handoff` part")
+        return self._encode(finding.finding, finding)
 
     def decode_finding(self, payload: bytes) -> Finding:
         """A conflict or a hand-off, by the schema that wrote it."""
@@ -118,7 +106,7 @@ class Codec:
 
     def encode_command(self, command: Command) -> bytes:
         """A command."""
-        return self._encode("command", records.command_to_dict, command)
+        return self._encode("command", command)
 
     def decode_command(self, payload: bytes) -> Command:
         """A command, of a kind that we may not know."""
@@ -130,30 +118,37 @@ class Codec:
 
     def encode_dead_letter(self, rejected: Rejected, rejected_at: int) -> bytes:
         """A rejected input; `rejected_at` in UTC ms. Its payload is cut at `max_bytes`: what could have been decoded is whole."""
-        return self._encode("dead_letter", records.dead_letter_to_dict, bury(rejected, rejected_at, self.max_bytes))
+        return self._encode("dead_letter", records.flat_dead_letter(bury(rejected, rejected_at, self.max_bytes)))
 
     def decode_dead_letter(self, payload: bytes) -> DeadLetter:
         """A dead letter."""
         return self._decode("dead_letter", payload, records.dead_letter_from_dict)
 
-    def _encode(self, subject: str, to_dict: Callable[[T], dict[str, Any]], record: T) -> bytes:
-        out = io.BytesIO()
-        out.write(self._book.header(subject))
+    def _encode(self, subject: str, record: Any, channel: str = "", spliced: bytes | None = None) -> bytes:
+        header = self._book.header(subject, channel)
         try:
-            schemaless_writer(out, self._newest[subject], to_dict(record))
-        except Exception as error:  # noqa: BLE001 - fastavro's errors have no common class; the caller gets one with a name
-            raise EncodeError(_explained(subject, record, error)) from None
-        return out.getvalue()
+            if spliced is not None:
+                return self._writes[f"{subject} spliced"](header, record, spliced)
+            return self._writes[subject](header, record)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
+            raise EncodeError(_explained(subject.replace("_", " "), record, error)) from None
 
     def _decode(self, subject: str, payload: bytes, from_dict: Callable[[Any], T], limit: int = OWN_LIMIT) -> T:
         _check_size(payload, limit)
         writer, start = self._book.find(payload)
-        wrong: Reason = "not_a_touch" if subject in {"touch", "identified_touch"} else "undecodable"
         if writer.name != RECORD_NAMES[subject]:
             raise DecodeError(
-                wrong, f"the record is a {writer.name}, not a {RECORD_NAMES[subject]}; it is in the wrong topic"
+                _unfit(subject),
+                f"the record is a {writer.name}, not a {RECORD_NAMES[subject]}; it is in the wrong topic",
             )
-        value: Any = _exact(writer.made or writer.read, payload, start, writer.what)
+        try:
+            value, end = (writer.made or writer.read)(payload, start)
+        except (NotAvro, IndexError, UnicodeDecodeError, UnknownSymbol) as error:
+            raise _unreadable(error, payload, writer.what) from None
+        if end != len(payload):
+            raise DecodeError(
+                "undecodable", f"not a valid {writer.what}: {len(payload) - end} bytes are left over after the record"
+            )
         if writer.made is not None:
             made: T = value
             return made
@@ -162,7 +157,7 @@ class Codec:
         try:
             return from_dict(value)
         except msgspec.ValidationError as error:
-            raise DecodeError(wrong, f"the {subject.replace('_', ' ')} cannot be used: {error}") from None
+            raise DecodeError(_unfit(subject), f"the {subject.replace('_', ' ')} cannot be used: {error}") from None
 
     def _resolved(self, subject: str, body: bytes, writer: Writer) -> Any:
         """The value as the newest schema sees it. `body` has been checked: it is exactly one datum of the writer's schema."""
@@ -175,6 +170,16 @@ class Codec:
             raise DecodeError("undecodable", f"{writer.what}: {type(error).__name__}: {error}") from None
 
 
+@cache
+def _writers() -> dict[str, Write]:
+    """The writers of the newest schemas by subject, and of an identified touch whose touch is encoded already."""
+    writers = {
+        subject: compile_writer(schemas.load(subject), records.ATTRIBUTES.get(subject)) for subject in schemas.SUBJECTS
+    }
+    writers["identified_touch spliced"] = compile_writer(schemas.load("identified_touch"), spliced="touch")
+    return writers
+
+
 def _check_size(payload: bytes, limit: int) -> None:
     if len(payload) > limit:
         raise DecodeError(
@@ -182,30 +187,28 @@ def _check_size(payload: bytes, limit: int) -> None:
         )
 
 
-def _exact(read: Read, payload: bytes, start: int, what: str) -> Any:
-    """One datum that fills the payload from `start` to its end."""
-    try:
-        value, end = read(payload, start)
-    except NotAvro as error:
-        raise DecodeError("undecodable", f"not a valid {what}: {error}") from None
-    except IndexError:
-        raise DecodeError("undecodable", f"not a valid {what}: it ends too early, after {len(payload)} bytes") from None
-    except UnicodeDecodeError as error:
-        raise DecodeError("undecodable", f"not a valid {what}: a text is not UTF-8 ({error.reason})") from None
-    except UnknownSymbol as error:
+def _unfit(subject: str) -> Reason:
+    """The reason to refuse a record that can be read, but not used as one of the subject."""
+    return "not_a_touch" if subject in {"touch", "identified_touch"} else "undecodable"
+
+
+def _unreadable(error: Exception, payload: bytes, what: str) -> DecodeError:
+    """What a reader's error says of the payload."""
+    if isinstance(error, UnknownSymbol):
         detail = f"{error} has a value that this release does not know; upgrade the workers, then replay"
-        raise DecodeError("not_a_touch", detail) from None
-    if end != len(payload):
-        raise DecodeError(
-            "undecodable", f"not a valid {what}: {len(payload) - end} bytes are left over after the record"
-        )
-    return value
+        return DecodeError("not_a_touch", detail)
+    if isinstance(error, IndexError):
+        return DecodeError("undecodable", f"not a valid {what}: it ends too early, after {len(payload)} bytes")
+    if isinstance(error, UnicodeDecodeError):
+        return DecodeError("undecodable", f"not a valid {what}: a text is not UTF-8 ({error.reason})")
+    return DecodeError("undecodable", f"not a valid {what}: {error}")
 
 
 def _explained(what: str, record: Any, error: Exception) -> str:
     """What is wrong with a record, with the path of the field when msgspec finds it."""
     try:
-        msgspec.convert(msgspec.to_builtins(record, builtin_types=(bytes,)), type(record))
+        if isinstance(record, msgspec.Struct):
+            msgspec.convert(msgspec.to_builtins(record, builtin_types=(bytes,)), type(record))
     except (msgspec.ValidationError, TypeError, ValueError) as reason:
         return f"the {what} cannot be written: {reason}"
     return f"the {what} cannot be written: {type(error).__name__}: {error}"

@@ -5,6 +5,7 @@ A decoded dict has every field of the newest schema, so nothing here guesses; th
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -16,11 +17,17 @@ from streams.core.touch import Account, Actor, Claim, Customer, IdentifiedTouch,
 
 MAKERS = {
     f"io.touchstream.{maker.__name__}": maker
-    for maker in (Touch, IdentifiedTouch, Customer, Account, Actor, Message, Money, Claim, Origin)
+    for maker in (Touch, IdentifiedTouch, Customer, Account, Actor, Message, Money, Claim, Origin, Command)
 }
-"""What the records of the touch schemas are made of; fields stand in the same order in both."""
+"""What the records of the schemas of touches and commands are made of; fields stand in the same order in both."""
 
 _HANDOFF_FIELDS = ("trigger", "score", "threshold", "components", "crossing_touch", "recent_campaigns", "due_at")
+
+ATTRIBUTES = {
+    "conflict": {"customer_id": "customer"},
+    "handoff": {"customer_id": "customer"} | {name: f"handoff.{name}" for name in _HANDOFF_FIELDS},
+}
+"""Where a finding has the fields of its schema that it does not have by that name."""
 
 
 def touch_from_dict(record: dict[str, Any]) -> Touch:
@@ -34,19 +41,6 @@ def identified_from_dict(record: dict[str, Any]) -> IdentifiedTouch:
     return msgspec.convert({**record, "claims": claims}, IdentifiedTouch)
 
 
-def finding_to_dict(finding: Finding) -> dict[str, Any]:
-    """The datum of `schemas/conflict` or `schemas/handoff`, by `finding.finding`. Raises ValueError for a hand-off without one."""
-    record: dict[str, Any] = msgspec.to_builtins(finding)
-    kind, handoff = record.pop("finding"), record.pop("handoff")
-    record["customer_id"] = record.pop("customer")
-    if kind == "handoff":
-        if handoff is None:
-            raise ValueError(f"hand-off {finding.finding_id} has no `handoff` part")
-        del record["contradictions"]
-        record |= handoff
-    return record
-
-
 def finding_from_dict(kind: str, record: dict[str, Any]) -> Finding:
     """A finding of the kind "conflict" or "handoff". Raises msgspec.ValidationError, its path in our names."""
     values = dict(record)
@@ -57,23 +51,17 @@ def finding_from_dict(kind: str, record: dict[str, Any]) -> Finding:
     return msgspec.convert(values, Finding)
 
 
-def command_to_dict(command: Command) -> dict[str, Any]:
-    """The datum of `schemas/command`."""
-    return msgspec.structs.asdict(command)
-
-
 def command_from_dict(record: dict[str, Any]) -> Command:
     """Raises msgspec.ValidationError."""
     return msgspec.convert(record, Command)
 
 
-def dead_letter_to_dict(letter: DeadLetter) -> dict[str, Any]:
-    """The datum of `schemas/dead_letter`."""
-    record = msgspec.structs.asdict(letter)
-    origin = record.pop("origin")
-    for name in ("topic", "partition", "offset"):
-        record[name] = None if origin is None else getattr(origin, name)
-    return record
+def flat_dead_letter(letter: DeadLetter) -> SimpleNamespace:
+    """A dead letter with the attributes that `schemas/dead_letter` has fields for."""
+    values = msgspec.structs.asdict(letter)
+    origin = values.pop("origin")
+    place = (None, None, None) if origin is None else (origin.topic, origin.partition, origin.offset)
+    return SimpleNamespace(**values, **dict(zip(("topic", "partition", "offset"), place, strict=True)))
 
 
 def dead_letter_from_dict(record: dict[str, Any]) -> DeadLetter:

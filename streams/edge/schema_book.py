@@ -6,12 +6,15 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from fastavro import parse_schema
 
 import schemas
-from streams.edge.avro_guard import Read, UnsafeSchema, compile_reader, plain
+from streams.edge.avro_checks import Read
+from streams.edge.avro_guard import UnsafeSchema, plain
+from streams.edge.avro_reader import compile_reader
 from streams.edge.records import MAKERS
 from streams.edge.registry import Registry, UnusableSchema
 from streams.edge.topics import TopicSpec
@@ -34,10 +37,14 @@ FORGET_ABOVE = 10_000
 """Unknown ids remembered; a producer of nonsense could name four thousand million of them."""
 
 
+_MADE = {"touch", "identified_touch", "command"}
+"""Subjects whose schemas have the fields of the core's records, so that reading can make these at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """One schema that bytes may have been written with. `name` is its unqualified record name (the Avro specification resolves
-    records by it), `read` gives checked plain values; `made` gives touches at once, for the newest touch schemas only."""
+    records by it), `read` gives checked plain values; `made` gives the records themselves, for the newest schemas of `_MADE` only."""
 
     what: str
     name: str
@@ -169,13 +176,14 @@ class SchemaBook:
             raise UnsafeSchema(f"not an Avro schema: {error}") from None
 
 
+@cache
 def _shipped() -> Mapping[bytes, Writer]:
     known = {}
     for subject in schemas.SUBJECTS:
         numbers = schemas.versions(subject)
         for number in numbers:
             schema, newest = schemas.load(subject, number), number == numbers[-1]
-            made = compile_reader(schema, MAKERS) if newest and subject in {"touch", "identified_touch"} else None
+            made = compile_reader(schema, MAKERS) if newest and subject in _MADE else None
             known[single_object_header(schema)] = Writer(
                 f"{subject} v{number}", _name(schema), parse_schema(plain(schema)), compile_reader(schema), made, newest
             )

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from streams.edge.avro_guard import MAX_DEPTH, NotAvro, compile_reader, lint
+from streams.edge.avro_guard import MAX_DEPTH, MAX_TYPES, NotAvro, lint
+from streams.edge.avro_reader import compile_reader
 
 KITCHEN_SINK: dict[str, Any] = {
     "type": "record",
@@ -119,6 +120,15 @@ def nested(depth: int) -> Any:
     return "int" if depth == 0 else record(nested(depth - 1), name=f"R{depth}")
 
 
+def chain(length: int) -> dict[str, Any]:
+    """A record of records, each of which holds the one before by its name: flat to look at, deep to read."""
+    first = {"type": "record", "name": "C0", "fields": [{"name": "x", "type": "int"}]}
+    rest = [
+        {"type": "record", "name": f"C{n}", "fields": [{"name": "x", "type": f"C{n - 1}"}]} for n in range(1, length)
+    ]
+    return record(first, *rest)
+
+
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
@@ -136,6 +146,9 @@ def nested(depth: int) -> Any:
         (record(record("int")), "defined twice"),
         (nested(MAX_DEPTH + 1), "deeper"),
         (nested(300), "deeper"),
+        (chain(MAX_DEPTH), "f31.x: nested deeper"),
+        (chain(3000), "nested deeper"),
+        (record(*["int"] * MAX_TYPES), "more than 4096 types"),
         ({"type": "record", "name": "R"}, "not an Avro schema"),
         ({"type": "enum", "name": "E", "symbols": None}, "not an Avro schema"),
         ({"type": {"type": {"type": 5}}}, "not an Avro schema"),
@@ -150,8 +163,34 @@ def test_unsafe_schemas_are_refused(schema: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "schema", [KITCHEN_SINK, "string", nested(MAX_DEPTH - 1), *map(schemas.load, schemas.SUBJECTS)]
+    "schema",
+    [KITCHEN_SINK, "string", nested(MAX_DEPTH - 1), chain(MAX_DEPTH - 1), *map(schemas.load, schemas.SUBJECTS)],
 )
 def test_safe_schemas_pass(schema: Any) -> None:
-    """Ordinary schemas, ours among them, are not refused."""
+    """Ordinary schemas, ours among them, are not refused, and a reader can be made of each."""
     assert lint(schema) == []
+    compile_reader(schema)
+
+
+def deepest(depth: int, around: Any) -> Any:
+    """Types in types, as `around` makes each of the next."""
+    return "int" if depth == 0 else around(deepest(depth - 1, around), depth)
+
+
+@pytest.mark.parametrize(
+    ("schema", "data"),
+    [
+        (
+            deepest(MAX_DEPTH, lambda t, _: {"type": "array", "items": t}),
+            b"\x02" * MAX_DEPTH + b"\x06" + b"\x00" * MAX_DEPTH,
+        ),
+        (deepest(MAX_DEPTH // 2, lambda t, n: record(["null", t], name=f"R{n}")), b"\x02" * (MAX_DEPTH // 2) + b"\x06"),
+        (record(*["int"] * (MAX_TYPES - 1)), b"\x06" * (MAX_TYPES - 1)),
+        ([record("int", name=f"R{n}") for n in range(MAX_TYPES // 2 - 1)], b"\x02\x06"),
+    ],
+    ids=["arrays", "optional records", "fields", "branches"],
+)
+def test_the_largest_schemas_can_be_read(schema: Any, data: bytes) -> None:
+    """At the limits of depth and number Python still compiles the reader, and it reads to the end."""
+    assert lint(schema) == []
+    assert compile_reader(schema)(data, 0)[1] == len(data)

@@ -1,9 +1,11 @@
 -- The identity index: one key a node, holding the id that the node's person goes by (itself when it is the root).
 -- ARGV[1] is the operation, ARGV[2] the key prefix, the rest its operands. Everything here is atomic.
 --
--- resolve NODES...   each operand is one touch: its node ids, space between, strongest first. Links them to one person and answers, a
---                    touch, {customer id, edge, loser, edge, loser, ...}. The edges are those that the log may not hold yet: a worker
---                    reports them until it knows that Kafka has them, so that a crash in between loses none.
+-- resolve PLACE NODES...
+--                    first {place, 1 when nothing is missing, id, id, ...}: the customers that went by another id since PLACE.
+--                    Each further operand is one touch: its node ids, space between, strongest first. Links them to one person
+--                    and answers, a touch, {customer id, edge, loser, edge, loser, ...}. The edges are those that the log may not
+--                    hold yet: a worker reports them until it knows that Kafka has them, so that a crash in between loses none.
 -- logged EDGES...    Kafka has these edges ("a|b"). One that the index did not report was decided without it: it is applied.
 -- apply EDGES...     edges read from the log.
 -- overdue SECONDS N  up to N customers with a merge that was found so long ago and is not known to be logged, as resolve answers.
@@ -14,6 +16,9 @@
 -- twice does no harm.
 local prefix = ARGV[2]
 local due = prefix .. 'due'
+local changes = prefix .. 'changes' -- the newest ids that ceased to be customers; 'changed' counts all of them
+local changed = prefix .. 'changed'
+local KEPT = 20000
 
 local function find(node)
   local parent = redis.call('GET', prefix .. node)
@@ -32,6 +37,24 @@ local function report_merge(winner, loser)
   redis.call('ZADD', due, 'NX', redis.call('TIME')[1], winner)
 end
 
+local function note_change(loser)
+  redis.call('INCR', changed)
+  if redis.call('RPUSH', changes, loser) > 2 * KEPT then redis.call('LTRIM', changes, -KEPT, -1) end
+end
+
+local function changes_since(place)
+  local epoch, count = redis.call('GET', prefix .. 'epoch'), tonumber(redis.call('GET', changed) or 0)
+  local seen_epoch, seen = string.match(place, '^(.+):(%d+)$')
+  local answer = {epoch .. ':' .. string.format('%d', count), '1'}
+  local missed = seen_epoch == epoch and count - tonumber(seen)
+  if not missed or missed < 0 or missed > redis.call('LLEN', changes) then
+    answer[2] = '0'
+  elseif missed > 0 then
+    for _, id in ipairs(redis.call('LRANGE', changes, -missed, -1)) do answer[#answer + 1] = id end
+  end
+  return answer
+end
+
 local function link(nodes, report)
   local roots, fresh, winner = {}, {}, nil
   for _, node in ipairs(nodes) do
@@ -46,6 +69,7 @@ local function link(nodes, report)
   for root in pairs(roots) do
     if root ~= winner then
       redis.call('SET', prefix .. root, winner)
+      note_change(root)
       local open = redis.call('HGETALL', unlogged(root))
       for i = 1, #open, 2 do redis.call('HSET', unlogged(winner), open[i], open[i + 1]) end
       redis.call('DEL', unlogged(root))
@@ -78,8 +102,8 @@ end
 
 if ARGV[1] == 'resolve' then
   if redis.call('EXISTS', prefix .. 'synced') == 0 then return redis.error_reply('UNSYNCED the index is empty or was flushed') end
-  local answers = {}
-  for i = 3, #ARGV do
+  local answers = {changes_since(ARGV[3])}
+  for i = 4, #ARGV do
     local nodes = split(ARGV[i])
     local root = redis.call('GET', prefix .. nodes[1])
     local settled = root and redis.call('GET', prefix .. root) == root

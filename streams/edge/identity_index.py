@@ -19,6 +19,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -31,6 +32,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from streams.core.identify import Link, Resolved, resolve_alone
+from streams.edge.identity_cache import Settled
 from streams.edge.kafka_auth import client_options
 from streams.edge.metrics import Metrics
 from streams.edge.topics import IDENTITIES
@@ -73,6 +75,7 @@ class IdentityIndex:
         self._away_until = 0.0
         self._behind = True
         self._syncing = asyncio.Lock()
+        self._settled = Settled()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -82,16 +85,11 @@ class IdentityIndex:
         """The customer of each touch, given its node ids. Never fails: without Redis it decides alone."""
         if not touches:
             return []
-        distinct = list(dict.fromkeys(touches))
         if not self._away:
             try:
-                found = await self._ask("resolve", [" ".join(ids) for ids in distinct])
-                answers = dict(zip(distinct, found, strict=True))
+                return await self._find(touches)
             except _FAILURES as error:
                 self._failed(error)
-            else:
-                self._count(touches, answers)
-                return [answers[ids] for ids in touches]
         self._metrics.identity_lookups.labels("unavailable").inc(len(touches))
         return [resolve_alone(ids) for ids in touches]
 
@@ -103,7 +101,8 @@ class IdentityIndex:
             self.suspect()
             return
         try:
-            await self._run("logged", [f"{link.a}|{link.b}" for link in links])
+            for start in range(0, len(links), _CHUNK):
+                await self._run("logged", [f"{link.a}|{link.b}" for link in links[start : start + _CHUNK]])
         except _FAILURES as error:
             self._failed(error)
 
@@ -112,10 +111,12 @@ class IdentityIndex:
         if self._away:
             return []
         try:
-            return await self._ask("overdue", [str(OVERDUE_AFTER), str(_AT_ONCE)])
+            await self._catch_up()
+            found = await self._run("overdue", [str(OVERDUE_AFTER), str(_AT_ONCE)])
         except _FAILURES as error:
             self._failed(error)
             return []
+        return [] if self._behind else [_resolved(answer) for answer in found]
 
     def suspect(self) -> None:
         """Redis may lack a part of the log: read its tail before the next look-up."""
@@ -135,48 +136,74 @@ class IdentityIndex:
         self.suspect()
         await connection.on_connect()
 
-    async def _ask(self, operation: str, operands: Sequence[str]) -> list[Resolved]:
-        """The answers of an index that was up to date before and during the operation."""
+    async def _find(self, touches: Sequence[tuple[str, ...]]) -> list[Resolved]:
+        """The answer for each touch: remembered, if the index says that it still holds, else asked for."""
         for _ in range(_ATTEMPTS):
-            async with self._syncing:
-                while self._behind:
-                    await self.sync()
+            await self._catch_up()
             started = time.perf_counter()
+            settled = self._settled  # another one after each sync
+            known, era = settled.get(touches), settled.era
+            unknown = list(dict.fromkeys([ids for ids, answer in zip(touches, known, strict=True) if answer is None]))
+            found = await self._look_up(unknown, settled)
+            if found is None or self._behind or settled is not self._settled:
+                continue
+            if (settled.era != era and any(known)) or not settled.hold(known):
+                continue
+            self._metrics.identity_lookup_seconds.observe(time.perf_counter() - started)
+            self._count(len(touches), unknown, found)
+            answers = dict(zip(unknown, found, strict=True))
+            return [answer or answers[ids] for ids, answer in zip(touches, known, strict=True)]
+        raise RedisError("its data was lost or changed again and again while it was read")
+
+    async def _look_up(self, touches: Sequence[tuple[str, ...]], settled: Settled) -> list[Resolved] | None:
+        """The index's answers, once `settled` has heard of all changes before them; None when the index was lost meanwhile."""
+        found: list[Resolved] = []
+        for start in range(0, max(1, len(touches)), _CHUNK):  # Redis serves nobody else while a script runs
+            part = touches[start : start + _CHUNK]
             try:
-                answers = await self._run(operation, operands)
+                news, *answers = await self._run("resolve", [settled.place, *map(" ".join, part)])
             except ResponseError as error:
-                if not str(error).startswith("UNSYNCED"):
-                    raise
-                log.warning("identity index is empty: rebuilding it from the topic %s", IDENTITIES)
-                self.suspect()
-            if not self._behind:
-                if operation == "resolve":
-                    self._metrics.identity_lookup_seconds.observe(time.perf_counter() - started)
-                return [_resolved([part.decode() for part in answer]) for answer in answers]
-        raise RedisError("its data was lost again and again while it was read")
+                self._check(error)
+                return None
+            place, whole, *gone = map(bytes.decode, news)
+            if whole == "0":
+                settled.clear()
+                if start:
+                    return None
+            settled.drop(gone)
+            settled.place = place
+            found += map(_resolved, answers)
+            for ids, answer in zip(part, found[start:], strict=True):
+                settled.put(ids, answer)
+        return found
+
+    async def _catch_up(self) -> None:
+        """Bring the index up to the log, if there is any doubt about it."""
+        async with self._syncing:
+            while self._behind:
+                await self.sync()
+
+    def _check(self, error: ResponseError) -> None:
+        """Whether the index only has to be built anew; else raises."""
+        if not str(error).startswith("UNSYNCED"):
+            raise error
+        log.warning("identity index is empty: rebuilding it from the topic %s", IDENTITIES)
+        self.suspect()
 
     async def _run(self, operation: str, operands: Sequence[str]) -> list[list[bytes]]:
-        answers: list[list[bytes]] = []
-        for start in range(0, len(operands), _CHUNK):  # Redis serves nobody else while a script runs
-            answer = await self._script(args=[operation, self._prefix, *operands[start : start + _CHUNK]])
-            answers += answer if isinstance(answer, list) else []
-        return answers
+        answers = await self._script(args=[operation, self._prefix, *operands])
+        return answers if isinstance(answers, list) else []
 
-    def _count(self, touches: Sequence[tuple[str, ...]], answers: dict[tuple[str, ...], Resolved]) -> None:
-        seen: set[tuple[str, ...]] = set()
-        for ids in touches:
-            links = answers[ids].links if ids not in seen else ()
-            seen.add(ids)
-            result = (
-                "hit"
-                if not links
-                else "merged"
-                if any(link.loser for link in links)
-                else "new"
-                if len(links) >= len(ids)
-                else "linked"
-            )
-            self._metrics.identity_lookups.labels(result).inc()
+    def _count(self, touches: int, asked: Sequence[tuple[str, ...]], found: Sequence[Resolved]) -> None:
+        """Look-ups by what they brought; a touch whose ids came twice brings nothing the second time."""
+        results: Counter[str] = Counter()
+        for ids, answer in zip(asked, found, strict=True):
+            if answer.links:
+                merged = any(link.loser for link in answer.links)
+                results["merged" if merged else "new" if len(answer.links) >= len(ids) else "linked"] += 1
+        results["hit"] = touches - results.total()
+        for result, count in results.items():
+            self._metrics.identity_lookups.labels(result).inc(count)
 
     async def sync(self) -> int:
         """Bring Redis up to the end of the log; returns how many links were read.
@@ -185,6 +212,7 @@ class IdentityIndex:
             RedisError: it is away, or was flushed meanwhile.
             KafkaError: the log cannot be read.
         """
+        self._settled = Settled()
         self._behind = False  # what gives rise to doubt from now on needs another sync
         try:
             return await self._sync()
@@ -216,7 +244,8 @@ class IdentityIndex:
                 consumer.seek(place, starts[place])
             while any([await consumer.position(place) < ends[place] for place in behind]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    await self._run("apply", [record.key.decode() for record in records])
+                    for start in range(0, len(records), _CHUNK):
+                        await self._run("apply", [record.key.decode() for record in records[start : start + _CHUNK]])
                     count += len(records)
         finally:
             await consumer.stop()
@@ -226,8 +255,8 @@ class IdentityIndex:
         return count
 
 
-def _resolved(answer: list[str]) -> Resolved:
-    customer, *pairs = answer
+def _resolved(answer: Sequence[bytes]) -> Resolved:
+    customer, *pairs = map(bytes.decode, answer)
     links = []
     for edge, loser in zip(pairs[::2], pairs[1::2], strict=True):
         a, _, b = edge.partition("|")

@@ -94,10 +94,61 @@ _LETTERS = (
 )
 
 
+_FIRST = [
+    "Ana",
+    "Bela",
+    "Chen",
+    "Dora",
+    "Emil",
+    "Fatima",
+    "Goran",
+    "Hana",
+    "Ines",
+    "Jonas",
+    "Kofi",
+    "Lena",
+    "Mara",
+    "Nils",
+    "Olga",
+    "Priya",
+    "Quentin",
+    "Rosa",
+    "Sami",
+    "Tomas",
+]
+_LAST = [
+    "Abara",
+    "Beck",
+    "Costa",
+    "Diaz",
+    "Ek",
+    "Fischer",
+    "Gupta",
+    "Horvat",
+    "Ito",
+    "Jensen",
+    "Kaya",
+    "Lindt",
+    "Moreau",
+    "Novak",
+    "Okafor",
+    "Petit",
+    "Reyes",
+    "Silva",
+    "Tran",
+    "Weber",
+]
+
+
+def _name(number: int) -> str:
+    """A name as mail merges write it: without figures, which would have the greeting read for prices."""
+    return f"{_FIRST[number % 20]} {_LAST[number // 20 % 20]}"
+
+
 def _known_as(number: int, channel: Channel, rng: random.Random) -> Customer:
     """What a channel knows of a customer. One customer in five is linked late: mail knows the address, calls and LinkedIn know
     the CRM id, and one mail in ten brings the two together."""
-    email, name = f"person{number}@example.com", f"Person {number}" if rng.random() < 0.3 else None
+    email, name = f"person{number}@example.com", _name(number) if rng.random() < 0.3 else None
     phone = f"+1415{2_000_000 + number:07d}" if channel == "calls" else None
     url = f"https://www.linkedin.com/in/person-{number}" if channel == "linkedin" else None
     if number % 5:
@@ -110,9 +161,7 @@ def _known_as(number: int, channel: Channel, rng: random.Random) -> Customer:
 
 def _letter(number: int, rng: random.Random) -> Message:
     plan, price, off = rng.choice(("Pro", "Team", "Business")), rng.choice((39, 49, 59)), rng.choice((10, 15, 20))
-    text = rng.choice(_LETTERS).format(
-        name=f"Person {number}", plan=plan, price=price, off=off, day=rng.randint(10, 31)
-    )
+    text = rng.choice(_LETTERS).format(name=_name(number), plan=plan, price=price, off=off, day=rng.randint(10, 31))
     return Message(subject=f"{plan} plan for your team", text=text)
 
 

@@ -65,6 +65,11 @@ _OTHER_END = re.compile(
 )
 
 
+def may_name(segment: str) -> bool:
+    """Whether a segment names a deadline on some day; `deadlines` finds none otherwise."""
+    return _DEADLINE.search(segment) is not None
+
+
 def deadlines(segment: str, today: dt.date, fallback: str) -> Iterator[Claim]:
     """Deadlines of a segment. `today` is when it was said: it resolves "Friday" and a date without year.
 

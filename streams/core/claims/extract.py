@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 from streams.core.claims import offers, subjects
-from streams.core.claims.deadlines import deadlines
+from streams.core.claims.deadlines import deadlines, may_name
 from streams.core.claims.figures import figures
 from streams.core.claims.numbers import trim
 from streams.core.claims.text import MAX_TEXT, QUOTE_LENGTH, lines, sentences
@@ -20,6 +20,7 @@ MAX_CLAIMS = 40
 """Claims of one message that are kept, the first ones: bounds the timeline's size and the time of a comparison."""
 
 _CACHED_LENGTH = 8_000
+_CACHED_LINE = 1_000
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _DAY_MS = 86_400_000
 
@@ -68,22 +69,37 @@ def of_text(text: str, today: dt.date, product: str = "", limit: int = MAX_TEXT)
     """The claims of free text, in reading order. A heading line ("## Pro", or a bare plan name) rules the lines under it."""
     under, left = product, 0
     for line in lines(text, limit):
-        named = subjects.heading(line)
+        named, segments = _line(line) if len(line) <= _CACHED_LINE else _line.__wrapped__(line)
         if named is not None:
             under, left = named or product, _LINES_UNDER_HEADING
         elif left:
             left -= 1
         else:
             under = product
-        for segment in sentences(line):
-            if has_cue(segment):
-                yield from _of_segment(segment, today, under, product)
+        for segment in segments:
+            stated, dated, named_offers = _undated(segment, under, product)
+            yield from stated
+            if dated:
+                yield from _deadlines(segment, today, product)
+            yield from named_offers
+
+
+# What follows is remembered, because personalised copies of a message differ in few lines, and a campaign goes on for days.
+@lru_cache(maxsize=8192)
+def _line(line: str) -> tuple[str | None, tuple[str, ...]]:
+    """What a line makes the subject of those under it (`subjects.heading`), and its sentences that may state a claim."""
+    return subjects.heading(line), tuple(segment for segment in sentences(line) if has_cue(segment))
 
 
 @lru_cache(maxsize=8192)
-def _of_segment(segment: str, today: dt.date, under: str, product: str) -> tuple[Claim, ...]:
-    """The claims of one sentence. Remembered, because personalised copies of a message differ in few sentences."""
-    return (*figures(segment, under), *deadlines(segment, today, product), *offers.offers(segment, product))
+def _undated(segment: str, under: str, product: str) -> tuple[tuple[Claim, ...], bool, tuple[Claim, ...]]:
+    """What a sentence states on any day: its figures, whether it may name a deadline, its offers."""
+    return tuple(figures(segment, under)), may_name(segment), tuple(offers.offers(segment, product))
+
+
+@lru_cache(maxsize=8192)
+def _deadlines(segment: str, today: dt.date, product: str) -> tuple[Claim, ...]:
+    return tuple(deadlines(segment, today, product))
 
 
 def _extract(message: Message, ordinal: int) -> tuple[Claim, ...]:

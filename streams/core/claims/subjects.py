@@ -135,7 +135,7 @@ def normal(name: str) -> str:
 
 def of_product(product: str | None) -> str:
     """The subject that a message's or a campaign's product field stands for; "" when there is none."""
-    return normal(product or "") or " ".join((product or "").lower().split())
+    return (normal(product) or " ".join(product.lower().split())) if product else ""
 
 
 def mentions(segment: str) -> list[tuple[int, int, str]]:

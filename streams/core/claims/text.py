@@ -29,7 +29,8 @@ def words(table: str) -> frozenset[str]:
 
 def lines(text: str, limit: int = MAX_TEXT) -> list[str]:
     """The lines and bullet items of the first `limit` characters, stripped, with typographic quotes and dashes made plain."""
-    pieces = (piece.strip() for piece in _LINE.split(text[:limit].translate(_PLAIN)))
+    read = text[:limit]
+    pieces = (piece.strip() for piece in _LINE.split(read if read.isascii() else read.translate(_PLAIN)))
     return [piece for piece in pieces if piece]
 
 

@@ -18,6 +18,7 @@ from streams.edge.kafka_auth import client_options
 from streams.edge.lane import Lane
 from streams.edge.metrics import Metrics
 from streams.edge.reader import make_codec, make_registry
+from streams.edge.recovery import Tables
 from streams.edge.registry import Registry, RegistryUnavailable
 from streams.edge.stages import Ingest, Timelines
 from streams.edge.store import Store
@@ -66,6 +67,11 @@ class App(faust.App):  # type: ignore[misc]
         if self.registry is not None:
             await self.registry.close()
 
+    def on_rebalance_return(self) -> None:
+        """The assignment has been made known to all who ask for it."""
+        super().on_rebalance_return()
+        self.tables.recovery.begin()
+
     def _create_directories(self) -> None:
         """None: nothing of a worker is on disk, so that its container can be read-only."""
 
@@ -96,6 +102,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
         broker=";".join(f"lane://{address.strip()}" for address in settings.bootstrap.split(",")),
         broker_credentials=_credentials(settings),
         store="touchstream://",
+        TableManager=Tables,
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,

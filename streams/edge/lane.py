@@ -77,6 +77,9 @@ class Lane:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._under_way: set[asyncio.Task[None]] = set()
         self._last: dict[int, asyncio.Task[None]] = {}
+        self.changelog_ends: dict[int, int] = {}
+        """Where the changelog of a restored partition goes on behind what this process restored and wrote. It stops moving
+        when another process has written in between, so that recovery reads that."""
         self._alive_at = time.clock_gettime(clock)
         self._to_broker = producer.client.send
         # The last point before the socket: a batch may wait in the producer while the process stands still.
@@ -149,6 +152,9 @@ class Lane:
             sent = [await self._send(self._changelog_topic, write.partition, batch) for batch in logs]
             crash_points.reach("after_changelog_sent")
             await self._acknowledged(sent)
+            for batch, (_, future) in zip(logs, sent, strict=True):
+                if future.result().offset == self.changelog_ends.get(write.partition):
+                    self.changelog_ends[write.partition] += batch.record_count()
             crash_points.reach("after_changelog_acknowledged")
         if write.done is not None:
             await write.done()

@@ -7,7 +7,7 @@ cost. Registered with Faust under the URL scheme `touchstream`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Set
 from typing import Any
 
 from faust.stores import base
@@ -17,13 +17,17 @@ from streams.core.timeline import is_forward
 
 
 class Partition:
-    """Encoded timelines of one partition, counted as they change: walking millions of them each second would take too long."""
+    """Encoded timelines of one partition, counted as they change: walking millions of them each second would take too long.
 
-    __slots__ = ("customers", "size", "values")
+    `offset` is where the changelog goes on behind what was restored from it.
+    """
+
+    __slots__ = ("customers", "offset", "size", "values")
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
         self.customers = 0
+        self.offset = 0
         self.size = 0
 
     def put(self, key: bytes, value: bytes | None) -> None:
@@ -39,7 +43,7 @@ class Partition:
 
 
 class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
-    """Faust's store protocol over one dict a partition; recovery and rebalance are Faust's, writes are the lane's."""
+    """Faust's store protocol over one dict a partition; `streams.edge.recovery` fills it, writes are the lane's."""
 
     def __post_init__(self) -> None:
         self.partitions: defaultdict[int, Partition] = defaultdict(Partition)
@@ -56,19 +60,16 @@ class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
         for key, value in values.items():
             held.put(key, value)
 
+    def keep(self, partitions: Set[int]) -> None:
+        """Drop the partitions that this worker does not own any more."""
+        for partition in self.partitions.keys() - partitions:
+            del self.partitions[partition]
+
     def apply_changelog_batch(
         self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
     ) -> None:
-        """Faust's recovery: one changelog record after the other; a null value deletes."""
-        for event in batch:
-            message = event.message
-            self.partitions[message.partition].put(message.key, message.value)
-
-    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Drop partitions that this worker does not own any more."""
-        owned = {tp.partition for tp in active_tps | standby_tps}
-        for partition in set(self.partitions) - owned:
-            del self.partitions[partition]
+        """Faust's own recovery, which must not run beside ours."""
+        raise RuntimeError("the timelines are restored by streams.edge.recovery")
 
     def sizes(self) -> tuple[int, int]:
         """Customers held, without ids that were merged into another; bytes of all encoded values."""
@@ -76,7 +77,7 @@ class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
         return sum(part.customers for part in held), sum(part.size for part in held)
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """Nothing outlives the process: recovery starts at the beginning of the changelog."""
+        """Nothing outlives the process."""
         return None
 
     def reset_state(self) -> None:

@@ -76,6 +76,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
         return consumer
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """The changelog is assigned with its touches, but read elsewhere (`streams.edge.recovery`): not fetched here."""
+        logs = self.app.tables.changelog_topics
+        self._ensure_consumer().pause(*(driver.ensure_aiokafka_TP(tp) for tp in assigned if tp.topic in logs))
+        await super().on_partitions_assigned(assigned, generation_id)
+
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
     """See the module."""

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from streams.edge import doubt
+from streams.edge.restore import Restore
 from streams.edge.store import Store
 
 log = logging.getLogger("touchstream.watch")
@@ -53,7 +54,11 @@ def register(app: Any, store: Store) -> None:
         took = time.monotonic() - recovery_began.pop() if recovery_began else 0.0
         app.metrics.recovering.set(0)
         app.metrics.recovery_seconds.set(took)
-        log.info("ready: %d timelines restored in %.1f s", store.sizes()[0], took)
+        read: Restore = app.tables.recovery.restored
+        log.info(
+            "ready: %d timelines restored in %.1f s; %d records, %.0f MB read",
+            store.sizes()[0], took, read.records, read.size / 1e6,
+        )  # fmt: skip
 
     async def gauges() -> None:
         shown: set[tuple[str, str]] = set()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import faust
 import pytest
-from faust.types import TP
 
 from streams.core.timeline import EMPTY, Entry, Timeline, encode, is_forward
 from streams.edge.store import Store
@@ -28,11 +25,10 @@ def store() -> Iterator[Store]:
     yield app.Table("timelines", key_type=bytes, value_type=bytes).data
 
 
-def records(partition: int, *values: tuple[bytes, bytes | None]) -> list[SimpleNamespace]:
-    """Changelog records as Faust's recovery hands them over."""
-    return [
-        SimpleNamespace(message=SimpleNamespace(partition=partition, key=key, value=value)) for key, value in values
-    ]
+def restore(store: Store, partition: int, *values: tuple[bytes, bytes | None]) -> None:
+    """Changelog records, as recovery hands them over."""
+    for key, value in values:
+        store.partitions[partition].put(key, value)
 
 
 def test_forward_is_told_without_decoding() -> None:
@@ -50,38 +46,41 @@ def test_sizes_follow_every_change(store: Store) -> None:
     assert (store.read(0, b"a"), store.read(0, b"c"), store.read(7, b"a")) == (LONGER, None, None)
 
 
-def test_recovery_and_partitions_that_leave(store: Store) -> None:
+def test_partitions_that_leave(store: Store) -> None:
     """The changelog's last word holds, a null value deletes, and a partition that moved away takes its customers along."""
-    store.apply_changelog_batch(records(0, (b"a", OWN), (b"a", LONGER), (b"b", OWN), (b"b", None)), None, None)  # type: ignore[arg-type]
-    store.apply_changelog_batch(records(1, (b"c", OWN), (b"d", MOVED), (b"x", None)), None, None)  # type: ignore[arg-type]
+    restore(store, 0, (b"a", OWN), (b"a", LONGER), (b"b", OWN), (b"b", None))
+    restore(store, 1, (b"c", OWN), (b"d", MOVED), (b"x", None))
     assert store.sizes() == (2, len(LONGER) + len(OWN) + len(MOVED))
-    asyncio.run(store.on_recovery_completed({TP("log", 1)}, set()))
+    store.keep({1, 2})
     assert store.sizes() == (1, len(OWN) + len(MOVED))
     assert (store.read(0, b"a"), store.read(1, b"c")) == (None, OWN)
 
 
 def test_last_record_of_a_key_holds_also_behind_a_tombstone(store: Store) -> None:
-    """Batches of recovery follow one another: later values replace earlier ones, and a value behind a null value stands."""
-    store.apply_changelog_batch(records(0, (b"a", OWN), (b"a", None)), None, None)  # type: ignore[arg-type]
+    """Later values replace earlier ones, and a value behind a null value stands."""
+    restore(store, 0, (b"a", OWN), (b"a", None))
     assert (store.read(0, b"a"), store.sizes()) == (None, (0, 0))
-    store.apply_changelog_batch(records(0, (b"a", MOVED), (b"a", LONGER)), None, None)  # type: ignore[arg-type]
+    restore(store, 0, (b"a", MOVED), (b"a", LONGER))
     assert (store.read(0, b"a"), store.sizes()) == (LONGER, (1, len(LONGER)))
 
 
 def test_key_belongs_to_its_partition(store: Store) -> None:
-    """The same key in two partitions is two values; standby partitions are kept with the active ones."""
+    """The same key in two partitions is two values."""
     for partition, value in enumerate((OWN, LONGER, MOVED)):
-        store.apply_changelog_batch(records(partition, (b"a", value)), None, None)  # type: ignore[arg-type]
-    asyncio.run(store.on_recovery_completed({TP("log", 0)}, {TP("log", 2)}))
+        restore(store, partition, (b"a", value))
+    store.keep({0, 2})
     assert [store.read(partition, b"a") for partition in range(3)] == [OWN, None, MOVED]
 
 
 def test_partition_that_comes_back_is_read_anew(store: Store) -> None:
-    """A partition that was elsewhere in between holds what the changelog says now, and nothing of its first stay."""
-    store.write(0, {b"kept": OWN, b"deleted elsewhere": OWN})
-    asyncio.run(store.on_recovery_completed(set(), set()))
-    assert store.persisted_offset(TP("log", 0)) is None  # so Faust reads the changelog from its beginning
-    store.apply_changelog_batch(records(0, (b"kept", LONGER)), None, None)  # type: ignore[arg-type]
-    asyncio.run(store.on_recovery_completed({TP("log", 0)}, set()))
-    assert (store.read(0, b"kept"), store.read(0, b"deleted elsewhere")) == (LONGER, None)
-    assert store.sizes() == (1, len(LONGER))
+    """A partition that was elsewhere in between holds nothing of its first stay and is read from the changelog's beginning."""
+    restore(store, 0, (b"kept", OWN), (b"deleted elsewhere", OWN))
+    store.partitions[0].offset = 2
+    store.keep(set())
+    assert (store.partitions[0].offset, store.sizes()) == (0, (0, 0))
+
+
+def test_fausts_own_recovery_is_refused(store: Store) -> None:
+    """Two recoveries at once would mix old and new values; the second one says so instead."""
+    with pytest.raises(RuntimeError, match=r"streams\.edge\.recovery"):
+        store.apply_changelog_batch([], None, None)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 The changelog is written directly: timelines of ten touches each, made by the core from the benchmark's input, one record a customer
 (as compacted) or more (`--records-per-customer`: as not yet compacted). Then `touchstream worker` starts. Measured: from the process's
-start to its line "ready", its own recovery time from that line, and its resident memory then.
+start to its line "ready", its own recovery time from that line, its resident memory then, and what the changelog takes on disk.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import re
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import psutil
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
 from streams.core import backtest
 from streams.core.policy import Policy
@@ -38,7 +40,9 @@ CHUNK = 20_000
 
 def timelines() -> list[bytes]:
     """Encoded timelines of `SAMPLE` customers with ten touches each."""
-    touches = histories.stream(5, SAMPLE, SAMPLE * 10)
+    made = histories.stream(5, SAMPLE, SAMPLE * 10)
+    # Ids as long as the SDK's: they are a fifth of an entry.
+    touches = [replace(touch, touch_id=str(uuid.uuid5(uuid.NAMESPACE_OID, touch.touch_id))) for touch in made]
     now = time.time_ns() // 1_000_000
     result = backtest.run(touches, Policy(), id_key="bench", region="US", now=now)
     return [encode(timeline) for timeline in result.timelines.values()]
@@ -82,6 +86,7 @@ def restore(settings: Settings) -> dict[str, float]:
                 return {
                     "timelines": int(match[1]),
                     "recovery_seconds": float(match[2]),
+                    "timelines_per_second": round(int(match[1]) / max(float(match[2]), 0.1)),
                     "start_to_ready_seconds": round(took, 1),
                     "rss_mb": round(rss),
                     "peak_rss_mb": round(max(worker.rss / 2**20, rss)),
@@ -97,6 +102,7 @@ def main(customers: int, turns: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as data, EmbeddedStack(Path(data), 0, 0) as stack:
         settings = measure.make_run(stack, "whole_worker", "r.", 0, "recovery").settings()
         asyncio.run(fill(settings, customers, turns))
+        size = sum(log.stat().st_size for log in Path(data).rglob(f"{changelog(settings)}-*/*.log"))
         click.echo(f"changelog of {customers * turns:,} records written", err=True)
         try:
             row = restore(settings)
@@ -104,6 +110,7 @@ def main(customers: int, turns: int) -> None:
             raise click.ClickException(str(error)) from None
         if row["timelines"] != customers:
             raise click.ClickException(f"{row['timelines']:,} of {customers:,} timelines were restored")
+        row["changelog_mb"] = round(size / 2**20)
         report.add("recovery", f"{customers} customers, {turns} records each", row)
         click.echo(" ".join(f"{name}={value}" for name, value in row.items()))
 

@@ -130,7 +130,14 @@ class _Generator:
             add(f"{to}, at = read_fixed(data, at, {kind.size:d})")
         elif kind.parts:  # array, map, union
             parts = ", ".join(self.function(part, path) for part in kind.parts)
-            add(f"{to}, at = read_{kind.kind}(data, at, {parts})")
+            call = f"{to}, at = read_{kind.kind}(data, at, {parts})"
+            if kind.kind == "array":
+                with block("if data[at] == 0:"):
+                    add(f"{to} = ()", "at += 1")
+                with block("else:"):
+                    add(call)
+            else:
+                add(call)
         else:
             add(f"{to}, at = read_{kind.kind}(data, at)")
 

@@ -30,8 +30,20 @@ _pack_timestamp = struct.Struct("6B").pack
 _pack_double = struct.Struct("<d").pack
 
 
+def _varint(rest: int) -> bytes:
+    out = bytearray()
+    while rest > 0x7F:
+        out.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
+
+
+_SHORT = tuple(map(_varint, range(2**13)))
+
+
 def zigzag(value: int) -> bytes:
-    """A long. Six bytes (timestamps of the years 2004 to 2039) come before the rest, for speed."""
+    """A long. Small numbers and six bytes (timestamps from 1971 to 2039) come before the rest, for speed."""
     rest = (value << 1) ^ (value >> 63)
     if 2**35 <= rest < 2**42:
         return _pack_timestamp(
@@ -42,14 +54,11 @@ def zigzag(value: int) -> bytes:
             rest >> 28 & 0x7F | 0x80,
             rest >> 35,
         )
+    if rest < 2**13:
+        return _SHORT[rest]
     if rest >> 64:
         raise OverflowError(f"{value} has more than 64 bits")
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    return _varint(rest)
 
 
 def zigzag_int(value: int) -> bytes:

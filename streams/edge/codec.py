@@ -63,7 +63,7 @@ class Codec:
         self._book = SchemaBook(registry, topics, clock)
         self.prepare, self.learn, self.unknown_ids = self._book.prepare, self._book.learn, self._book.unknown_ids
         self._newest = {subject: parse_schema(plain(schemas.load(subject))) for subject in schemas.SUBJECTS}
-        self._writes = _writers()
+        self._writes, self._write_spliced = _writers()
 
     def encode_touch(self, touch: Touch) -> bytes:
         """A touch for the topic of its channel. Larger than `max_bytes` is an EncodeError: the workers would refuse it."""
@@ -84,7 +84,7 @@ class Codec:
         if payload is not None:
             writer, start = self._book.find(payload)
             if writer.newest:
-                return self._encode("identified_touch", identified, spliced=payload[start:])
+                return self._encode("identified_touch", identified, "", payload[start:])
         return self._encode("identified_touch", identified)
 
     def decode_identified(self, payload: bytes) -> IdentifiedTouch:
@@ -128,7 +128,7 @@ class Codec:
         header = self._book.header(subject, channel)
         try:
             if spliced is not None:
-                return self._writes[f"{subject} spliced"](header, record, spliced)
+                return self._write_spliced(header, record, spliced)
             return self._writes[subject](header, record)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
             raise EncodeError(_explained(subject.replace("_", " "), record, error)) from None
@@ -171,13 +171,12 @@ class Codec:
 
 
 @cache
-def _writers() -> dict[str, Write]:
-    """The writers of the newest schemas by subject, and of an identified touch whose touch is encoded already."""
+def _writers() -> tuple[dict[str, Write], Write]:
+    """The writers of the newest schemas by subject, and that of an identified touch whose touch is encoded already."""
     writers = {
         subject: compile_writer(schemas.load(subject), records.ATTRIBUTES.get(subject)) for subject in schemas.SUBJECTS
     }
-    writers["identified_touch spliced"] = compile_writer(schemas.load("identified_touch"), spliced="touch")
-    return writers
+    return writers, compile_writer(schemas.load("identified_touch"), spliced="touch")
 
 
 def _check_size(payload: bytes, limit: int) -> None:

@@ -80,6 +80,8 @@ class _Sizes(dict[int, bytes]):
 
 
 def _array(values: Iterable[Any], write: Callable[[Any], bytes]) -> bytes:
+    if values == ():  # as a rule
+        return b"\x00"
     items = [write(value) for value in values]
     return b"".join((zigzag(len(items)), *items, b"\x00")) if items else b"\x00"
 

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 
 from streams.core import pipeline
 from streams.core.commands import Command
+from streams.core.entry import Entry, decode_entry, encode_entry
 from streams.core.ids import command_id
 from streams.core.outcome import Finding, RejectReason
 from streams.core.policy import Policy
-from streams.core.timeline import Entry, Timeline, decode_entry, encode_entry
+from streams.core.timeline import Timeline
 from streams.core.touch import IdentifiedTouch
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 

@@ -12,11 +12,11 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import claims, detect
-from streams.core.detect import handoff
+from streams.core import claims, detect, keeping
+from streams.core.entry import Entry, entry_of, is_opt_out, with_opt_out
 from streams.core.outcome import Finding
 from streams.core.policy import MINUTE_MS, Policy
-from streams.core.timeline import Entry, Timeline, entry_of, is_opt_out, key, place, prunable, too_old, with_opt_out
+from streams.core.timeline import Timeline, find, place, too_old
 from streams.core.touch import IdentifiedTouch, Origin, Touch
 
 
@@ -53,24 +53,17 @@ def advance(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> 
 
 
 def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str) -> Step:
-    """One entry onto a timeline: placed by event time, rules run where it matters, old entries folded into the standing."""
-    same = [known for known in timeline.entries if known.id == entry.id]
-    same += [known for known in timeline.opt_outs if known.id == entry.id]
-    if same:
-        alike = replace(entry, published_at=same[0].published_at) == same[0]
+    """One entry onto a timeline: placed by event time, rules run where it matters, old entries sealed or left to the standing."""
+    known = find(timeline, entry.id)
+    if known is not None:
+        alike = replace(entry, published_at=known.published_at) == known
         return Step(timeline, "duplicate" if alike else "id_conflict")
     if too_old(timeline, entry, policy):
         return _add_old_opt_out(timeline, entry, policy, customer) if is_opt_out(entry) else Step(timeline, "too_old")
     i = place(timeline, entry)
-    late = i < len(timeline.entries)
-    entries = (*timeline.entries[:i], entry, *timeline.entries[i:])
-    if late:
-        tail = handoff.fold_all(timeline.base, entries, policy.handoff)
-    else:
-        tail, _ = handoff.fold(timeline.tail, entry, policy.handoff)
-    after = replace(timeline, entries=entries, tail=tail)
-    findings, revisions = detect.number(detect.changes(timeline, after, i, policy, customer), timeline.revisions)
-    return Step(_pruned(replace(after, revisions=revisions), policy), "applied", tuple(findings), late)
+    after = keeping.spliced(timeline, i, 0, (entry,), policy)
+    findings, after = detect.numbered(detect.changes(timeline, after, i, policy, customer), after)
+    return Step(keeping.trimmed(after, policy), "applied", findings, late=i < len(timeline.entries))
 
 
 def _add_old_opt_out(timeline: Timeline, entry: Entry, policy: Policy, customer: str) -> Step:
@@ -81,31 +74,8 @@ def _add_old_opt_out(timeline: Timeline, entry: Entry, policy: Policy, customer:
     changed = detect.difference(
         detect.everything(timeline, policy, customer), detect.everything(after, policy, customer)
     )
-    findings, revisions = detect.number(changed, timeline.revisions)
-    return Step(replace(after, revisions=revisions), "applied", tuple(findings), late=True)
-
-
-def _pruned(timeline: Timeline, policy: Policy) -> Timeline:
-    cut = prunable(timeline.entries, policy)
-    return shorten(timeline, cut, policy) if cut else timeline
-
-
-def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
-    """The timeline without its oldest `cut` entries, which must leave at least one; they live on in the standing."""
-    gone, kept = timeline.entries[:cut], timeline.entries[cut:]
-    opt_outs = timeline.opt_outs
-    for entry in gone:
-        if is_opt_out(entry):
-            opt_outs = with_opt_out(opt_outs, entry)
-    return replace(
-        timeline,
-        entries=kept,
-        opt_outs=opt_outs,
-        name=next((entry.name for entry in reversed(gone) if entry.name), timeline.name),
-        base=handoff.fold_all(timeline.base, gone, policy.handoff),
-        floor=key(gone[-1]),
-        revisions={id_: known for id_, known in timeline.revisions.items() if known[1] >= kept[0].at},
-    )
+    findings, after = detect.numbered(changed, after)
+    return Step(after, "applied", findings, late=True)
 
 
 def leave(
@@ -113,5 +83,5 @@ def leave(
 ) -> tuple[Timeline, tuple[Finding, ...], tuple[Entry, ...]]:
     """A customer who goes by another id from now on: the emptied timeline, its findings retracted, the entries to move."""
     gone = [replace(finding, state="retracted") for finding in detect.everything(timeline, policy, customer)]
-    findings, _ = detect.number(gone, timeline.revisions)
-    return Timeline(merged_into=into), tuple(findings), (*timeline.opt_outs, *timeline.entries)
+    findings, _ = detect.numbered(gone, timeline)
+    return Timeline(merged_into=into), findings, (*timeline.opt_outs, *timeline.entries)

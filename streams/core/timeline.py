@@ -1,54 +1,32 @@
 """A customer's timeline: the touches that rules look at, and the standing that older touches leave behind.
 
-A timeline is one value and one changelog record, so it is never half written. It holds at most `timeline.max_touches` touches of
-the last `timeline.retention_days` before its newest touch, sorted by event time, then touch id. What is pruned leaves its
-opt-outs and its engagement score in the standing, so that a rule sees the same past with or without the pruned touches.
+It holds the touches of the last `timeline.retention_days` before its newest, `timeline.max_touches` at most, sorted by event time, then
+touch id. What is pruned leaves its opt-outs and its engagement score in the standing, so that a rule sees the same past with or
+without the pruned touches. A short timeline is one value in the changelog. A long one is a head with the recent entries, and a
+record for each segment of older ones (`streams.core.segments`), so that a touch need not read and write them all.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
+from streams.core import segments
+from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, key
 from streams.core.policy import Policy
-from streams.core.touch import OPT_OUT_KINDS, Claim, IdentifiedTouch
+from streams.core.segments import Entries, Load, Row, Segment
 
-FORMAT = b"\x01"
-"""First byte of an encoded timeline: the layout's version. A reader of a newer layout keeps reading the older ones."""
+WHOLE, HEAD = b"\x01", b"\x02"
+"""First byte of an encoded timeline: its layout, all in one or a head. A release that knows a newer layout keeps reading these."""
 
-
-class Entry(Struct, frozen=True, gc=False, array_like=True):
-    """A touch as a timeline keeps it: what rules and their sentences need, nothing else. Times in UTC ms."""
-
-    at: int
-    id: str
-    channel: str
-    department: str
-    direction: str
-    kind: str
-    published_at: int = 0
-    actor_id: str | None = None
-    actor_name: str | None = None
-    actor_kind: str | None = None
-    campaign: str | None = None
-    label: str | None = None
-    name: str | None = None
-    interaction_id: str | None = None
-    claims: tuple[Claim, ...] = ()
-
-
-class Engagement(Struct, frozen=True, gc=False, array_like=True):
-    """The engagement score at the moment `at`, as (kind, touches, points) by kind, and whether a hand-off may follow.
-
-    The score decays by half every `handoff.half_life_days`, so that one number and one time are enough to go on from.
-    """
-
-    at: int = 0
-    parts: tuple[tuple[str, int, float], ...] = ()
-    armed: bool = True
-    handed_off_at: int | None = None
+if TYPE_CHECKING:
+    History = tuple[Entry, ...] | Entries
+else:
+    History = tuple[Entry, ...]  # what a `WHOLE` value holds: msgspec reads it from here
 
 
 class Timeline(Struct, frozen=True, gc=False, array_like=True):
@@ -61,7 +39,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     """
 
     merged_into: str | None = None
-    entries: tuple[Entry, ...] = ()
+    entries: History = ()
     opt_outs: tuple[Entry, ...] = ()
     base: Engagement = Engagement()
     tail: Engagement = Engagement()
@@ -70,105 +48,157 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     name: str | None = None
 
 
+class _Head(Struct, frozen=True, gc=False, array_like=True):
+    """A long timeline without what its segments hold."""
+
+    merged_into: str | None
+    recent: tuple[Entry, ...]
+    opt_outs: tuple[Entry, ...]
+    base: Engagement
+    tail: Engagement
+    floor: tuple[int, str]
+    revisions: dict[str, tuple[int, int]]
+    name: str | None
+    engagement: Engagement
+    directory: tuple[Row, ...]
+
+
 EMPTY = Timeline()
 
 _NIL = b"\xc0"
-"""MessagePack's nil. An encoded timeline is FORMAT, the array's head in one byte, then `merged_into`."""
+"""MessagePack's nil. An encoded timeline is its layout, the array's head in one byte, then `merged_into`."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Timeline)
-_entry_decoder = msgspec.msgpack.Decoder(Entry)
+_head_decoder = msgspec.msgpack.Decoder(_Head)
 
 
 def encode(timeline: Timeline) -> bytes:
-    """The value of the changelog record."""
-    return FORMAT + _encoder.encode(timeline)
+    """All of a timeline in one value."""
+    if isinstance(timeline.entries, Entries):
+        timeline = msgspec.structs.replace(timeline, entries=tuple(timeline.entries))
+    return WHOLE + _encoder.encode(timeline)
 
 
-def decode(data: bytes) -> Timeline:
-    """A timeline from its changelog value.
+def encode_head(timeline: Timeline) -> bytes:
+    """The value under the customer's own key: what is not in segments."""
+    t, entries = timeline, timeline.entries
+    if not isinstance(entries, Entries):
+        return WHOLE + _encoder.encode(timeline)
+    directory = tuple(segment.row for segment in entries.segments)
+    head = _Head(
+        t.merged_into, entries.recent, t.opt_outs, t.base, t.tail, t.floor, t.revisions, t.name,
+        entries.engagement, directory,
+    )  # fmt: skip
+    return HEAD + _encoder.encode(head)
+
+
+def decode(data: bytes, load: Load = lambda digest: None) -> Timeline:
+    """A timeline from the value under its customer's key; `load` gives the encoded segments of a long one, when they are needed.
 
     Raises:
-        ValueError: written by a layout that this release does not know, or damaged.
+        DamagedError: written by a layout that this release does not know, or damaged. A segment is looked at only when an
+            entry in it is asked for: so the same error can come from there, later.
     """
-    if data[:1] != FORMAT:
-        raise ValueError(
-            f"timeline layout {data[:1].hex() or 'none'} is unknown to this release; run the release that wrote it, or newer"
-        )
     try:
-        return _decoder.decode(memoryview(data)[1:])
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"damaged timeline: {error}") from None
-
-
-def is_forward(data: bytes) -> bool:
-    """Whether an encoded timeline only says where its customer went (`merged_into`), told without decoding it."""
-    return data[2:3] != _NIL
-
-
-def encode_entry(entry: Entry) -> bytes:
-    """One entry on its way to another customer id (`Command.entries`)."""
-    return _encoder.encode(entry)
-
-
-def decode_entry(data: bytes) -> Entry:
-    """Inverse of `encode_entry`; raises ValueError when damaged."""
-    try:
-        return _entry_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"damaged timeline entry: {error}") from None
-
-
-def entry_of(identified: IdentifiedTouch) -> Entry:
-    """What the timeline keeps of a touch."""
-    touch = identified.touch
-    actor, message = touch.actor, touch.message
-    return Entry(
-        touch.occurred_at,
-        touch.touch_id,
-        touch.channel,
-        touch.department,
-        touch.direction,
-        touch.kind,
-        identified.published_at,
-        actor.id if actor else None,
-        actor.name if actor else None,
-        actor.kind if actor else None,
-        touch.campaign,
-        ((message.offer or message.subject) if message else None) or touch.campaign,
-        touch.customer.name,
-        touch.interaction_id,
-        identified.claims,
+        if data[:1] == WHOLE:
+            return _decoder.decode(memoryview(data)[1:])
+        if data[:1] == HEAD:
+            return _joined(_head_decoder.decode(memoryview(data)[1:]), load)
+    except UNREADABLE as error:
+        raise DamagedError(f"damaged timeline: {error}") from None
+    raise DamagedError(
+        f"timeline layout {data[:1].hex() or 'none'} is unknown to this release; run the release that wrote it, or newer"
     )
 
 
-def key(entry: Entry) -> tuple[int, str]:
-    """Order of a timeline: event time, then touch id."""
-    return (entry.at, entry.id)
+def _joined(head: _Head, load: Load) -> Timeline:
+    parts = tuple([Segment(row, load) for row in head.directory])
+    if not parts or not head.recent:
+        raise DamagedError("damaged timeline: a head without segments, or without recent entries")
+    entries = Entries(parts, head.recent, head.engagement)
+    return Timeline(
+        head.merged_into, entries, head.opt_outs, head.base, head.tail, head.floor, head.revisions, head.name
+    )
+
+
+def segment_key(customer: bytes, digest: bytes) -> bytes:
+    """Key of a segment in the changelog; no customer id has a `#`."""
+    return b"%b#%b" % (customer, digest.hex().encode())
+
+
+def records(customer: bytes, before: Timeline, after: Timeline) -> dict[bytes, bytes | None]:
+    """What turns `before` into `after` in the changelog, by key and in this order: new segments, the head, and a null for each
+    segment that is no more. So what the log holds is one of the two at any moment, and perhaps segments that nobody means."""
+    if not isinstance(before.entries, Entries) and not isinstance(after.entries, Entries):
+        return {customer: encode_head(after)}
+    old, new = _parts(before), _parts(after)
+    changed: dict[bytes, bytes | None] = {
+        segment_key(customer, digest): part.encoded() for digest, part in new.items() if digest not in old
+    }
+    changed[customer] = encode_head(after)
+    changed |= {segment_key(customer, digest): None for digest in old if digest not in new}
+    return changed
+
+
+def _parts(timeline: Timeline) -> dict[bytes, Segment]:
+    entries = timeline.entries
+    return {part.row.digest: part for part in entries.segments} if isinstance(entries, Entries) else {}
+
+
+def is_customer(data: bytes) -> bool:
+    """Whether a value of the changelog stands for a customer who holds touches: it is no segment, and does not only say where its
+    customer went (`merged_into`). Told without decoding it."""
+    return data[2:3] == _NIL and data[:1] != segments.FORMAT
+
+
+def find(timeline: Timeline, id_: str) -> Entry | None:
+    """The entry of this touch id, also when only its opt-out is left of it."""
+    entries = timeline.entries
+    if isinstance(entries, Entries):
+        known = entries.find(id_)
+        if known is not None:
+            return known
+        entries = ()
+    for known in (*entries, *timeline.opt_outs):
+        if known.id == id_:
+            return known
+    return None
 
 
 def place(timeline: Timeline, entry: Entry) -> int:
     """Index at which the entry belongs."""
-    entries = timeline.entries
-    if not entries or key(entries[-1]) < key(entry):
+    entries, wanted = timeline.entries, key(entry)
+    if not entries or key(entries[-1]) < wanted:
         return len(entries)
-    return bisect_left(entries, key(entry), key=key)
+    return bisect(entries, wanted)
 
 
-def with_opt_out(opt_outs: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
-    """Standing opt-outs with one more: the latest of each channel is enough, since it stays in force."""
-    kept = {old.channel: old for old in opt_outs}
-    known = kept.get(entry.channel)
-    if known is None or key(known) < key(entry):
-        kept[entry.channel] = entry
-    return tuple(sorted(kept.values(), key=key))
+def bisect(entries: Sequence[Entry], wanted: tuple[int, str]) -> int:
+    """Index of the first entry whose sort key is not before the wanted one."""
+    return entries.bisect(wanted) if isinstance(entries, Entries) else bisect_left(entries, wanted, key=key)
 
 
-def prunable(entries: tuple[Entry, ...], policy: Policy) -> int:
-    """How many of the oldest entries are past the retention in time or count."""
+def past(timeline: Timeline, index: int) -> tuple[list[Row], tuple[Entry, ...]]:
+    """All that the timeline holds before the index, oldest first: segments as their rows, then entries."""
+    entries = timeline.entries
+    return entries.past(index) if isinstance(entries, Entries) else ([], entries[:index])
+
+
+def prunable(entries: History, policy: Policy) -> int:
+    """How many of the oldest entries are past the retention in time or count. Of a long timeline, only whole segments go, so that
+    no touch has to rewrite the oldest one: it keeps up to a segment more than the policy says."""
     limits = policy.timeline
-    cut = max(0, len(entries) - limits.max_touches)
     horizon = entries[-1].at - limits.retention_ms
+    most = len(entries) - limits.max_touches
+    if isinstance(entries, Entries):
+        cut = 0
+        for end, last in entries.ends():
+            if end > most and last >= horizon:
+                break
+            cut = end
+        return cut
+    cut = max(0, most)
     if entries[cut].at < horizon:
         cut = bisect_left(entries, horizon, lo=cut, key=lambda entry: entry.at)
     return cut
@@ -179,8 +209,3 @@ def too_old(timeline: Timeline, entry: Entry, policy: Policy) -> bool:
     if key(entry) <= timeline.floor:
         return True
     return bool(timeline.entries) and entry.at < timeline.entries[-1].at - policy.timeline.retention_ms
-
-
-def is_opt_out(entry: Entry) -> bool:
-    """Whether the customer said: no more of this."""
-    return entry.kind in OPT_OUT_KINDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from streams.core.timeline import Entry
+from streams.core.entry import Entry
 
 SOMEONE = "The customer"
 """Stands for a customer whose name no touch has given yet."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -43,11 +43,11 @@ class Out(Struct, frozen=True, gc=False):
 
 
 class Write(Struct):
-    """All output of one micro-batch: `outputs`, then `changelog` (key to value) of `partition`, then `done` is called."""
+    """All output of one micro-batch: `outputs`, then `changelog` (key to value, None deletes) of `partition`, then `done` is called."""
 
     outputs: list[Out]
     partition: int = -1
-    changelog: dict[bytes, bytes] | None = None
+    changelog: dict[bytes, bytes | None] | None = None
     published: Callable[[], None] | None = None
     done: Callable[[], Awaitable[None]] | None = None
 
@@ -181,7 +181,7 @@ class Lane:
             by_place.setdefault(place, []).append((out.key, out.value, out.timestamp))
         return {place: self._batches(records) for place, records in by_place.items()}
 
-    def _batches(self, records: list[tuple[bytes | None, bytes, int | None]]) -> list[Any]:
+    def _batches(self, records: Sequence[tuple[bytes | None, bytes | None, int | None]]) -> list[Any]:
         """Record batches as full as the producer allows."""
         batches = [self._producer.create_batch()]
         for key, value, timestamp in records:

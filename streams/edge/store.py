@@ -13,7 +13,7 @@ from typing import Any
 from faust.stores import base
 from faust.types import TP, EventT
 
-from streams.core.timeline import is_forward
+from streams.core.timeline import is_customer
 
 
 class Partition:
@@ -34,11 +34,11 @@ class Partition:
         """Take over a new value; None deletes."""
         old = self.values.get(key) if value is not None else self.values.pop(key, None)
         if old is not None:
-            self.customers -= not is_forward(old)
+            self.customers -= is_customer(old)
             self.size -= len(old)
         if value is not None:
             self.values[key] = value
-            self.customers += not is_forward(value)
+            self.customers += is_customer(value)
             self.size += len(value)
 
 
@@ -54,8 +54,8 @@ class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
         held = self.partitions.get(partition)
         return None if held is None else held.values.get(key)
 
-    def write(self, partition: int, values: dict[bytes, bytes]) -> None:
-        """Take over new values; the lane has them in the changelog before their offsets are committed."""
+    def write(self, partition: int, values: dict[bytes, bytes | None]) -> None:
+        """Take over new values, None deletes; the lane has them in the changelog before their offsets are committed."""
         held = self.partitions[partition]
         for key, value in values.items():
             held.put(key, value)

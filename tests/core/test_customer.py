@@ -6,8 +6,9 @@ from msgspec.structs import replace
 
 from streams.core.commands import Command
 from streams.core.customer import BYTES_PER_COMMAND, ENTRIES_PER_COMMAND, merge_command, on_command
+from streams.core.entry import Entry, decode_entry, encode_entry
 from streams.core.policy import Policy
-from streams.core.timeline import EMPTY, Entry, Timeline, decode_entry, encode_entry
+from streams.core.timeline import EMPTY, Timeline
 
 NOW = 1_772_409_600_000
 

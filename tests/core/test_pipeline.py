@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.core import backtest, customer, pipeline
+from streams.core.entry import Entry, entry_of
 from streams.core.outcome import Finding
 from streams.core.policy import HOUR_MS, MINUTE_MS, DoubleContactPolicy, IncongruencePolicy, Policy
-from streams.core.timeline import EMPTY, Entry, Timeline, decode, encode, entry_of
+from streams.core.timeline import EMPTY, Timeline, decode, encode
 from streams.core.touch import CALL_KINDS, Customer, Touch
 from tests.core.strategies import (
     CALLS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.core import wording
-from streams.core.timeline import Entry
+from streams.core.entry import Entry
 from streams.core.touch import CHANNELS, DEPARTMENTS, KINDS
 from tests.core.strategies import HOUR, START
 

@@ -10,13 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from streams.core import backtest, pipeline
 from streams.core.commands import Command
+from streams.core.entry import encode_entry, entry_of
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import encode_entry, entry_of
 from streams.edge.codec import Codec
 from streams.edge.metrics import Metrics
 from streams.edge.stages import Timelines
 from streams.settings import Settings
+from tests.core.segmented import length
 from tests.support import histories
 
 CODEC = Codec()
@@ -66,9 +67,10 @@ def test_a_replay_publishes_what_was_published() -> None:
     for seed in range(150):
         rng = random.Random(seed)
         stream = records(seed)
-        whole = run(stream, len(stream))
-        before = run(stream[: rng.randint(1, len(stream))], rng.randint(1, 5))
-        again = run(stream, rng.randint(1, 5))
+        with length(rng.choice((1, 32))):  # with segments, or in one piece
+            whole = run(stream, len(stream))
+            before = run(stream[: rng.randint(1, len(stream))], rng.randint(1, 5))
+            again = run(stream, rng.randint(1, 5))
         contents: dict[tuple[str, int], Finding] = {}
         for finding in (*before, *again):
             assert contents.setdefault((finding.finding_id, finding.revision), finding) == finding

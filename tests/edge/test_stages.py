@@ -14,16 +14,16 @@ from prometheus_client import CollectorRegistry
 from streams.core import backtest
 from streams.core.commands import Command
 from streams.core.customer import merge_command
+from streams.core.entry import decode_entry
 from streams.core.identify import Graph, Link, Resolved, nodes, resolve_alone
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline, decode, decode_entry
+from streams.core.timeline import Timeline, decode
 from streams.core.touch import Customer, IdentifiedTouch, Message, Origin, Touch
 from streams.edge.codec import Codec
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.stages import Ingest, Timelines
-from streams.edge.stages.timelines import LARGEST_TIMELINE
 from streams.settings import Settings
 
 SETTINGS, POLICY, CODEC = Settings(topic_prefix="x."), Policy(), Codec()
@@ -136,7 +136,7 @@ def story(write: Write) -> list[tuple[str, str | None, Any]]:
 
 def changelog(write: Write) -> dict[str, Timeline]:
     """The timelines that a write makes last."""
-    return {key.decode(): decode(value) for key, value in (write.changelog or {}).items()}
+    return {key.decode(): decode(value or b"") for key, value in (write.changelog or {}).items()}
 
 
 @pytest.fixture
@@ -314,15 +314,3 @@ def test_a_bad_command_stands_in_nobodys_way(timelines: Timelines) -> None:
     write = take(timelines, command_record(unknown), identified_record(A, touch("t-1")))
     assert story(write) == [("touches.dead-letter", "key", ("unroutable", Origin("x.touches.identified", 1, 8)))]
     assert changelog(write).keys() == {A}
-
-
-def test_a_timeline_larger_than_a_record_is_shortened(timelines: Timelines, caplog: pytest.LogCaptureFixture) -> None:
-    """A timeline that one Kafka record cannot hold loses its oldest touches and says so; what it lost is too old from then on."""
-    long = [touch(f"t-{n:03d}", n, kind="delivered", message=Message(subject="x" * 4000)) for n in range(400)]
-    write = take(timelines, *(identified_record(A, one) for one in long))
-    kept = changelog(write)[A].entries
-    assert 100 < len(kept) < 400
-    assert [entry.id for entry in kept] == [one.touch_id for one in long[-len(kept) :]]
-    assert max(map(len, (write.changelog or {}).values())) <= LARGEST_TIMELINE
-    assert f"kept its newest {len(kept)} touches" in caplog.text
-    assert [one[2][0] for one in story(take(timelines, identified_record(A, touch("t-early", 1))))] == ["too_old"]

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import faust
 import pytest
 
-from streams.core.timeline import EMPTY, Entry, Timeline, encode, is_forward
+from streams.core import segments
+from streams.core.entry import Engagement, Entry
+from streams.core.timeline import EMPTY, Timeline, encode, encode_head, is_customer
 from streams.edge.store import Store
 
 ENTRY = Entry(1, "t-1", "email", "sales", "outbound", "sent")
@@ -16,6 +18,11 @@ OWN, LONGER, MOVED = (
     encode(Timeline(entries=(ENTRY,) * 20)),
     encode(Timeline("c1-a")),
 )
+
+
+SEGMENTS = segments.seal((ENTRY,))
+SEGMENT = SEGMENTS[0].encoded()
+HEAD = encode_head(Timeline(entries=segments.Entries(SEGMENTS, (ENTRY,), Engagement())))
 
 
 @pytest.fixture
@@ -31,9 +38,18 @@ def restore(store: Store, partition: int, *values: tuple[bytes, bytes | None]) -
         store.partitions[partition].put(key, value)
 
 
-def test_forward_is_told_without_decoding() -> None:
-    """An encoded timeline tells by one byte whether its customer goes by another id."""
-    assert [is_forward(data) for data in (encode(EMPTY), OWN, LONGER, MOVED)] == [False, False, False, True]
+def test_customer_is_told_without_decoding() -> None:
+    """A value tells by two bytes whether it stands for a customer with touches: a segment and an id that was merged do not."""
+    values = (encode(EMPTY), OWN, LONGER, HEAD, SEGMENT, MOVED)
+    assert [is_customer(data) for data in values] == [True, True, True, True, False, False]
+
+
+def test_segments_count_as_bytes_and_as_no_customer(store: Store) -> None:
+    """A customer with segments is one customer; a segment that goes, by a write or a changelog record, frees its bytes."""
+    store.write(0, {b"a#1": SEGMENT, b"a#2": SEGMENT, b"a": HEAD})
+    assert store.sizes() == (1, 2 * len(SEGMENT) + len(HEAD))
+    store.write(0, {b"a": OWN, b"a#1": None, b"a#3": None})
+    assert (store.sizes(), store.read(0, b"a#1")) == ((1, len(SEGMENT) + len(OWN)), None)
 
 
 def test_sizes_follow_every_change(store: Store) -> None:

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from streams.core.detect import contact_after_opt_out, double_contact, handoff, incongruent_message
 from streams.core.detect.base import Rule
+from streams.core.entry import Entry
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Entry, Timeline
+from streams.core.timeline import Timeline
 
 RULES: tuple[Rule, ...] = (double_contact.RULE, contact_after_opt_out.RULE, incongruent_message.RULE, handoff.RULE)
 
@@ -38,6 +39,8 @@ def changes(before: Timeline, after: Timeline, i: int, policy: Policy, customer:
 
 def difference(old: list[Finding], new: list[Finding]) -> list[Finding]:
     """What turns the old findings into the new ones: retracted, amended and detected findings, retractions first."""
+    if not old:
+        return new
     was = {finding.finding_id: finding for finding in old}
     now = {finding.finding_id for finding in new}
     gone = [replace(finding, state="retracted") for finding in old if finding.finding_id not in now]
@@ -65,20 +68,19 @@ def _renamed(entries: Sequence[Entry], i: int) -> int:
     return j
 
 
-def number(
-    findings: list[Finding], revisions: dict[str, tuple[int, int]]
-) -> tuple[list[Finding], dict[str, tuple[int, int]]]:
-    """Gives each changed finding its revision, and returns the revisions to remember.
+def numbered(findings: list[Finding], timeline: Timeline) -> tuple[tuple[Finding, ...], Timeline]:
+    """Gives each changed finding its revision, and returns the timeline that remembers them.
 
     The first detection is revision 1 and is not remembered; every later change of the same id counts up from there.
     """
-    known = dict(revisions)
-    numbered = []
+    known = timeline.revisions
+    if all(finding.state == "detected" and finding.finding_id not in known for finding in findings):
+        return tuple(findings), timeline
+    known, counted = dict(known), []
     for finding in findings:
-        if finding.state == "detected" and finding.finding_id not in known:
-            numbered.append(finding)
-            continue
-        revision = known.get(finding.finding_id, (1, 0))[0] + 1
-        known[finding.finding_id] = (revision, finding.event_time)
-        numbered.append(replace(finding, revision=revision))
-    return numbered, known
+        if finding.state != "detected" or finding.finding_id in known:
+            revision = known.get(finding.finding_id, (1, 0))[0] + 1
+            known[finding.finding_id] = (revision, finding.event_time)
+            finding = replace(finding, revision=revision)
+        counted.append(finding)
+    return tuple(counted), replace(timeline, revisions=known)

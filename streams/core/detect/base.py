@@ -7,10 +7,11 @@ from typing import Literal
 
 from msgspec import Struct
 
+from streams.core.entry import Entry
 from streams.core.ids import finding_id
 from streams.core.outcome import Contradiction, Evidence, Finding, Handoff, Severity
 from streams.core.policy import DAY_MS, Policy
-from streams.core.timeline import Entry, Timeline
+from streams.core.timeline import Timeline, bisect, past
 from streams.core.touch import CALL_KINDS, CONTACT_KINDS
 
 CALL_SPAN_MS = DAY_MS
@@ -34,11 +35,9 @@ class Rule(Struct, frozen=True):
 
 def until(entries: Sequence[Entry], i: int, reach_ms: int) -> int:
     """First index at or after i whose touch is `reach_ms` or more later than the touch at i."""
-    limit = entries[i].at + reach_ms
-    j = i + 1
-    while j < len(entries) and entries[j].at < limit:
-        j += 1
-    return j
+    if i + 1 == len(entries):
+        return i + 1
+    return max(i + 1, bisect(entries, (entries[i].at + reach_ms, "")))
 
 
 def is_contact(entry: Entry) -> bool:
@@ -63,9 +62,9 @@ def contacts(entries: Sequence[Entry], lo: int, hi: int, reach_ms: int, policy: 
     department makes them within `calls.join_minutes` of the first, and no phase comes twice.
     """
     calls: dict[tuple[str, str | None, str | None], tuple[int, set[str]]] = {}
-    first = _first_within(entries, lo, reach_ms)
-    for j in range(_calls_start(entries, first, hi, policy), hi):
-        entry = entries[j]
+    first = since(entries, lo, reach_ms)
+    start = _calls_start(entries, first, hi, policy)
+    for j, entry in enumerate(entries[start:hi], start):
         if entry.kind not in CONTACT_KINDS or entry.direction != "outbound":
             continue
         if entry.kind in CALL_KINDS:
@@ -80,12 +79,9 @@ def contacts(entries: Sequence[Entry], lo: int, hi: int, reach_ms: int, policy: 
             yield j, entry
 
 
-def _first_within(entries: Sequence[Entry], lo: int, reach_ms: int) -> int:
-    j = lo
-    since = entries[lo].at - reach_ms if lo < len(entries) else 0
-    while j > 0 and entries[j - 1].at >= since:
-        j -= 1
-    return j
+def since(entries: Sequence[Entry], lo: int, reach_ms: int) -> int:
+    """First index whose touch is at most `reach_ms` earlier than the touch at lo."""
+    return bisect(entries, (entries[lo].at - reach_ms, ""))
 
 
 def _calls_start(entries: Sequence[Entry], first: int, hi: int, policy: Policy) -> int:
@@ -163,9 +159,8 @@ def build(
 
 def name_at(timeline: Timeline, j: int) -> str | None:
     """The customer's name as of the touch at j: the one that the newest touch up to there with a name gave."""
-    entries = timeline.entries
-    while j >= 0:
-        if entries[j].name:
-            return entries[j].name
-        j -= 1
-    return timeline.name
+    rows, near = past(timeline, j + 1)
+    for entry in reversed(near):
+        if entry.name:
+            return entry.name
+    return next((row.name for row in reversed(rows) if row.name), timeline.name)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from streams.core import wording
 from streams.core.detect.base import Rule, build, contacts, evidence, is_contact, name_at, until_calls_end
+from streams.core.entry import Entry, is_opt_out
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Entry, Timeline, is_opt_out
+from streams.core.timeline import Timeline, past
 from streams.core.touch import CALL_KINDS, OPT_OUT_KINDS
 
 NAME, VERSION = "contact_after_opt_out", 1
@@ -30,9 +31,9 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
     entries = timeline.entries
     everywhere = policy.contact_after_opt_out.scope == "all"
     latest: dict[str, Entry] = {}
-    for opt_out in (*timeline.opt_outs, *[e for e in entries[:lo] if e.kind in OPT_OUT_KINDS]):
+    for opt_out in _opt_outs(timeline, lo):
         latest["" if everywhere else opt_out.channel] = opt_out
-    new_opt_outs = [(j, entries[j]) for j in range(lo, hi) if is_opt_out(entries[j])]
+    new_opt_outs = [(j, entry) for j, entry in enumerate(entries[lo:hi], lo) if is_opt_out(entry)]
     if not latest and not new_opt_outs:
         return []
     found = []
@@ -44,6 +45,13 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
         if j >= lo and cause is not None:
             found.append(_finding(name_at(timeline, j), contact, cause, policy, customer))
     return found
+
+
+def _opt_outs(timeline: Timeline, lo: int) -> list[Entry]:
+    """The opt-outs before lo that matter, in order."""
+    rows, near = past(timeline, lo)
+    kept = [opt_out for row in rows for opt_out in row.opt_outs]
+    return [*timeline.opt_outs, *kept, *[entry for entry in near if entry.kind in OPT_OUT_KINDS]]
 
 
 def _finding(name: str | None, contact: Entry, opt_out: Entry, policy: Policy, customer: str) -> Finding:

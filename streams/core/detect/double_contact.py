@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from streams.core import wording
 from streams.core.detect.base import Rule, build, contacts, evidence, is_contact, name_at, until, until_calls_end
+from streams.core.entry import Entry
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Entry, Timeline
+from streams.core.timeline import Timeline
 from streams.core.touch import CALL_KINDS
 
 NAME, VERSION = "double_contact", 1

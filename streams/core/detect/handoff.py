@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import cast
 
 from streams.core import wording
-from streams.core.detect.base import Rule, build, evidence, name_at, until
+from streams.core.detect.base import Rule, build, evidence, name_at, since, until
+from streams.core.entry import Engagement, Entry
 from streams.core.outcome import Finding, Handoff, ScoreComponent
 from streams.core.policy import DAY_MS, HOUR_MS, HandoffPolicy, Policy
-from streams.core.timeline import Engagement, Entry, Timeline
+from streams.core.segments import Entries
+from streams.core.timeline import Timeline
 from streams.core.touch import Kind
 
 NAME, VERSION = "handoff", 1
@@ -28,9 +30,9 @@ def weight(kind: str, policy: HandoffPolicy) -> float:
 def counts(entry: Entry, policy: HandoffPolicy) -> bool:
     """Whether the touch is a reaction that counts: inbound or a meeting, to a department listed, a request or with a weight."""
     return (
-        (weight(entry.kind, policy) > 0 or entry.kind in policy.request_kinds)
+        (entry.direction == "inbound" or entry.kind == "meeting")
         and entry.department in policy.departments
-        and (entry.direction == "inbound" or entry.kind == "meeting")
+        and (weight(entry.kind, policy) > 0 or entry.kind in policy.request_kinds)
     )
 
 
@@ -72,6 +74,14 @@ def fold_all(state: Engagement, entries: Sequence[Entry], policy: HandoffPolicy)
     return state
 
 
+def before(timeline: Timeline, lo: int, policy: HandoffPolicy) -> Engagement:
+    """The engagement just before the touch at lo."""
+    entries = timeline.entries
+    if isinstance(entries, Entries) and lo >= entries.sealed:
+        return fold_all(entries.engagement, entries[entries.sealed : lo], policy)
+    return fold_all(timeline.base, entries[:lo], policy)
+
+
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
     if counts(entries[i], policy.handoff):
         return i, len(entries)
@@ -84,11 +94,11 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
     entries, found = timeline.entries, []
     if lo == len(entries) - 1 and timeline.tail.handed_off_at != entries[lo].at:
         return []  # the usual case, a touch that came in order: the tail already knows that it set nothing off
-    if not any(counts(entries[j], policy.handoff) for j in range(lo, hi)):
+    if not any(counts(entry, policy.handoff) for entry in entries[lo:hi]):
         return []
-    state = fold_all(timeline.base, entries[:lo], policy.handoff)
-    for j in range(lo, hi):
-        state, crossed = fold(state, entries[j], policy.handoff)
+    state = before(timeline, lo, policy.handoff)
+    for j, entry in enumerate(entries[lo:hi], lo):
+        state, crossed = fold(state, entry, policy.handoff)
         if crossed:
             found.append(_finding(state, timeline, j, policy, customer))
     return found
@@ -125,8 +135,8 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
 
 
 def _recent_campaigns(entries: Sequence[Entry], j: int, reach_ms: int) -> tuple[str, ...]:
-    since = entries[j].at - reach_ms
-    named = [e.campaign for e in reversed(entries[: j + 1]) if e.campaign and e.at > since]
+    near, limit = entries[since(entries, j, reach_ms) : j + 1], entries[j].at - reach_ms
+    named = [entry.campaign for entry in reversed(near) if entry.campaign and entry.at > limit]
     return tuple(dict.fromkeys(named))[:10]
 
 

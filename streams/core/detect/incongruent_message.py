@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.core import claims, wording
-from streams.core.detect.base import Rule, build, evidence, name_at, until
+from streams.core.detect.base import Rule, build, evidence, name_at, since, until
+from streams.core.entry import Entry
 from streams.core.outcome import Contradiction, Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Entry, Timeline
+from streams.core.timeline import Timeline
 from streams.core.touch import CONTACT_KINDS
 
 NAME, VERSION = "incongruent_message", 1
@@ -32,11 +33,12 @@ def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int
 
 
 def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) -> list[Finding]:
-    entries = timeline.entries
+    entries, window = timeline.entries, policy.incongruent_message.window_ms
+    first = since(entries, lo, window)
+    messages = [(j, entry) for j, entry in enumerate(entries[first:hi], first) if _is_message(entry)]
     found = []
-    for j in range(lo, hi):
-        message = entries[j]
-        if not _is_message(message):
+    for n, (j, message) in enumerate(messages):
+        if j < lo:
             continue
         facts = policy.campaigns.get(message.campaign) if message.campaign else None
         if facts is not None:
@@ -45,16 +47,14 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
             )
             if wrong:
                 found.append(_against_facts(name_at(timeline, j), message, wrong, policy, customer))
-        k = j - 1
-        while k >= 0 and message.at - entries[k].at < policy.incongruent_message.window_ms:
-            other = entries[k]
-            if _is_message(other):
-                same = message.campaign is not None and message.campaign == other.campaign
-                wrong = claims.contradictions(other.claims, message.claims, same_campaign=same)
-                if wrong:
-                    found.append(_against_message(name_at(timeline, j), other, message, wrong, policy, customer))
-                    break
-            k -= 1
+        for _, other in reversed(messages[:n]):
+            if message.at - other.at >= window:
+                break
+            same = message.campaign is not None and message.campaign == other.campaign
+            wrong = claims.contradictions(other.claims, message.claims, same_campaign=same)
+            if wrong:
+                found.append(_against_message(name_at(timeline, j), other, message, wrong, policy, customer))
+                break
     return found
 
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from streams.core import customer as customers
-from streams.core import pipeline
+from streams.core import keeping
+from streams.core.commands import Command
 from streams.core.customer import Effect
+from streams.core.entry import DamagedError
 from streams.core.policy import Policy
-from streams.core.timeline import EMPTY, Timeline, decode, encode
+from streams.core.segments import LARGEST
+from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key
+from streams.core.touch import IdentifiedTouch
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge import doubt
 from streams.edge.codec import Codec, DecodeError
@@ -29,9 +33,6 @@ from streams.settings import Settings
 
 log = logging.getLogger("touchstream.stages")
 
-LARGEST_TIMELINE = 900_000
-"""Bytes of an encoded timeline; Kafka's default record limit is 1,048,588. Longer ones lose their oldest touches."""
-
 
 class Timelines(Stage):
     """See the module."""
@@ -43,50 +44,67 @@ class Timelines(Stage):
         self._store = store
         self._identified = settings.topic(IDENTIFIED)
 
-    async def run(self, partition: int, records: Sequence[Any]) -> Write:
+    async def run(self, partition: int, batch: Sequence[Any]) -> Write:
         """One micro-batch of raw records of one partition."""
-        await self.learn(records)
-        return self.decide(partition, records)
+        await self.learn(batch)
+        return self.decide(partition, batch)
 
-    def decide(self, partition: int, records: Sequence[Any]) -> Write:
+    def decide(self, partition: int, batch: Sequence[Any]) -> Write:
         """The micro-batch's effect: the store has the new timelines when this returns, the write makes them last."""
         with self._metrics.stage_seconds.labels("timeline").time():
             outputs: list[Out] = []
             found: list[tuple[str, int]] = []
-            changed: dict[str, Timeline] = {}
-            for record in records:
+            opened: dict[str, tuple[Timeline, Timeline]] = {}
+            for record in batch:
                 try:
-                    outputs += self._one(partition, record, changed, found)
+                    outputs += self._one(partition, record, opened, found)
                 except DecodeError as error:
                     outputs.append(self.dead(record, error.reason, error.detail))
-            changelog = {customer.encode(): self._fit(customer, timeline) for customer, timeline in changed.items()}
+            changelog: dict[bytes, bytes | None] = {}
+            for customer, (before, after) in opened.items():
+                if after is not before:
+                    changelog |= self._records(customer, before, after)
             self._store.write(partition, changelog)
         self.count()
         return Write(outputs, partition, changelog, published=lambda: self._published(found))
 
     def _one(
-        self, partition: int, record: Any, changed: dict[str, Timeline], found: list[tuple[str, int]]
+        self,
+        partition: int,
+        record: Any,
+        opened: dict[str, tuple[Timeline, Timeline]],
+        found: list[tuple[str, int]],
     ) -> list[Out]:
-        """One record: its customer's timeline changed in place, what is to be published returned."""
+        """One record: its customer's timeline, as it was before the micro-batch and as it is now, in `opened`; what is to be
+        published is returned."""
         if record.topic == self._identified and not self._codec.is_command(record.value or b""):
             identified = self._codec.decode_identified(record.value or b"")
             if not EARLIEST_MS <= identified.touch.occurred_at <= LATEST_MS:  # no worker of ours wrote this
                 raise DecodeError(
                     "not_a_touch", "occurred_at lies outside the years 2000 to 9999; only workers write here"
                 )
-            customer = identified.customer_id
-            before = changed.get(customer) or self._timeline(partition, customer)
-            effect = customers.on_touch(before, identified, self._policy)
+            effect = self._decide(partition, identified, opened)
             self._count(identified.touch.channel, effect)
             found.extend((finding.rule, identified.published_at) for finding in effect.findings)
         else:
-            command = self._codec.decode_command(record.value or b"")
-            customer = command.customer_id
-            before = changed.get(customer) or self._timeline(partition, customer)
-            effect = customers.on_command(before, command, self._policy)
-        if effect.timeline is not before:
-            changed[customer] = effect.timeline
+            effect = self._decide(partition, self._codec.decode_command(record.value or b""), opened)
         return self._outputs(record, effect)
+
+    def _decide(
+        self, partition: int, what: IdentifiedTouch | Command, opened: dict[str, tuple[Timeline, Timeline]]
+    ) -> Effect:
+        """What the core says."""
+        customer = what.customer_id
+        try:
+            before, now = opened.get(customer) or (self._timeline(partition, customer),) * 2
+            if isinstance(what, Command):
+                effect = customers.on_command(now, what, self._policy)
+            else:
+                effect = customers.on_touch(now, what, self._policy)
+        except DamagedError as error:
+            self._unreadable(customer, error)
+        opened[customer] = before, effect.timeline
+        return effect
 
     def _outputs(self, record: Any, effect: Effect) -> list[Out]:
         if effect.refused is not None:
@@ -118,20 +136,26 @@ class Timelines(Stage):
             self._metrics.finding_latency.labels(rule).observe(max(0.0, now - published_at) / 1000)
 
     def _timeline(self, partition: int, customer: str) -> Timeline:
-        """The customer's timeline; a damaged one ends the process, since going on would write over it."""
-        value = self._store.read(partition, customer.encode())
+        key = customer.encode()
+        value = self._store.read(partition, key)
         if value is None:
             return EMPTY
-        try:
-            return decode(value)
-        except ValueError as error:
-            doubt.leave(f"the timeline of {customer} in the changelog cannot be read", error)
+        return decode(value, lambda digest: self._store.read(partition, segment_key(key, digest)))
 
-    def _fit(self, customer: str, timeline: Timeline) -> bytes:
-        value = encode(timeline)
-        while len(value) > LARGEST_TIMELINE and len(timeline.entries) > 1:
-            timeline = pipeline.shorten(timeline, max(1, len(timeline.entries) // 10), self._policy)
-            value = encode(timeline)
-            kept = len(timeline.entries)
+    def _records(self, customer: str, before: Timeline, after: Timeline) -> dict[bytes, bytes | None]:
+        key = customer.encode()
+        made = records(key, before, after)
+        if len(made[key] or b"") <= LARGEST:
+            return made
+        try:
+            fitted = keeping.fitted(after, self._policy)
+        except DamagedError as error:
+            self._unreadable(customer, error)
+        if len(fitted.entries) < len(after.entries):
+            kept = len(fitted.entries)
             log.warning("timeline of %s is too large for one record: kept its newest %d touches", customer, kept)
-        return value
+        return records(key, before, fitted)
+
+    def _unreadable(self, customer: str, error: DamagedError) -> NoReturn:
+        """Going on would write over what cannot be read."""
+        doubt.leave(f"the timeline of {customer} in the changelog cannot be read", error)

@@ -1,0 +1,120 @@
+"""What timelines are made of: touches as a timeline keeps them, and the engagement that they leave behind."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.touch import OPT_OUT_KINDS, Claim, IdentifiedTouch
+
+
+class DamagedError(ValueError):
+    """Bytes of a timeline, or of a part of one, that cannot be read; the text says which and why."""
+
+
+class Entry(Struct, frozen=True, gc=False, array_like=True):
+    """A touch as a timeline keeps it: what rules and their sentences need, nothing else. Times in UTC ms."""
+
+    at: int
+    id: str
+    channel: str
+    department: str
+    direction: str
+    kind: str
+    published_at: int = 0
+    actor_id: str | None = None
+    actor_name: str | None = None
+    actor_kind: str | None = None
+    campaign: str | None = None
+    label: str | None = None
+    name: str | None = None
+    interaction_id: str | None = None
+    claims: tuple[Claim, ...] = ()
+
+
+class Engagement(Struct, frozen=True, gc=False, array_like=True):
+    """The engagement score at the moment `at`, as (kind, touches, points) by kind, and whether a hand-off may follow.
+
+    The score decays by half every `handoff.half_life_days`, so that one number and one time are enough to go on from.
+    """
+
+    at: int = 0
+    parts: tuple[tuple[str, int, float], ...] = ()
+    armed: bool = True
+    handed_off_at: int | None = None
+
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What msgspec raises on damaged bytes."""
+
+_encoder = msgspec.msgpack.Encoder()
+_entry_decoder = msgspec.msgpack.Decoder(Entry)
+_entries_decoder = msgspec.msgpack.Decoder(tuple[Entry, ...])
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """One entry on its way to another customer id (`Command.entries`)."""
+    return _encoder.encode(entry)
+
+
+def decode_entry(data: bytes) -> Entry:
+    """Inverse of `encode_entry`; raises DamagedError."""
+    try:
+        return _entry_decoder.decode(data)
+    except UNREADABLE as error:
+        raise DamagedError(f"damaged timeline entry: {error}") from None
+
+
+def encode_entries(entries: tuple[Entry, ...]) -> bytes:
+    """Entries as one MessagePack array."""
+    return _encoder.encode(entries)
+
+
+def decode_entries(data: bytes | memoryview) -> tuple[Entry, ...]:
+    """Inverse of `encode_entries`; raises DamagedError."""
+    try:
+        return _entries_decoder.decode(data)
+    except UNREADABLE as error:
+        raise DamagedError(f"damaged timeline entries: {error}") from None
+
+
+def entry_of(identified: IdentifiedTouch) -> Entry:
+    """What the timeline keeps of a touch."""
+    touch = identified.touch
+    actor, message = touch.actor, touch.message
+    return Entry(
+        touch.occurred_at,
+        touch.touch_id,
+        touch.channel,
+        touch.department,
+        touch.direction,
+        touch.kind,
+        identified.published_at,
+        actor.id if actor else None,
+        actor.name if actor else None,
+        actor.kind if actor else None,
+        touch.campaign,
+        ((message.offer or message.subject) if message else None) or touch.campaign,
+        touch.customer.name,
+        touch.interaction_id,
+        identified.claims,
+    )
+
+
+def key(entry: Entry) -> tuple[int, str]:
+    """Order of a timeline: event time, then touch id."""
+    return (entry.at, entry.id)
+
+
+def is_opt_out(entry: Entry) -> bool:
+    """Whether the customer said: no more of this."""
+    return entry.kind in OPT_OUT_KINDS
+
+
+def with_opt_out(opt_outs: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
+    """Standing opt-outs with one more: the latest of each channel is enough, since it stays in force."""
+    kept = {old.channel: old for old in opt_outs}
+    known = kept.get(entry.channel)
+    if known is None or key(known) < key(entry):
+        kept[entry.channel] = entry
+    return tuple(sorted(kept.values(), key=key))

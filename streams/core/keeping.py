@@ -1,0 +1,101 @@
+"""How a timeline is kept: an entry put in or taken out, old entries sealed into segments, the oldest left to the standing."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from streams.core import segments
+from streams.core.detect import handoff
+from streams.core.entry import Entry, is_opt_out, key, with_opt_out
+from streams.core.policy import Policy
+from streams.core.segments import Entries
+from streams.core.timeline import Timeline, encode_head, prunable
+
+
+def spliced(timeline: Timeline, i: int, removed: int, added: tuple[Entry, ...], policy: Policy) -> Timeline:
+    """The timeline with `removed` of its entries at index i taken out, all of one segment or recent, and others, which belong there,
+    put in."""
+    old, rules = timeline.entries, policy.handoff
+    gone = old[i : i + removed]
+    new = old.splice(i, removed, *added) if isinstance(old, Entries) else (*old[:i], *added, *old[i + removed :])
+    if i == len(old):
+        return replace(timeline, entries=new, tail=handoff.fold_all(timeline.tail, added, rules))
+    after = replace(timeline, entries=new)
+    unsealed = isinstance(old, Entries) and (not isinstance(new, Entries) or len(new.segments) < len(old.segments))
+    if unsealed or any(handoff.counts(entry, rules) for entry in (*gone, *added)):
+        return _refolded(after, unsealed or (isinstance(old, Entries) and i < old.sealed), policy)
+    return after
+
+
+def _refolded(timeline: Timeline, segments_too: bool, policy: Policy) -> Timeline:
+    """The timeline with its engagement counted anew, since an entry came, changed or went."""
+    entries, rules = timeline.entries, policy.handoff
+    if not isinstance(entries, Entries):
+        return replace(timeline, tail=handoff.fold_all(timeline.base, entries, rules))
+    if segments_too:
+        engagement = handoff.fold_all(timeline.base, entries[: entries.sealed], rules)
+        entries = Entries(entries.segments, entries.recent, engagement)
+    return replace(timeline, entries=entries, tail=handoff.fold_all(entries.engagement, entries.recent, rules))
+
+
+def trimmed(timeline: Timeline, policy: Policy) -> Timeline:
+    """The timeline without what is past its retention, and with no more recent entries than one touch should read and write."""
+    while cut := prunable(timeline.entries, policy):
+        timeline = shorten(timeline, cut, policy)
+    while recent(timeline) > 2 * segments.LENGTH:
+        timeline = sealed(timeline, segments.LENGTH, policy)
+    return timeline
+
+
+def recent(timeline: Timeline) -> int:
+    """How many entries are in no segment."""
+    entries = timeline.entries
+    return len(entries.recent if isinstance(entries, Entries) else entries)
+
+
+def sealed(timeline: Timeline, count: int, policy: Policy) -> Timeline:
+    """The timeline with the oldest `count` of its recent entries in segments; at least one must stay."""
+    entries = timeline.entries
+    if isinstance(entries, Entries):
+        old, now, engagement = entries.segments, entries.recent, entries.engagement
+    else:
+        old, now, engagement = (), entries, timeline.base
+    engagement = handoff.fold_all(engagement, now[:count], policy.handoff)
+    return replace(timeline, entries=Entries(old + segments.seal(now[:count]), now[count:], engagement))
+
+
+def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
+    """The timeline without its oldest `cut` entries, which must leave at least one; they live on in the standing.
+
+    Of a long timeline only whole segments can go: `cut` must be the end of one.
+    """
+    entries = timeline.entries
+    gone = entries[:cut]
+    kept = entries.since(cut) if isinstance(entries, Entries) else entries[cut:]
+    opt_outs = timeline.opt_outs
+    for entry in gone:
+        if is_opt_out(entry):
+            opt_outs = with_opt_out(opt_outs, entry)
+    return replace(
+        timeline,
+        entries=kept,
+        opt_outs=opt_outs,
+        name=next((entry.name for entry in reversed(gone) if entry.name), timeline.name),
+        base=handoff.fold_all(timeline.base, gone, policy.handoff),
+        floor=key(gone[-1]),
+        revisions={id_: known for id_, known in timeline.revisions.items() if known[1] >= kept[0].at},
+    )
+
+
+def fitted(timeline: Timeline, policy: Policy, largest: int = segments.LARGEST) -> Timeline:
+    """The timeline in values of at most `largest` bytes, as far as that is possible: unusually large entries are sealed early, and
+    when even the directory is too large, or a single entry, the oldest entries go."""
+    while len(encode_head(timeline)) > largest:
+        entries = timeline.entries
+        if recent(timeline) > 1:
+            timeline = sealed(timeline, recent(timeline) // 2, policy)
+        elif isinstance(entries, Entries):
+            timeline = shorten(timeline, entries.segments[0].row.count, policy)
+        else:
+            break
+    return timeline

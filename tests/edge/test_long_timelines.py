@@ -1,0 +1,114 @@
+"""Timelines of several records in the timeline stage: a micro-batch in, the changelog out, and what a worker restores from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faust
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streams.core.customer import merge_command
+from streams.core.segments import LARGEST
+from streams.core.timeline import Timeline, encode
+from streams.core.touch import Message
+from streams.edge import doubt
+from streams.edge.lane import Write
+from streams.edge.metrics import Metrics
+from streams.edge.stages import Timelines
+from streams.edge.store import Store
+from tests.edge.test_stages import (
+    CODEC,
+    POLICY,
+    SETTINGS,
+    T0,
+    A,
+    B,
+    command_record,
+    identified_record,
+    story,
+    take,
+    touch,
+)
+
+
+@pytest.fixture
+def timelines() -> Timelines:
+    """The stage with an empty store."""
+    return restored()[0]
+
+
+def restored(*writes: Write) -> tuple[Timelines, Store]:
+    """The stage of a worker that read what these writes left in the changelog."""
+    app = faust.App("stages-test", store="touchstream://", autodiscover=False)
+    store = app.Table("timelines", key_type=bytes, value_type=bytes).data
+    for write in writes:
+        for key, value in (write.changelog or {}).items():
+            store.partitions[1].put(key, value)
+    return Timelines(SETTINGS, POLICY, CODEC, Metrics(CollectorRegistry()), store), store
+
+
+def test_a_long_timeline_is_several_records(timelines: Timelines) -> None:
+    """Touches that no one record could hold are all kept, in segments that stand in the changelog before the head that names them;
+    the worker that restores them knows each touch and counts one customer."""
+    long = [touch(f"t-{n:03d}", n, kind="delivered", message=Message(subject="x" * 4000)) for n in range(400)]
+    writes = [
+        take(timelines, *(identified_record(A, one) for one in long[start : start + 150])) for start in (0, 150, 300)
+    ]
+    for write in writes:
+        keys = list(write.changelog or {})
+        assert keys[-1] == A.encode() and all(key.startswith(b"c1-a#") for key in keys[:-1])
+        assert len(keys) >= 4
+        assert max(len(value or b"") for value in (write.changelog or {}).values()) <= LARGEST
+    again, store = restored(*writes)
+    assert store.sizes() == (1, sum(map(len, store.partitions[1].values.values())))
+    assert set(store.partitions[1].values) == {key for write in writes for key in write.changelog or {}}
+    write = take(again, *(identified_record(A, one) for one in (long[0], long[399])))
+    assert (write.outputs, write.changelog) == ([], {})
+
+
+def test_a_long_timeline_that_moves_leaves_nothing(timelines: Timelines) -> None:
+    """The segments of a merged customer are deleted in the changelog, behind the value that says where the customer went."""
+    long = [touch(f"t-{n:03d}", n, kind="delivered") for n in range(200)]
+    first = take(timelines, *(identified_record(B, one) for one in long))
+    left = take(timelines, command_record(merge_command(B, A, T0, "ids")))
+    keys = list(left.changelog or {})
+    assert keys[0] == B.encode() and set(keys[1:]) == set(first.changelog or {}) - {B.encode()}
+    assert [value for value in (left.changelog or {}).values() if value is not None] == [encode(Timeline(A))]
+    assert restored(first, left)[1].sizes() == (0, len(encode(Timeline(A))))
+    assert sum(len(move.entries) for _, _, move in story(left)) == 200
+
+
+def test_a_timeline_whose_directory_is_too_large_is_shortened(
+    timelines: Timelines, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where opt-outs of absurd size make even the head too large for a record, the oldest touches go, and it is said; what was
+    lost is too old from then on."""
+    what: dict[str, Any] = {"direction": "inbound", "kind": "unsubscribed", "message": Message(subject="x" * 8000)}
+    channels = ("email", "calls", "linkedin", "ads")
+    long = [touch(f"t-{n:04d}", n, channel=channels[n % 4], **what) for n in range(1200)]
+    write = take(timelines, *(identified_record(A, one) for one in long))
+    head = (write.changelog or {})[A.encode()] or b""
+    kept = restored(write)[0]._timeline(1, A).entries
+    assert 100 < len(kept) < 1000 and len(head) <= LARGEST
+    assert [entry.id for entry in kept] == [one.touch_id for one in long[-len(kept) :]]
+    assert f"kept its newest {len(kept)} touches" in caplog.text
+    assert [one[2][0] for one in story(take(timelines, identified_record(A, touch("t-early", 1))))] == ["too_old"]
+
+
+def test_a_timeline_without_its_segment_ends_the_process(timelines: Timelines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A touch that needs a segment which is missing must not be decided without it: the worker leaves, and names the customer."""
+    long = [touch(f"t-{n:03d}", n, kind="delivered") for n in range(200)]
+    write = take(timelines, *(identified_record(A, one) for one in long))
+    (write.changelog or {}).pop(next(iter(write.changelog or {})))
+    stage, _ = restored(write)
+    assert take(stage, identified_record(A, touch("t-new", 300, kind="delivered"))).outputs == []
+
+    def leave(reason: str, error: BaseException) -> None:
+        raise SystemExit(f"{reason}: {error}")
+
+    monkeypatch.setattr(doubt, "leave", leave)  # the real one ends this process
+    with pytest.raises(
+        SystemExit, match=r"timeline of c1-a in the changelog cannot be read: segment [0-9a-f]{16} .* missing"
+    ):
+        take(stage, identified_record(A, touch("t-old", 1)))

@@ -8,7 +8,7 @@ from streams.core import segments
 from streams.core.detect import handoff
 from streams.core.entry import Entry, is_opt_out, key, with_opt_out
 from streams.core.policy import Policy
-from streams.core.segments import Entries
+from streams.core.segments import Entries, Segment
 from streams.core.timeline import Timeline, encode_head, prunable
 
 
@@ -17,20 +17,20 @@ def spliced(timeline: Timeline, i: int, removed: int, added: tuple[Entry, ...], 
     put in."""
     old, rules = timeline.entries, policy.handoff
     gone = old[i : i + removed]
-    new = old.splice(i, removed, *added) if isinstance(old, Entries) else (*old[:i], *added, *old[i + removed :])
+    new = (*old[:i], *added, *old[i + removed :]) if isinstance(old, tuple) else old.splice(i, removed, *added)
     if i == len(old):
         return replace(timeline, entries=new, tail=handoff.fold_all(timeline.tail, added, rules))
     after = replace(timeline, entries=new)
-    unsealed = isinstance(old, Entries) and (not isinstance(new, Entries) or len(new.segments) < len(old.segments))
+    unsealed = not isinstance(old, tuple) and (isinstance(new, tuple) or len(new.segments) < len(old.segments))
     if unsealed or any(handoff.counts(entry, rules) for entry in (*gone, *added)):
-        return _refolded(after, unsealed or (isinstance(old, Entries) and i < old.sealed), policy)
+        return _refolded(after, unsealed or (not isinstance(old, tuple) and i < old.sealed), policy)
     return after
 
 
 def _refolded(timeline: Timeline, segments_too: bool, policy: Policy) -> Timeline:
     """The timeline with its engagement counted anew, since an entry came, changed or went."""
     entries, rules = timeline.entries, policy.handoff
-    if not isinstance(entries, Entries):
+    if isinstance(entries, tuple):
         return replace(timeline, tail=handoff.fold_all(timeline.base, entries, rules))
     if segments_too:
         engagement = handoff.fold_all(timeline.base, entries[: entries.sealed], rules)
@@ -50,16 +50,16 @@ def trimmed(timeline: Timeline, policy: Policy) -> Timeline:
 def recent(timeline: Timeline) -> int:
     """How many entries are in no segment."""
     entries = timeline.entries
-    return len(entries.recent if isinstance(entries, Entries) else entries)
+    return len(entries if isinstance(entries, tuple) else entries.recent)
 
 
 def sealed(timeline: Timeline, count: int, policy: Policy) -> Timeline:
     """The timeline with the oldest `count` of its recent entries in segments; at least one must stay."""
     entries = timeline.entries
-    if isinstance(entries, Entries):
+    old: tuple[Segment, ...] = ()
+    now, engagement = entries, timeline.base
+    if not isinstance(entries, tuple):
         old, now, engagement = entries.segments, entries.recent, entries.engagement
-    else:
-        old, now, engagement = (), entries, timeline.base
     engagement = handoff.fold_all(engagement, now[:count], policy.handoff)
     return replace(timeline, entries=Entries(old + segments.seal(now[:count]), now[count:], engagement))
 
@@ -71,7 +71,7 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
     """
     entries = timeline.entries
     gone = entries[:cut]
-    kept = entries.since(cut) if isinstance(entries, Entries) else entries[cut:]
+    kept = entries[cut:] if isinstance(entries, tuple) else entries.since(cut)
     opt_outs = timeline.opt_outs
     for entry in gone:
         if is_opt_out(entry):
@@ -94,7 +94,7 @@ def fitted(timeline: Timeline, policy: Policy, largest: int = segments.LARGEST) 
         entries = timeline.entries
         if recent(timeline) > 1:
             timeline = sealed(timeline, recent(timeline) // 2, policy)
-        elif isinstance(entries, Entries):
+        elif not isinstance(entries, tuple):
             timeline = shorten(timeline, entries.segments[0].row.count, policy)
         else:
             break

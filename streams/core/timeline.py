@@ -75,7 +75,7 @@ _head_decoder = msgspec.msgpack.Decoder(_Head)
 
 def encode(timeline: Timeline) -> bytes:
     """All of a timeline in one value."""
-    if isinstance(timeline.entries, Entries):
+    if not isinstance(timeline.entries, tuple):
         timeline = msgspec.structs.replace(timeline, entries=tuple(timeline.entries))
     return WHOLE + _encoder.encode(timeline)
 
@@ -83,7 +83,7 @@ def encode(timeline: Timeline) -> bytes:
 def encode_head(timeline: Timeline) -> bytes:
     """The value under the customer's own key: what is not in segments."""
     t, entries = timeline, timeline.entries
-    if not isinstance(entries, Entries):
+    if isinstance(entries, tuple):
         return WHOLE + _encoder.encode(timeline)
     directory = tuple(segment.row for segment in entries.segments)
     head = _Head(
@@ -130,7 +130,7 @@ def segment_key(customer: bytes, digest: bytes) -> bytes:
 def records(customer: bytes, before: Timeline, after: Timeline) -> dict[bytes, bytes | None]:
     """What turns `before` into `after` in the changelog, by key and in this order: new segments, the head, and a null for each
     segment that is no more. So what the log holds is one of the two at any moment, and perhaps segments that nobody means."""
-    if not isinstance(before.entries, Entries) and not isinstance(after.entries, Entries):
+    if isinstance(before.entries, tuple) and isinstance(after.entries, tuple):
         return {customer: encode_head(after)}
     old, new = _parts(before), _parts(after)
     changed: dict[bytes, bytes | None] = {
@@ -143,7 +143,7 @@ def records(customer: bytes, before: Timeline, after: Timeline) -> dict[bytes, b
 
 def _parts(timeline: Timeline) -> dict[bytes, Segment]:
     entries = timeline.entries
-    return {part.row.digest: part for part in entries.segments} if isinstance(entries, Entries) else {}
+    return {} if isinstance(entries, tuple) else {part.row.digest: part for part in entries.segments}
 
 
 def is_customer(data: bytes) -> bool:
@@ -155,7 +155,7 @@ def is_customer(data: bytes) -> bool:
 def find(timeline: Timeline, id_: str) -> Entry | None:
     """The entry of this touch id, also when only its opt-out is left of it."""
     entries = timeline.entries
-    if isinstance(entries, Entries):
+    if not isinstance(entries, tuple):
         known = entries.find(id_)
         if known is not None:
             return known
@@ -176,13 +176,17 @@ def place(timeline: Timeline, entry: Entry) -> int:
 
 def bisect(entries: Sequence[Entry], wanted: tuple[int, str]) -> int:
     """Index of the first entry whose sort key is not before the wanted one."""
+    if isinstance(
+        entries, tuple
+    ):  # asked first, here and elsewhere: it is the usual case, and `Entries` takes longer to ask for
+        return bisect_left(entries, wanted, key=key)
     return entries.bisect(wanted) if isinstance(entries, Entries) else bisect_left(entries, wanted, key=key)
 
 
 def past(timeline: Timeline, index: int) -> tuple[list[Row], tuple[Entry, ...]]:
     """All that the timeline holds before the index, oldest first: segments as their rows, then entries."""
     entries = timeline.entries
-    return entries.past(index) if isinstance(entries, Entries) else ([], entries[:index])
+    return ([], entries[:index]) if isinstance(entries, tuple) else entries.past(index)
 
 
 def prunable(entries: History, policy: Policy) -> int:
@@ -191,7 +195,7 @@ def prunable(entries: History, policy: Policy) -> int:
     limits = policy.timeline
     horizon = entries[-1].at - limits.retention_ms
     most = len(entries) - limits.max_touches
-    if isinstance(entries, Entries):
+    if not isinstance(entries, tuple):
         cut = 0
         for end, last in entries.ends():
             if end > most and last >= horizon:

@@ -30,27 +30,32 @@ _REACTION = {
 }
 
 
-def moment(at_ms: int) -> dt.datetime:
-    """UTC time of a touch."""
-    return dt.datetime.fromtimestamp(at_ms / 1000, tz=dt.UTC)
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+_DAY = 86_400_000
+_EPOCH = dt.date(1970, 1, 1).toordinal()
 
 
 def clock(at_ms: int) -> str:
     """ "09:12"."""
-    return f"{moment(at_ms):%H:%M}"
+    hours, minutes = divmod(at_ms % _DAY // 60_000, 60)
+    return f"{hours:02}:{minutes:02}"
 
 
 def day(at_ms: int) -> str:
     """ "3 March 2026"."""
-    time = moment(at_ms)
-    return f"{time.day} {time:%B %Y}"
+    date = dt.date.fromordinal(_EPOCH + at_ms // _DAY)
+    return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
 
 
 def when(at_ms: int, *others_ms: int) -> str:
     """ "at 09:12", with the day when one of the other touches is on another one."""
-    if all(moment(at_ms).date() == moment(other).date() for other in others_ms):
-        return f"at {clock(at_ms)}"
-    return f"on {day(at_ms)} at {clock(at_ms)}"
+    for other in others_ms:
+        if other // _DAY != at_ms // _DAY:
+            return f"on {day(at_ms)} at {clock(at_ms)}"
+    return f"at {clock(at_ms)}"
 
 
 def span(ms: int) -> str:

@@ -15,7 +15,6 @@ from streams.core.detect.base import Rule, build, evidence, name_at, since, unti
 from streams.core.entry import Engagement, Entry
 from streams.core.outcome import Finding, Handoff, ScoreComponent
 from streams.core.policy import DAY_MS, HOUR_MS, HandoffPolicy, Policy
-from streams.core.segments import Entries
 from streams.core.timeline import Timeline
 from streams.core.touch import Kind
 
@@ -77,7 +76,7 @@ def fold_all(state: Engagement, entries: Sequence[Entry], policy: HandoffPolicy)
 def before(timeline: Timeline, lo: int, policy: HandoffPolicy) -> Engagement:
     """The engagement just before the touch at lo."""
     entries = timeline.entries
-    if isinstance(entries, Entries) and lo >= entries.sealed:
+    if not isinstance(entries, tuple) and lo >= entries.sealed:
         return fold_all(entries.engagement, entries[entries.sealed : lo], policy)
     return fold_all(timeline.base, entries[:lo], policy)
 

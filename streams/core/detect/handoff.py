@@ -35,32 +35,23 @@ def counts(entry: Entry, policy: HandoffPolicy) -> bool:
     )
 
 
-def decayed(state: Engagement, at: int, policy: HandoffPolicy) -> Engagement:
-    """The engagement at a later moment. A moment before the state's is the state's (equal times of sorted touches)."""
-    if at <= state.at or not state.parts:
-        return state
-    factor = 2.0 ** (-(at - state.at) / (policy.half_life_days * DAY_MS))
-    parts = tuple((kind, touches, points * factor) for kind, touches, points in state.parts)
-    return Engagement(at, parts, state.armed, state.handed_off_at)
-
-
-def score(state: Engagement) -> float:
-    """Sum of all points."""
-    return sum(points for _, _, points in state.parts)
+def decay(state: Engagement, at: int, policy: HandoffPolicy) -> float:
+    """What is left at a later moment of each of the state's points. A moment before the state's counts as the state's."""
+    return 1.0 if at <= state.at else 2.0 ** ((state.at - at) / (policy.half_life_days * DAY_MS))
 
 
 def fold(state: Engagement, entry: Entry, policy: HandoffPolicy) -> tuple[Engagement, bool]:
     """The engagement after one more touch, and whether that touch sets off a hand-off."""
     if not counts(entry, policy):
         return state, False
-    state = decayed(state, entry.at, policy)
-    armed = state.armed or score(state) < policy.threshold * policy.rearm_below
-    parts = {kind: (touches, points) for kind, touches, points in state.parts}
-    touches, points = parts.get(entry.kind, (0, 0.0))
-    parts[entry.kind] = (touches + 1, points + weight(entry.kind, policy))
-    grown = tuple((kind, *parts[kind]) for kind in sorted(parts))
+    kind, factor = entry.kind, decay(state, entry.at, policy)
+    parts = {known: (touches, points * factor) for known, touches, points in state.parts}
+    armed = state.armed or sum([points for _, points in parts.values()]) < policy.threshold * policy.rearm_below
+    touches, points = parts.get(kind, (0, 0.0))
+    parts[kind] = (touches + 1, points + weight(kind, policy))
+    grown = tuple([(known, *parts[known]) for known in sorted(parts)])
     cooled = state.handed_off_at is None or entry.at - state.handed_off_at >= policy.cool_down_days * DAY_MS
-    reached = entry.kind in policy.request_kinds or (armed and sum(p for _, _, p in grown) >= policy.threshold)
+    reached = kind in policy.request_kinds or (armed and sum([part[2] for part in grown]) >= policy.threshold)
     if reached and cooled:
         return Engagement(entry.at, grown, False, entry.at), True
     return Engagement(entry.at, grown, armed, state.handed_off_at), False

@@ -93,7 +93,7 @@ def catalogue(settings: Settings) -> tuple[TopicSpec, ...]:
         for t in CATALOGUE
     )
     log = TopicSpec(
-        changelog(settings), "Changelog of the timelines table: the state of every customer.", "customer id",
+        changelog(settings), "Changelog of the timelines table: the state of every customer, a long one in parts.", "customer id[#part]",
         None, "worker, timeline stage", "worker, at start and after a rebalance", _COMPACT,
     )  # fmt: skip
     return (*named, log)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import faust
@@ -15,8 +17,11 @@ from streams.core.touch import Message
 from streams.edge import doubt
 from streams.edge.lane import Write
 from streams.edge.metrics import Metrics
+from streams.edge.restore import Restore
 from streams.edge.stages import Timelines
 from streams.edge.store import Store
+from streams.edge.topics import IDENTIFIED, changelog
+from streams.settings import Settings
 from tests.edge.test_stages import (
     CODEC,
     POLICY,
@@ -30,6 +35,7 @@ from tests.edge.test_stages import (
     take,
     touch,
 )
+from tests.support.lanes import contents, lane_of
 
 
 @pytest.fixture
@@ -38,14 +44,14 @@ def timelines() -> Timelines:
     return restored()[0]
 
 
-def restored(*writes: Write) -> tuple[Timelines, Store]:
+def restored(*writes: Write, on: Settings = SETTINGS) -> tuple[Timelines, Store]:
     """The stage of a worker that read what these writes left in the changelog."""
     app = faust.App("stages-test", store="touchstream://", autodiscover=False)
     store = app.Table("timelines", key_type=bytes, value_type=bytes).data
     for write in writes:
         for key, value in (write.changelog or {}).items():
             store.partitions[1].put(key, value)
-    return Timelines(SETTINGS, POLICY, CODEC, Metrics(CollectorRegistry()), store), store
+    return Timelines(on, POLICY, CODEC, Metrics(CollectorRegistry()), store), store
 
 
 def test_a_long_timeline_is_several_records(timelines: Timelines) -> None:
@@ -112,3 +118,31 @@ def test_a_timeline_without_its_segment_ends_the_process(timelines: Timelines, m
         SystemExit, match=r"timeline of c1-a in the changelog cannot be read: segment [0-9a-f]{16} .* missing"
     ):
         take(stage, identified_record(A, touch("t-old", 1)))
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(200)
+def test_a_restored_worker_goes_on_where_the_log_ends(settings: Settings) -> None:
+    """Through real Kafka: a timeline that grows, is written into in the middle, and is restored elsewhere, is the same there, and its
+    changelog has each segment before the head that names it, and a null for each that is no more."""
+    stage, store = restored(on=settings)
+    topic = settings.topic(IDENTIFIED)
+    long = [touch(f"t-{n:03d}", n, kind="delivered") for n in range(200)]
+    batches = [long[:150], long[150:], [touch("t-old", 20, kind="delivered")]]
+    writes = [take(stage, *(replace(identified_record(A, one), topic=topic) for one in batch)) for batch in batches]
+
+    async def through_kafka() -> Store:
+        async with lane_of(settings) as (lane, _):
+            for write in writes:
+                await lane.submit(write)
+            await lane.barrier()
+        other = restored(on=settings)[1]
+        await Restore(settings, other).run({1})
+        return other
+
+    other = asyncio.run(through_kafka())
+    told = [(record.key, record.value) for record in asyncio.run(contents(settings, changelog(settings)))]
+    assert told == [item for write in writes for item in (write.changelog or {}).items()]
+    assert [value is None for _, value in told[-3:]] == [False, False, True]
+    assert other.partitions[1].values == store.partitions[1].values
+    assert other.sizes() == store.sizes()

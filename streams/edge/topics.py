@@ -29,12 +29,14 @@ def _keep(days: int) -> dict[str, str]:
 
 
 # A deleted key must reach a reader that was down for a week; a quiet segment is compacted within a day; a changelog that is
-# mostly dead records makes recovery slow, so compaction starts at a tenth.
+# mostly dead records makes recovery slow, so compaction starts at a tenth. Kafka never compacts the segment that it is writing:
+# at its default of 1 GiB every partition keeps up to a gigabyte of dead records, whatever the number of customers.
 _COMPACT = {
     "cleanup.policy": "compact",
     "delete.retention.ms": str(7 * DAY_MS),
     "max.compaction.lag.ms": str(DAY_MS),
     "min.cleanable.dirty.ratio": "0.1",
+    "segment.bytes": str(64 * 1024 * 1024),
 }
 
 TOUCH_TOPICS = {channel: f"touches.{channel}" for channel in CHANNELS}

@@ -94,7 +94,7 @@ _LETTERS = (
 )
 
 
-_FIRST = [
+_FIRST = (
     "Ana",
     "Bela",
     "Chen",
@@ -109,14 +109,8 @@ _FIRST = [
     "Lena",
     "Mara",
     "Nils",
-    "Olga",
-    "Priya",
-    "Quentin",
-    "Rosa",
-    "Sami",
-    "Tomas",
-]
-_LAST = [
+)
+_LAST = (
     "Abara",
     "Beck",
     "Costa",
@@ -130,19 +124,12 @@ _LAST = [
     "Kaya",
     "Lindt",
     "Moreau",
-    "Novak",
-    "Okafor",
-    "Petit",
-    "Reyes",
-    "Silva",
-    "Tran",
-    "Weber",
-]
+)
 
 
 def _name(number: int) -> str:
     """A name as mail merges write it: without figures, which would have the greeting read for prices."""
-    return f"{_FIRST[number % 20]} {_LAST[number // 20 % 20]}"
+    return f"{_FIRST[number % 14]} {_LAST[number // 14 % 13]}"
 
 
 def _known_as(number: int, channel: Channel, rng: random.Random) -> Customer:

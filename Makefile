@@ -1,9 +1,10 @@
 # Works on a fresh machine: needs make and Python 3.11 or newer, nothing else. The second time it needs no network.
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 30
 VENV := .venv
 
-.PHONY: help demo up test lint bench lock clean
+.PHONY: help demo up test lint bench soak lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -24,6 +25,9 @@ lint: $(VENV)/.test ## Format and check the code
 
 bench: $(VENV)/.bench ## Measure against the peers (about 3 hours); ARGS=--help
 	@$(VENV)/bin/python -m tests.benchmarks $(ARGS)
+
+soak: $(VENV)/.test ## Hurt workers, broker and Redis for MINUTES, lose nothing; ARGS=--help
+	@$(VENV)/bin/python -m tests.faults --minutes $(MINUTES) $(ARGS)
 
 lock: $(VENV)/.test ## Renew the lock files from pyproject.toml (needs uv on PATH)
 	uv pip compile pyproject.toml --extra embedded $(LOCK) -o deploy/requirements.lock

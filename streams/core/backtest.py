@@ -12,9 +12,11 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from streams.core import pipeline
+from streams.core import identity_conflict, pipeline
 from streams.core.customer import on_touch
-from streams.core.identify import Graph, nodes
+from streams.core.identify import nodes
+from streams.core.identity_facts import cause_of
+from streams.core.identity_graph import Graph
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
@@ -40,24 +42,28 @@ class Result(Struct, frozen=True):
 def run(touches: Iterable[Touch], policy: Policy, *, id_key: str, region: str, now: int) -> Result:
     """All findings of these touches. `now` (UTC ms) bounds how far in the future a touch may lie."""
     refused: list[Refused] = []
-    graph = Graph()
-    placed: list[tuple[Touch, str]] = []
+    graph = Graph(limit=policy.identity.shared_after)
+    roles = frozenset(policy.identity.role_addresses)
+    placed: list[tuple[Touch, tuple[str, ...]]] = []
     for touch in touches:
-        ids = nodes(touch.customer, id_key, region)
+        ids = nodes(touch.customer, id_key, region, roles)
         problem = pipeline.receive(touch, now, policy)
         if problem is not None:
             refused.append(Refused(touch, *problem))
         elif not ids:
             refused.append(Refused(touch, "no_identifier", "the customer has no usable identifier"))
         else:
-            graph.link(ids)
-            placed.append((touch, ids[0]))
+            placed.append((touch, ids))
     # The encoded touch breaks the tie between two contents under one id, so that the same one wins in every order.
     placed.sort(key=lambda pair: (pair[0].occurred_at, pair[0].touch_id, msgspec.json.encode(pair[0])))
+    for touch, ids in placed:
+        graph.link(ids, cause_of(touch, touch.occurred_at))
     timelines: dict[str, Timeline] = {}
     findings: dict[str, Finding] = {}
-    for touch, node_id in placed:
-        customer = graph.find(node_id)
+    told = [identity_conflict.finding(fact, policy.identity.conflict_severity) for fact in graph.blocked]
+    fold(findings, [finding for finding in told if finding is not None])
+    for touch, ids in placed:
+        customer = graph.customer(ids)
         identified = pipeline.identify(touch, customer, touch.occurred_at)
         effect = on_touch(timelines.get(customer, EMPTY), identified, policy)
         timelines[customer] = effect.timeline

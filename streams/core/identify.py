@@ -1,9 +1,10 @@
 """Who the customer is: identifiers in normal form, their pseudonymous ids, and which id a person goes by.
 
 Each identifier of a touch (CRM id, mail address, phone, LinkedIn profile, click id) becomes a *node*: an id made of a rank
-digit and a keyed hash of the normal form, such as "c2-9f86d0...". Two identifiers in one touch belong to one person. The person
-goes by the smallest of their nodes, so the strongest identifier decides, whatever order the touches come in; that id is the
-`customer_id` of every topic behind this stage. Normal forms: E.164 for phones (`phonenumbers`), IDNA 2008 and lower case for
+digit and a keyed hash of the normal form, such as "c2-9f86d0...". Two identifiers in one touch belong to one person
+(`streams.core.identity_graph` has the exceptions). The person goes by the smallest of their nodes, so the strongest identifier decides,
+whatever order the touches come in; that id is the `customer_id` of every topic behind this stage. Normal forms: E.164 for
+phones (`phonenumbers`), IDNA 2008 and lower case for
 mail addresses, https://www.linkedin.com/in/<name> for profiles.
 """
 
@@ -11,13 +12,11 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
 import idna
 import phonenumbers
-from msgspec import Struct
 
 from streams.core.touch import Customer
 
@@ -30,6 +29,19 @@ RANKS: tuple[tuple[str, str], ...] = (
 )
 """Identifiers by trust, strongest first, with the digit that sorts their ids. A CRM record was looked at by a person, an
 address is shared at times, a phone more often, a click id belongs to a browser."""
+
+ROLE_ADDRESSES = frozenset(
+    (
+        "abuse", "accounting", "accounts", "admin", "administrator", "billing", "careers", "contact",
+        "contacto", "do-not-reply", "donotreply", "email", "enquiries", "help", "helpdesk", "hello",
+        "hostmaster", "hr", "info", "inquiries", "invoices", "jobs", "kontakt", "mail", "marketing", "media",
+        "news", "newsletter", "no-reply", "noc", "noreply", "office", "orders", "postmaster", "press",
+        "purchasing", "rechnung", "reception", "sales", "security", "service", "support", "team", "ventas",
+        "verkauf", "vertrieb", "webmaster",
+    )
+)  # fmt: skip
+"""Local parts of mail addresses that belong to a role, not to a person: RFC 2142, and what companies print on their pages.
+Default of the policy's `identity.role_addresses`."""
 
 # What forms and trackers write when they know nothing; as an identifier it would make one person of many.
 _NOTHING = re.compile(
@@ -94,8 +106,12 @@ def _plain(raw: str) -> str | None:
     return value if value and len(value) <= 512 else None
 
 
-def identifiers(customer: Customer, region: str) -> tuple[tuple[str, str], ...]:
-    """Usable identifiers of a customer as (rank digit, normal form), strongest first. Empty when there is none."""
+def identifiers(customer: Customer, region: str, roles: frozenset[str] = ROLE_ADDRESSES) -> tuple[tuple[str, str], ...]:
+    """Usable identifiers of a customer as (rank digit, normal form), strongest first. Empty when there is none.
+
+    A mail address whose local part is in `roles` is used only when there is nothing else: the office is a customer of its own, not the
+    person whose number came along.
+    """
     found = []
     for name, digit in RANKS:
         raw = getattr(customer, name)
@@ -111,7 +127,13 @@ def identifiers(customer: Customer, region: str) -> tuple[tuple[str, str], ...]:
             value = _plain(raw)
         if value is not None:
             found.append((digit, value))
-    return tuple(found)
+    persons = [one for one in found if not (one[0] == "2" and is_role_address(one[1], roles))]
+    return tuple(persons or found)
+
+
+def is_role_address(address: str, roles: frozenset[str] = ROLE_ADDRESSES) -> bool:
+    """Whether a mail address in normal form is that of an office: info@, also info+spring@."""
+    return address.partition("@")[0].partition("+")[0] in roles
 
 
 @lru_cache(maxsize=131_072)
@@ -120,72 +142,12 @@ def node(digit: str, value: str, key: str) -> str:
     return f"c{digit}-{hmac.digest(key.encode(), f'{digit}:{value}'.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:24]}"
 
 
-def nodes(customer: Customer, key: str, region: str) -> tuple[str, ...]:
+def nodes(customer: Customer, key: str, region: str, roles: frozenset[str] = ROLE_ADDRESSES) -> tuple[str, ...]:
     """Ids of all usable identifiers, strongest first; empty when the customer cannot be identified."""
-    return tuple(node(digit, value, key) for digit, value in identifiers(customer, region))
+    return tuple([node(digit, value, key) for digit, value in identifiers(customer, region, roles)])
 
 
 def contact_key(customer: Customer, key: str, region: str) -> str | None:
     """Kafka key of a touch as published: the id of its strongest identifier, or None when it has none."""
     ids = nodes(customer, key, region)
     return ids[0] if ids else None
-
-
-class Link(Struct, frozen=True, gc=False):
-    """Two ids of one person, as the identity log keeps them. `loser` is set when a customer that may already have a
-    timeline goes by another id from now on. A link of a node to itself says only that the node is in use."""
-
-    a: str
-    b: str
-    loser: str | None = None
-
-
-class Resolved(Struct, frozen=True, gc=False):
-    """The customer of one touch, and the links that the log does not hold yet for sure."""
-
-    customer_id: str
-    links: tuple[Link, ...] = ()
-
-
-def resolve_alone(ids: Sequence[str]) -> Resolved:
-    """The customer by the touch's own identifiers only, for when the index is away.
-
-    Every other identifier is reported as a possible loser: its timeline, if it has one, moves or tells where it went. So a
-    touch decided without the index still ends up with its customer.
-    """
-    winner = min(ids)
-    others = tuple(Link(winner, other, loser=other) for other in ids if other != winner)
-    return Resolved(winner, (Link(winner, winner), *others))
-
-
-class Graph:
-    """Identifiers and the links between them, in memory: what Redis holds for the workers, for backtests and rebuilds.
-
-    >>> graph = Graph()
-    >>> graph.link(("c3-b", "c2-a")), graph.link(("c1-c", "c3-b"))
-    ('c2-a', 'c1-c')
-    >>> graph.find("c2-a")
-    'c1-c'
-    """
-
-    def __init__(self, links: Iterable[tuple[str, str]] = ()) -> None:
-        self._parent: dict[str, str] = {}
-        for pair in links:
-            self.link(pair)
-
-    def find(self, node_id: str) -> str:
-        """The id that this one's person goes by; the id itself when it is unknown."""
-        root = node_id
-        while (parent := self._parent.get(root, root)) != root:
-            root = parent
-        while node_id != root:  # the next look-up takes one step
-            node_id, self._parent[node_id] = self._parent.get(node_id, root), root
-        return root
-
-    def link(self, ids: Sequence[str]) -> str:
-        """Make one person of these ids; returns the id they go by from now on."""
-        roots = {self.find(node_id) for node_id in ids}
-        winner = min(roots)
-        for root in roots:
-            self._parent[root] = winner
-        return winner

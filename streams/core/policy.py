@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from streams.core.identify import ROLE_ADDRESSES
+from streams.core.identity_graph import SHARED_AFTER
 from streams.core.outcome import Severity
 from streams.core.touch import Department, Kind
 
@@ -46,6 +48,14 @@ class CallsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def join_ms(self) -> int:
         return int(self.join_minutes * MINUTE_MS)
+
+
+class IdentityPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """`role_addresses` are local parts of mail addresses, lower case."""
+
+    role_addresses: tuple[str, ...] = tuple(sorted(ROLE_ADDRESSES))
+    shared_after: Annotated[int, Meta(ge=1, le=50)] = SHARED_AFTER
+    conflict_severity: Severity = "medium"
 
 
 class DoubleContactPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +125,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
 
     touch: TouchPolicy = TouchPolicy()
     timeline: TimelinePolicy = TimelinePolicy()
+    identity: IdentityPolicy = IdentityPolicy()
     calls: CallsPolicy = CallsPolicy()
     double_contact: DoubleContactPolicy = DoubleContactPolicy()
     contact_after_opt_out: OptOutPolicy = OptOutPolicy()

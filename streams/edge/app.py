@@ -133,7 +133,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     registry = make_registry(settings)
     app.registry = registry
     app.codec = codec = make_codec(settings, registry)
-    app.index = index = IdentityIndex(settings, app.metrics)
+    app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after)
     ingest = Ingest(settings, policy, codec, app.metrics, index)
     agents.register(app, ingest, Timelines(settings, policy, codec, app.metrics, store))
     watch.register(app, store)

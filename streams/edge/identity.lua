@@ -1,40 +1,96 @@
--- The identity index: one key a node, holding the id that the node's person goes by (itself when it is the root).
--- ARGV[1] is the operation, ARGV[2] the key prefix, the rest its operands. Everything here is atomic.
+-- The identity index. ARGV[1] is the operation, ARGV[2] the key prefix, the rest its operands. Everything here is atomic.
 --
--- resolve PLACE NODES...
+-- One key a node: the node above it (itself when it is a customer), then marks, space between: "u" a touch was sent on under this id,
+-- "t" its timeline was told where it went, "*" many people share it, ID it was linked with this stronger one, "!ID" it was seen
+-- with this one, but a guard kept them apart. The rules are those of streams/core/identity_graph.py, which explains them.
+--
+-- What the log may not hold yet stands in unlogged:CUSTOMER, a hash of fact (key of the log) to "roots\ncause", and is reported until it is
+-- known to be logged, so that a crash in between loses none. Facts: "a|b" linked, "a|a" in use, "blocked:a|b", "shared:a|a",
+-- "told:a|b" a's timeline is to hear that it goes by b or smaller, "seen:a|b" seen together while the index was away: undecided.
+-- A told fact is reported whoever finds the merge, also when it comes from the log. Hearing it twice does no harm.
+--
+-- resolve PLACE LIMIT NODES CAUSE NODES CAUSE...
 --                    first {place, 1 when nothing is missing, id, id, ...}: the customers that went by another id since PLACE.
---                    Each further operand is one touch: its node ids, space between, strongest first. Links them to one person
---                    and answers, a touch, {customer id, edge, loser, edge, loser, ...}. The edges are those that the log may not
---                    hold yet: a worker reports them until it knows that Kafka has them, so that a crash in between loses none.
--- logged EDGES...    Kafka has these edges ("a|b"). One that the index did not report was decided without it: it is applied.
--- apply EDGES...     edges read from the log.
--- overdue SECONDS N  up to N customers with a merge that was found so long ago and is not known to be logged, as resolve answers.
+--                    Then a touch: its node ids, space between, strongest first, and what to note as the cause. Answers, a touch,
+--                    {customer id, fact, value, fact, value, ...}. LIMIT: see `shared_after` in streams/policy.toml.
+-- logged LIMIT FACT CAUSE...  Kafka has these. One that the index did not report was decided without it: it is applied.
+-- apply LIMIT FACT CAUSE...  facts read from the log.
+-- overdue SECONDS N  up to N customers with facts that were found so long ago and are not known to be logged, as resolve answers.
 -- begin TOKEN        before reading the log: {epoch, 1 when complete, partition, offset, partition, offset, ...}.
 -- synced EPOCH ...   the log was applied up to these (partition, offset, ...); refused when a flush came in between.
---
--- A merge is reported whoever finds it, also when it comes from the log: a customer's timeline must hear of each smaller id. Hearing it
--- twice does no harm.
 local prefix = ARGV[2]
 local due = prefix .. 'due'
 local changes = prefix .. 'changes' -- the newest ids that ceased to be customers; 'changed' counts all of them
 local changed = prefix .. 'changed'
 local KEPT = 20000
+local records, now, limit = {}, nil, 0
 
-local function find(node)
-  local parent = redis.call('GET', prefix .. node)
-  if not parent then return nil end
-  while parent ~= node do
-    node = parent
-    parent = redis.call('GET', prefix .. node) or node
+local function load(id)
+  local record = records[id]
+  if record == nil then
+    local value = redis.call('GET', prefix .. id)
+    record = false
+    if value then
+      record = {pairs = {}}
+      for token in string.gmatch(value, '%S+') do
+        if not record.root then record.root = token
+        elseif token == 'u' then record.used = true
+        elseif token == 't' then record.told = true
+        elseif token == '*' then record.shared = true
+        elseif string.sub(token, 1, 1) == '!' then record.pairs[string.sub(token, 2)] = 'blocked'
+        else record.pairs[token] = 'linked' end
+      end
+    end
+    records[id] = record
   end
-  return node
+  return record
+end
+
+local function save(id)
+  local record = records[id]
+  local parts = {record.root}
+  if record.used then parts[#parts + 1] = 'u' end
+  if record.told then parts[#parts + 1] = 't' end
+  if record.shared then parts[#parts + 1] = '*' end
+  for other, state in pairs(record.pairs) do parts[#parts + 1] = (state == 'blocked' and '!' or '') .. other end
+  redis.call('SET', prefix .. id, table.concat(parts, ' '))
+end
+
+local function ensure(id)
+  local record = load(id)
+  if not record then
+    record = {root = id, pairs = {}}
+    records[id] = record
+  end
+  return record
+end
+
+local function find(id)
+  local root, record = id, load(id)
+  while record and record.root ~= root do
+    root = record.root
+    record = load(root)
+  end
+  local own = records[id]
+  if own and own.root ~= root then -- the next look-up takes one step
+    own.root = root
+    save(id)
+  end
+  return root
 end
 
 local function unlogged(root) return prefix .. 'unlogged:' .. root end
 
-local function report_merge(winner, loser)
-  redis.call('HSET', unlogged(winner), winner .. '|' .. loser, loser)
-  redis.call('ZADD', due, 'NX', redis.call('TIME')[1], winner)
+local function report(root, fact, value)
+  now = now or redis.call('TIME')[1]
+  redis.call('HSET', unlogged(root), fact, value)
+  redis.call('ZADD', due, 'NX', now, root)
+end
+
+local function drop(root, fact)
+  local gone = redis.call('HDEL', unlogged(root), fact) == 1
+  if gone and redis.call('EXISTS', unlogged(root)) == 0 then redis.call('ZREM', due, root) end
+  return gone
 end
 
 local function note_change(loser)
@@ -55,30 +111,87 @@ local function changes_since(place)
   return answer
 end
 
-local function link(nodes, report)
-  local roots, fresh, winner = {}, {}, nil
-  for _, node in ipairs(nodes) do
-    local root = find(node)
-    if root then roots[root] = true else fresh[#fresh + 1] = node; root = node end
-    if not winner or root < winner then winner = root end
+local function merge(one, other, cause)
+  local winner, loser = one, other
+  if other < one then winner, loser = other, one end
+  local record = ensure(loser)
+  record.root = winner
+  save(loser)
+  local open = redis.call('HGETALL', unlogged(loser))
+  for i = 1, #open, 2 do report(winner, open[i], open[i + 1]) end
+  if #open > 0 then
+    redis.call('DEL', unlogged(loser))
+    redis.call('ZREM', due, loser)
   end
-  for _, node in ipairs(fresh) do
-    redis.call('SET', prefix .. node, winner)
-    if report then redis.call('HSET', unlogged(winner), winner .. '|' .. node, '') end
+  if record.used then
+    note_change(loser)
+    if not record.told then report(winner, 'told:' .. loser .. '|' .. winner, '\n' .. cause) end
   end
-  for root in pairs(roots) do
-    if root ~= winner then
-      redis.call('SET', prefix .. root, winner)
-      note_change(root)
-      local open = redis.call('HGETALL', unlogged(root))
-      for i = 1, #open, 2 do redis.call('HSET', unlogged(winner), open[i], open[i + 1]) end
-      redis.call('DEL', unlogged(root))
-      redis.call('ZREM', due, root)
-      report_merge(winner, root)
-    end
-  end
-  for _, node in ipairs(nodes) do redis.call('SET', prefix .. node, winner) end
   return winner
+end
+
+local function guarded(one, other) -- both have a CRM id, since the strongest id is the smallest
+  return string.sub(one, 1, 3) == 'c1-' and string.sub(other, 1, 3) == 'c1-'
+end
+
+local function is_shared(record, strong)
+  local rank, count = string.sub(strong, 1, 3), 0
+  for other in pairs(record.pairs) do
+    if string.sub(other, 1, 3) == rank then count = count + 1 end
+  end
+  return count >= limit
+end
+
+local function pair(strong, weak, cause)
+  local record = ensure(weak)
+  if record.shared or record.pairs[strong] then return end
+  if is_shared(record, strong) then
+    record.shared = true
+    save(weak)
+    return report(find(weak), 'shared:' .. weak .. '|' .. weak, '\n' .. cause)
+  end
+  local one, other = find(strong), find(weak)
+  if one ~= other and guarded(one, other) then
+    record.pairs[strong] = 'blocked'
+    save(weak)
+    return report(one, 'blocked:' .. strong .. '|' .. weak, one .. ' ' .. other .. '\n' .. cause)
+  end
+  record.pairs[strong] = 'linked'
+  if one ~= other then one = merge(one, other, cause) end
+  record.root = one
+  save(weak)
+  report(one, strong .. '|' .. weak, '\n' .. cause)
+end
+
+local function decide(ids, cause)
+  local first = 1
+  while first < #ids and (load(ids[first]) or {}).shared do first = first + 1 end
+  if (load(ids[first]) or {}).shared then first = 1 end
+  local strong = ids[first]
+  if not load(strong) then
+    ensure(strong)
+    save(strong)
+  end
+  for i = first + 1, #ids do pair(strong, ids[i], cause) end
+  local root = find(strong)
+  local record = ensure(root)
+  if not record.used then
+    record.used = true
+    save(root)
+    report(root, root .. '|' .. root, '\n' .. cause)
+  end
+  return root
+end
+
+local function is_known(ids, root)
+  local strong = ids[1]
+  local record = load(strong)
+  if not record or record.shared or not ensure(root).used then return false end
+  for i = 2, #ids do
+    local weak = load(ids[i])
+    if not weak or not (weak.shared or weak.pairs[strong]) then return false end
+  end
+  return true
 end
 
 local function split(text)
@@ -87,11 +200,42 @@ local function split(text)
   return parts
 end
 
-local function apply(edge)
-  local nodes = split(edge)
-  local winner = link(nodes, false)
-  -- "n|n" says that n was a customer. If it goes by another id here, somebody did not know, and n's timeline must be told.
-  if nodes[1] == nodes[2] and winner ~= nodes[1] then report_merge(winner, nodes[1]) end
+local function parse(fact)
+  local kind, rest = string.match(fact, '^(%l+):(.*)$')
+  local ids = split(rest or fact)
+  return kind or 'link', ids[1], ids[2]
+end
+
+local function apply(fact, cause)
+  local kind, a, b = parse(fact)
+  if kind == 'seen' then
+    decide({a, b}, cause)
+  elseif kind == 'shared' then
+    ensure(a).shared = true
+    save(a)
+  elseif kind == 'told' then
+    local record = ensure(a)
+    record.told = true
+    save(a)
+    local root = find(a)
+    for _, open in ipairs(redis.call('HKEYS', unlogged(root))) do
+      if string.sub(open, 1, #a + 6) == 'told:' .. a .. '|' then drop(root, open) end
+    end
+  elseif a == b then
+    local record = ensure(a)
+    record.used = true
+    save(a)
+    local root = find(a)
+    -- If it goes by another id here, somebody did not know, and its timeline must be told.
+    if root ~= a and not record.told then report(root, 'told:' .. a .. '|' .. root, '\n' .. cause) end
+  else
+    local weak, strong = ensure(b), ensure(a)
+    weak.pairs[a] = kind == 'blocked' and 'blocked' or 'linked'
+    save(a)
+    save(b)
+    local one, other = find(a), find(b)
+    if kind == 'link' and one ~= other then merge(one, other, cause) end
+  end
 end
 
 local function answer_of(root)
@@ -103,28 +247,27 @@ end
 if ARGV[1] == 'resolve' then
   if redis.call('EXISTS', prefix .. 'synced') == 0 then return redis.error_reply('UNSYNCED the index is empty or was flushed') end
   local answers = {changes_since(ARGV[3])}
-  for i = 4, #ARGV do
-    local nodes = split(ARGV[i])
-    local root = redis.call('GET', prefix .. nodes[1])
-    local settled = root and redis.call('GET', prefix .. root) == root
-    for n = 2, #nodes do
-      settled = settled and redis.call('GET', prefix .. nodes[n]) == root
-    end
-    answers[#answers + 1] = answer_of(settled and root or link(nodes, true))
+  limit = tonumber(ARGV[4])
+  for i = 5, #ARGV, 2 do
+    local ids = split(ARGV[i])
+    local root = find(ids[1])
+    answers[#answers + 1] = answer_of(is_known(ids, root) and root or decide(ids, ARGV[i + 1]))
   end
   return answers
 elseif ARGV[1] == 'logged' then
-  for i = 3, #ARGV do
-    local root = find(split(ARGV[i])[1])
-    if root and redis.call('HDEL', unlogged(root), ARGV[i]) == 1 then
-      if redis.call('EXISTS', unlogged(root)) == 0 then redis.call('ZREM', due, root) end
+  limit = tonumber(ARGV[3])
+  for i = 4, #ARGV, 2 do
+    local kind, a, b = parse(ARGV[i])
+    if drop(find(a), ARGV[i]) then
+      if kind == 'told' then apply(ARGV[i], '') end
     else
-      apply(ARGV[i])
+      apply(ARGV[i], ARGV[i + 1])
     end
   end
   return 0
 elseif ARGV[1] == 'apply' then
-  for i = 3, #ARGV do apply(ARGV[i]) end
+  limit = tonumber(ARGV[3])
+  for i = 4, #ARGV, 2 do apply(ARGV[i], ARGV[i + 1]) end
   return 0
 elseif ARGV[1] == 'overdue' then
   local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[3])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from streams.core.identify import Resolved
+from streams.core.identity_facts import Resolved
 
 GENERATION = 100_000
 """Answers in one of the two generations, some 30 MB each. A worker that serves more customers asks for the rest."""
@@ -50,7 +50,7 @@ class Settled:
 
     def put(self, ids: tuple[str, ...], answer: Resolved) -> None:
         """Remember an answer that was just given, unless something of it must still be told."""
-        if not answer.links and answer.customer_id not in self._gone:
+        if not answer.facts and answer.customer_id not in self._gone:
             self._keep(ids, answer)
 
     def drop(self, customers: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -31,7 +31,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from streams.core.identify import Link, Resolved, resolve_alone
+from streams.core.identity_facts import Fact, Resolved, decode, parse_key, resolve_alone
+from streams.core.identity_graph import SHARED_AFTER
 from streams.edge.identity_cache import Settled
 from streams.edge.kafka_auth import client_options
 from streams.edge.metrics import Metrics
@@ -53,14 +54,20 @@ _AT_ONCE = 500
 _CHUNK = 2000
 _ATTEMPTS = 3
 _FAILURES = (RedisError, OSError, KafkaError)
+_RESULTS = (("blocked", "blocked"), ("told", "merged"))
+
+
+def _unknown(_: int) -> bytes:
+    return b""
 
 
 class IdentityIndex:
     """See the module. Called by the ingest stage only; `suspect` also by `streams.edge.mend`."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, shared_after: int = SHARED_AFTER) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._limit = str(shared_after)
         self._redis = redis.Redis.from_url(
             settings.redis_url,
             socket_timeout=PATIENCE,
@@ -81,28 +88,32 @@ class IdentityIndex:
         """Close the connection."""
         await self._redis.aclose()
 
-    async def resolve(self, touches: Sequence[tuple[str, ...]]) -> list[Resolved]:
-        """The customer of each touch, given its node ids. Never fails: without Redis it decides alone."""
+    async def resolve(
+        self, touches: Sequence[tuple[str, ...]], cause: Callable[[int], bytes] = _unknown
+    ) -> list[Resolved]:
+        """The customer of each touch, given its node ids, strongest first. Never fails: without Redis it decides alone.
+
+        `cause` says what to note as the cause (`identity_facts.Cause`) of what the touch at an index brings to light.
+        """
         if not touches:
             return []
         if not self._away:
             try:
-                return await self._find(touches)
+                return await self._find(touches, cause)
             except _FAILURES as error:
                 self._failed(error)
         self._metrics.identity_lookups.labels("unavailable").inc(len(touches))
-        return [resolve_alone(ids) for ids in touches]
+        return [resolve_alone(ids, cause(n)) for n, ids in enumerate(touches)]
 
-    async def logged(self, links: Sequence[Link]) -> None:
-        """Kafka has these links: they need not be reported again. Redis learns those that it has not."""
-        if not links:
+    async def logged(self, facts: Sequence[Fact]) -> None:
+        """Kafka has these: they need not be reported again. Redis learns those that it has not."""
+        if not facts:
             return
         if self._away:  # they are in the log behind what Redis has seen
             self.suspect()
             return
         try:
-            for start in range(0, len(links), _CHUNK):
-                await self._run("logged", [f"{link.a}|{link.b}" for link in links[start : start + _CHUNK]])
+            await self._take_in("logged", facts)
         except _FAILURES as error:
             self._failed(error)
 
@@ -136,32 +147,38 @@ class IdentityIndex:
         self.suspect()
         await connection.on_connect()
 
-    async def _find(self, touches: Sequence[tuple[str, ...]]) -> list[Resolved]:
+    async def _find(self, touches: Sequence[tuple[str, ...]], cause: Callable[[int], bytes]) -> list[Resolved]:
         """The answer for each touch: remembered, if the index says that it still holds, else asked for."""
         for _ in range(_ATTEMPTS):
             await self._catch_up()
             started = time.perf_counter()
             settled = self._settled  # another one after each sync
             known, era = settled.get(touches), settled.era
-            unknown = list(dict.fromkeys([ids for ids, answer in zip(touches, known, strict=True) if answer is None]))
-            found = await self._look_up(unknown, settled)
+            unknown: dict[tuple[str, ...], int] = {}
+            for n, answer in enumerate(known):
+                if answer is None:
+                    unknown.setdefault(touches[n], n)
+            found = await self._look_up([(ids, cause(n)) for ids, n in unknown.items()], settled)
             if found is None or self._behind or settled is not self._settled:
                 continue
             if (settled.era != era and any(known)) or not settled.hold(known):
                 continue
             self._metrics.identity_lookup_seconds.observe(time.perf_counter() - started)
-            self._count(len(touches), unknown, found)
+            self._count(len(touches), list(unknown), found)
             answers = dict(zip(unknown, found, strict=True))
             return [answer or answers[ids] for ids, answer in zip(touches, known, strict=True)]
         raise RedisError("its data was lost or changed again and again while it was read")
 
-    async def _look_up(self, touches: Sequence[tuple[str, ...]], settled: Settled) -> list[Resolved] | None:
+    async def _look_up(
+        self, touches: Sequence[tuple[tuple[str, ...], bytes]], settled: Settled
+    ) -> list[Resolved] | None:
         """The index's answers, once `settled` has heard of all changes before them; None when the index was lost meanwhile."""
         found: list[Resolved] = []
         for start in range(0, max(1, len(touches)), _CHUNK):  # Redis serves nobody else while a script runs
             part = touches[start : start + _CHUNK]
             try:
-                news, *answers = await self._run("resolve", [settled.place, *map(" ".join, part)])
+                operands = [operand for ids, cause in part for operand in (" ".join(ids), cause)]
+                news, *answers = await self._run("resolve", [settled.place, self._limit, *operands])
             except ResponseError as error:
                 self._check(error)
                 return None
@@ -173,7 +190,7 @@ class IdentityIndex:
             settled.drop(gone)
             settled.place = place
             found += map(_resolved, answers)
-            for ids, answer in zip(part, found[start:], strict=True):
+            for (ids, _), answer in zip(part, found[start:], strict=True):
                 settled.put(ids, answer)
         return found
 
@@ -190,7 +207,12 @@ class IdentityIndex:
         log.warning("identity index is empty: rebuilding it from the topic %s", IDENTITIES)
         self.suspect()
 
-    async def _run(self, operation: str, operands: Sequence[str]) -> list[list[bytes]]:
+    async def _take_in(self, operation: str, facts: Sequence[Fact]) -> None:
+        for start in range(0, len(facts), _CHUNK):
+            operands = [operand for fact in facts[start : start + _CHUNK] for operand in (fact.key, fact.cause)]
+            await self._run(operation, [self._limit, *operands])
+
+    async def _run(self, operation: str, operands: Sequence[str | bytes]) -> list[list[bytes]]:
         answers = await self._script(args=[operation, self._prefix, *operands])
         return answers if isinstance(answers, list) else []
 
@@ -198,9 +220,11 @@ class IdentityIndex:
         """Look-ups by what they brought; a touch whose ids came twice brings nothing the second time."""
         results: Counter[str] = Counter()
         for ids, answer in zip(asked, found, strict=True):
-            if answer.links:
-                merged = any(link.loser for link in answer.links)
-                results["merged" if merged else "new" if len(answer.links) >= len(ids) else "linked"] += 1
+            if answer.facts:
+                kinds = {fact.kind for fact in answer.facts}
+                new = sum(fact.kind == "link" for fact in answer.facts) >= len(ids)
+                result = next((name for kind, name in _RESULTS if kind in kinds), "new" if new else "linked")
+                results[result] += 1
         results["hit"] = touches - results.total()
         for result, count in results.items():
             self._metrics.identity_lookups.labels(result).inc(count)
@@ -227,6 +251,7 @@ class IdentityIndex:
             {int(p): int(offset) for p, offset in zip(known[::2], known[1::2], strict=True)} if int(complete) else {}
         )
         count = 0
+        undecided: list[Fact] = []
         consumer = AIOKafkaConsumer(enable_auto_commit=False, fetch_max_wait_ms=50, **client_options(self._settings))
         await consumer.start()
         try:
@@ -243,22 +268,34 @@ class IdentityIndex:
             for place in behind:
                 consumer.seek(place, starts[place])
             while any([await consumer.position(place) < ends[place] for place in behind]):
+                facts: list[Fact] = []
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    for start in range(0, len(records), _CHUNK):
-                        await self._run("apply", [record.key.decode() for record in records[start : start + _CHUNK]])
-                    count += len(records)
+                    facts += [fact for record in records if (fact := _fact(record)) is not None]
+                await self._take_in("apply", [fact for fact in facts if fact.kind != "seen"])
+                undecided += [fact for fact in facts if fact.kind == "seen"]
+                count += len(facts)
         finally:
             await consumer.stop()
+        await self._take_in("apply", undecided)  # the log may hold the decision further on
         reached = [str(item) for place in places for item in (place.partition, ends[place])]
         await self._script(args=["synced", self._prefix, epoch, *reached])
         log.info("identity index is up to date: %d links read in %.1f s", count, time.monotonic() - started)
         return count
 
 
+def _fact(record: Any) -> Fact | None:
+    """A record of the log; None, with a warning, when somebody else wrote it: one record must not stop all workers."""
+    try:
+        return decode(record.key or b"", record.value or b"")
+    except ValueError as error:
+        log.warning("skipped %s[%s]@%s: %s", record.topic, record.partition, record.offset, error)
+        return None
+
+
 def _resolved(answer: Sequence[bytes]) -> Resolved:
-    customer, *pairs = map(bytes.decode, answer)
-    links = []
-    for edge, loser in zip(pairs[::2], pairs[1::2], strict=True):
-        a, _, b = edge.partition("|")
-        links.append(Link(a, b, loser or None))
-    return Resolved(customer, tuple(links))
+    facts = []
+    for key, value in zip(answer[1::2], answer[2::2], strict=True):
+        kind, a, b = parse_key(key.decode())
+        customers, _, cause = value.partition(b"\n")
+        facts.append(Fact(a, b, kind, cause, tuple(customers.decode().split())))
+    return Resolved(answer[0].decode(), tuple(facts))

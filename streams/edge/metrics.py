@@ -77,9 +77,10 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     ),
     MetricSpec(
         "touchstream_identity_lookups_total", "counter", ("result",),
-        "Identity look-ups per touch: hit, new, linked (an identifier was added), merged (two customers became one), unavailable"
+        "Identity look-ups per touch: hit, new, linked (an identifier was added), merged (two customers became one), blocked (two CRM"
+        " records, one identifier), unavailable"
         " (no Redis; decided from the touch alone, corrected by the timeline).",
-        "unavailable: bring Redis back; no touch is lost meanwhile. Many merged: a shared identifier (info@, a switchboard number).",
+        "unavailable: bring Redis back; no touch is lost meanwhile. Many merged or blocked: see identity.shared_after in the policy.",
     ),
     MetricSpec(
         "touchstream_identity_lookup_seconds", "histogram", (),

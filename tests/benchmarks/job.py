@@ -14,7 +14,8 @@ import schemas
 from streams.core import customer as customers
 from streams.core import pipeline, touch_check
 from streams.core.customer import Effect, merge_command
-from streams.core.identify import Graph, nodes
+from streams.core.identify import nodes
+from streams.core.identity_graph import Graph
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline, decode, encode

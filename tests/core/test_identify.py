@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from itertools import combinations
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.core import identify
-from streams.core.identify import RANKS, Graph, Link, Resolved
+from streams.core.identify import RANKS
 from streams.core.touch import Customer
 
 
@@ -155,43 +152,23 @@ def test_ids_depend_on_the_key_and_the_kind() -> None:
     assert not any("dana" in node for node in one)
 
 
-def test_the_index_is_not_needed_to_go_on() -> None:
-    """Without the index the strongest identifier of the touch itself decides, and the others are reported as losers."""
-    resolved = identify.resolve_alone(("c2-b", "c1-a", "c3-c"))
-    links = (Link("c1-a", "c1-a"), Link("c1-a", "c2-b", loser="c2-b"), Link("c1-a", "c3-c", loser="c3-c"))
-    assert resolved == Resolved("c1-a", links)
+@pytest.mark.parametrize(
+    ("customer", "ranks"),
+    [
+        (Customer(email="Info@Example.com", phone="+14155550100"), "3"),
+        (Customer(email="sales+spring@example.com", crm_id="C-1", click_id="g1"), "15"),
+        (Customer(email="informer@example.com", phone="+14155550100"), "23"),
+        (Customer(email="info@example.com"), "2"),
+        (Customer(email="info@example.com", phone="unknown"), "2"),
+    ],
+)
+def test_role_addresses(customer: Customer, ranks: str) -> None:
+    """An office's mail address stands for nobody beside another identifier; alone, the office is the customer."""
+    assert "".join(digit for digit, _ in identify.identifiers(customer, "US")) == ranks
 
 
-pairs = st.lists(st.lists(st.sampled_from([f"c{n}" for n in range(8)]), min_size=1, max_size=3), max_size=10)
-
-
-@given(pairs, st.randoms(use_true_random=False))
-def test_links_in_any_order_give_the_same_persons(links: list[list[str]], rng: random.Random) -> None:
-    """Shuffled and repeated links give every id the same person, the smallest id that can be reached."""
-    graph, again = Graph(), Graph()
-    for ids in links:
-        assert graph.link(ids) == graph.find(ids[0])
-    shuffled = [rng.sample(ids, len(ids)) for ids in (*links, *links)]
-    rng.shuffle(shuffled)
-    for ids in shuffled:
-        again.link(ids)
-        rng.choice((again.find, graph.find))(rng.choice(ids))
-    for node in {node for ids in links for node in ids}:
-        assert graph.find(node) == again.find(node) == min(reachable(node, links))
-    assert graph.find("never seen") == "never seen"
-
-
-def reachable(node: str, links: list[list[str]]) -> set[str]:
-    """Transitive closure, step by step."""
-    known = {node}
-    while grown := {other for ids in links if known & set(ids) for other in ids} - known:
-        known |= grown
-    return known
-
-
-def test_a_graph_can_be_built_from_its_log() -> None:
-    """Pairs of a log rebuild the graph, whatever comes first."""
-    links = [("c3", "c2"), ("c5", "c4"), ("c4", "c3")]
-    for first, second in combinations(links, 2):
-        rest = [link for link in links if link not in (first, second)]
-        assert Graph([first, second, *rest]).find("c5") == "c2"
+def test_role_addresses_are_policy() -> None:
+    """Which addresses are an office's is for the caller to say."""
+    customer = Customer(email="info@example.com", phone="+14155550100")
+    assert len(identify.nodes(customer, "a key", "US", frozenset())) == 2
+    assert len(identify.nodes(customer, "a key", "US", frozenset({"info"}))) == 1

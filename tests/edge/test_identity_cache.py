@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import redis
 
-from streams.core.identify import Link, Resolved
+from streams.core.identity_facts import Fact, Resolved
 from streams.edge.identity_cache import Settled
 from streams.settings import Settings
 from tests.support.identities import flush, workers
@@ -16,9 +16,9 @@ A, B, C, D = "c1-a", "c2-b", "c3-c", "c4-d"
 
 
 def test_what_is_still_to_be_told_is_not_remembered() -> None:
-    """An answer with links is asked for again, until the log has them."""
+    """An answer with facts is asked for again, until the log has them."""
     settled = Settled()
-    settled.put((B,), Resolved(B, (Link(B, B),)))
+    settled.put((B,), Resolved(B, (Fact(B, B),)))
     assert settled.get([(B,)]) == [None]
     settled.put((B,), Resolved(B))
     assert settled.get([(B,), (C,)]) == [Resolved(B), None]
@@ -65,7 +65,7 @@ def test_settled_touches_ask_nothing(settings: Settings, monkeypatch: pytest.Mon
 
             async def noted(operation: str, operands: list[str]) -> list[list[bytes]]:
                 if operation == "resolve":
-                    asked.append(list(operands[1:]))
+                    asked.append(list(operands[2::2]))
                 return await real(operation, operands)
 
             await first.touch((B, C), (D,))

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from streams.core.identify import Graph, Link, Resolved, resolve_alone
+from streams.core.identity_facts import Fact, Resolved, resolve_alone
+from streams.core.identity_graph import Graph
 from streams.edge import identity_index
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.identity_index import PATIENCE
@@ -31,16 +32,16 @@ def test_new_known_linked_merged(settings: Settings) -> None:
     async def run() -> None:
         async with workers(settings) as ((worker,), _):
             (new,) = await worker.resolve((B,))
-            assert new == Resolved(B, (Link(B, B),))
+            assert new == Resolved(B, (Fact(B, B),))
             await worker.publish([new])
             assert await worker.resolve((B,)) == [Resolved(B)]
             (linked,) = await worker.resolve((B, C))
-            assert linked == Resolved(B, (Link(B, C),))
+            assert linked == Resolved(B, (Fact(B, C),))
             await worker.publish([linked])
             assert await worker.resolve((C,), (C,), (B, C)) == [Resolved(B)] * 3
             (merged,) = await worker.resolve((A, C))
             assert merged.customer_id == A
-            assert set(merged.links) == {Link(A, A), Link(A, B, loser=B)}
+            assert set(merged.facts) == {Fact(A, A), Fact(A, C), Fact(B, A, "told")}
             await worker.publish([merged])
             assert await worker.resolve((A,), (B,), (C,)) == [Resolved(A)] * 3
             assert await worker.resolve() == []
@@ -75,7 +76,7 @@ def test_answers_are_the_graphs(settings: Settings, touches: list[tuple[list[int
                 else:
                     cut.append(ids)
             for ids in cut:  # they were not committed, so they are read again
-                assert await some[0].touch(ids) == [graph.find(ids[0])]
+                assert await some[0].touch(ids) == [graph.customer(ids)]
             assert_no_orphans(redirects, graph)
 
     asyncio.run(run())
@@ -87,12 +88,12 @@ def test_links_are_reported_until_logged(settings: Settings) -> None:
     async def run() -> None:
         async with workers(settings, 2) as ((first, second), _):
             lost = await first.resolve((C, D))
-            assert set(lost[0].links) == {Link(C, C), Link(C, D)}
+            assert set(lost[0].facts) == {Fact(C, C), Fact(C, D)}
             assert await second.resolve((D,)) == lost
             (merged,) = await second.resolve((B, D))
-            assert set(merged.links) == {Link(B, B), Link(B, C, loser=C), *lost[0].links}
+            assert set(merged.facts) == {Fact(B, B), Fact(B, D), Fact(C, B, "told"), *lost[0].facts}
             (again,) = await first.resolve((C,))
-            assert set(again.links) == set(merged.links)
+            assert set(again.facts) == set(merged.facts)
             await second.publish([merged])
             assert await first.resolve((D,)) == [Resolved(B)]
 
@@ -108,7 +109,7 @@ def test_many_open_links_move_in_one_merge(settings: Settings) -> None:
             for start in range(0, len(ids), 1000):
                 await worker.resolve((B, *ids[start : start + 1000]))
             (merged,) = await worker.resolve((A, B))
-            assert len(merged.links) == len(ids) + 3
+            assert len(merged.facts) == len(ids) + 4
             assert merged.customer_id == A
 
     asyncio.run(run())
@@ -131,7 +132,7 @@ def test_flushed_index_is_rebuilt_from_the_log(settings: Settings) -> None:
             graph = Graph()
             for ids in touches:
                 graph.link(ids)
-            assert before == [graph.find(ids[0]) for ids in touches]
+            assert before == [graph.customer(ids) for ids in touches]
             assert_no_orphans(redirects, graph)
 
     asyncio.run(run())
@@ -209,7 +210,7 @@ def test_slow_redis_costs_its_patience_at_most_once_a_second(
                 started = time.monotonic()
                 for _ in range(100):
                     assert await worker.resolve((B,), (C,)) == [resolve_alone((B,)), resolve_alone((C,))]
-                    await worker.index.logged([Link(B, B)])
+                    await worker.index.logged([Fact(B, B)])
                 assert time.monotonic() - started < PATIENCE
                 assert await worker.index.overdue() == []
                 monkeypatch.setattr(worker.index, "_away_until", 0.0)

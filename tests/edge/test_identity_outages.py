@@ -9,7 +9,7 @@ import time
 import pytest
 import redis
 
-from streams.core.identify import Resolved
+from streams.core.identity_facts import Resolved
 from streams.edge import identity_index
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.topics import IDENTITIES

@@ -15,7 +15,10 @@ from streams.core import backtest
 from streams.core.commands import Command
 from streams.core.customer import merge_command
 from streams.core.entry import decode_entry
-from streams.core.identify import Graph, Link, Resolved, nodes, resolve_alone
+from streams.core.identify import nodes
+from streams.core.identity_facts import Fact, Resolved, cause_of, resolve_alone
+from streams.core.identity_facts import decode as fact_of
+from streams.core.identity_graph import Graph
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline, decode
@@ -46,32 +49,38 @@ class Record:
 
 @dataclass
 class MemoryIndex:
-    """The identity index in memory: links touches, reports each link until it is logged."""
+    """The identity index in memory: links touches, reports what came to light."""
 
     graph: Graph = field(default_factory=Graph)
     known: dict[str, None] = field(default_factory=dict)
-    log: list[Link] = field(default_factory=list)
+    log: list[Fact] = field(default_factory=list)
 
-    async def resolve(self, touches: Sequence[tuple[str, ...]]) -> list[Resolved]:
-        return [self._one(ids) for ids in touches]
+    async def resolve(self, touches: Sequence[tuple[str, ...]], cause: Callable[[int], bytes]) -> list[Resolved]:
+        return [self._one(ids, cause(n)) for n, ids in enumerate(touches)]
 
-    def _one(self, ids: tuple[str, ...]) -> Resolved:
+    def _one(self, ids: tuple[str, ...], cause: bytes) -> Resolved:
         before = {self.graph.find(one) for one in ids if one in self.known}
-        winner = self.graph.link(ids)
-        links = [Link(winner, one) for one in ids if one not in self.known]
-        links += [Link(winner, root, loser=root) for root in sorted(before) if root != winner]
+        blocked = len(self.graph.blocked)
+        winner = self.graph.link(ids, cause)
+        facts = [Fact(winner, one, cause=cause) for one in ids if one not in self.known]
+        facts += self.graph.blocked[blocked:]
+        if len(self.graph.blocked) == blocked:
+            facts += [Fact(root, winner, "told", cause) for root in sorted(before) if root != winner]
         self.known.update(dict.fromkeys(ids))
-        return Resolved(winner, tuple(links))
+        return Resolved(winner, tuple(facts))
 
-    async def logged(self, links: Sequence[Link]) -> None:
-        self.log += links
+    async def logged(self, facts: Sequence[Fact]) -> None:
+        self.log += facts
+
+    async def overdue(self) -> list[Resolved]:
+        return []
 
 
 class AbsentIndex(MemoryIndex):
     """The index while Redis is away."""
 
-    async def resolve(self, touches: Sequence[tuple[str, ...]]) -> list[Resolved]:
-        return [resolve_alone(ids) for ids in touches]
+    async def resolve(self, touches: Sequence[tuple[str, ...]], cause: Callable[[int], bytes]) -> list[Resolved]:
+        return [resolve_alone(ids, cause(n)) for n, ids in enumerate(touches)]
 
 
 def touch(touch_id: str, minute: int = 0, **changes: Any) -> Touch:
@@ -123,7 +132,7 @@ def read(out: Out) -> tuple[str, str | None, Any]:
             CODEC.decode_dead_letter(value).reason,
             CODEC.decode_dead_letter(value).origin,
         ),
-        "identities": bytes,
+        "identities": lambda value: fact_of(b"a|b", value).cause,
     }
     topic = out.topic.removeprefix("x.")
     return topic, None if out.key is None else out.key.decode(), decoders[topic](out.value)
@@ -184,15 +193,16 @@ def test_ingest_sends_good_on_and_bad_away(metrics: Metrics) -> None:
     values = [CODEC.encode_touch(said), b"garbage", CODEC.encode_touch(touch("t-2"))]
     write = ingest(index, metrics, *(Record("x.touches.email", value, 40 + i) for i, value in enumerate(values)))
     (_, _, first), (_, _, second) = story(write)[1], story(write)[3]
+    cause = cause_of(said, T0 + 5, Origin("x.touches.email", 1, 40))
     assert story(write) == [
         ("touches.dead-letter", "key", ("undecodable", Origin("x.touches.email", 1, 41))),
         ("touches.identified", customer, IdentifiedTouch(customer, said, first.claims, T0 + 5, Origin("x.touches.email", 1, 40))),
-        ("identities", f"{customer}|{customer}", b"link"),
+        ("identities", f"{customer}|{customer}", cause),
         ("touches.identified", customer, IdentifiedTouch(customer, touch("t-2"), (), T0 + 5, Origin("x.touches.email", 1, 42))),
     ]  # fmt: skip
     assert [(claim.kind, claim.value) for claim in first.claims] == [("price", "49 EUR/month")] and second.claims == ()
     assert [out.timestamp for out in write.outputs if out.topic == "x.touches.identified"] == [T0 + 5, T0 + 5]
-    assert (write.changelog, index.log) == (None, [Link(customer, customer)])
+    assert (write.changelog, index.log) == (None, [Fact(customer, customer, cause=cause)])
     assert [counted(metrics, channel="email", outcome=outcome) for outcome in ("identified", "rejected")] == [2, 1]
 
 
@@ -208,22 +218,60 @@ def test_ingest_tells_a_merged_customer(metrics: Metrics) -> None:
         *(Record("x.touches.email", CODEC.encode_touch(touch(c.email or "p", customer=c))) for c in (mail, phone)),
     )
     write = ingest(index, metrics, Record("x.touches.email", CODEC.encode_touch(touch("t-3", customer=both)), 9))
-    link, merge = Link(winner, loser, loser=loser), merge_command(loser, winner, T0 + 5, "t-3")
-    assert story(write)[1:] == [("identities", f"{winner}|{loser}", b"link"), ("touches.identified", loser, merge)]
+    merge = merge_command(loser, winner, T0 + 5, "t-3")
+    told = index.log[-1]
+    assert (told.a, told.b, told.kind) == (loser, winner, "told")
     assert story(write)[0][:2] == ("touches.identified", winner)
-    assert index.log[-1] == link
+    assert story(write)[1:] == [("touches.identified", loser, merge)]
+
+
+def test_ingest_logs_what_was_told_once_it_is_safe(metrics: Metrics) -> None:
+    """That a timeline was told of its merge is written to the log by the next mending, not beside the command: a rebuilt index takes
+    the log's word for it."""
+    fact = Fact("c2-b", "c1-a", "told", b"{}")
+    stage = Ingest(SETTINGS, POLICY, CODEC, metrics, MemoryIndex())  # type: ignore[arg-type]
+
+    async def run() -> tuple[Write, Write, Write]:
+        before = await stage.mend()
+        await stage._logged([fact, Fact("c1-a", "c1-a")])
+        return before, await stage.mend(), await stage.mend()
+
+    before, then, after = asyncio.run(run())
+    assert (before.outputs, after.outputs) == ([], [])
+    assert story(then) == [("identities", "told:c2-b|c1-a", b"{}")]
+
+
+def test_ingest_reports_two_crm_records_of_one_address(metrics: Metrics) -> None:
+    """A touch whose address belongs to another CRM record goes to its own; the contradiction is logged and told to people, in the
+    same bytes by whoever reports it."""
+    mail = "dana@example.com"
+    one, two = Customer(crm_id="C-1", email=mail), Customer(crm_id="C-2", email=mail)
+    (first, address), (second, _) = ids_of(one), ids_of(two)
+    index = MemoryIndex()
+    records = [
+        Record("x.touches.email", CODEC.encode_touch(touch(f"t-{n}", customer=c)), n) for n, c in enumerate((one, two))
+    ]
+    write = ingest(index, metrics, *records)
+    (finding,) = [value for topic, _, value in story(write) if topic == "conflicts"]
+    assert (finding.rule, finding.state, finding.touch_ids) == ("identity_conflict", "detected", ("t-1",))
+    assert finding.customer == min(first, second) and max(first, second) in finding.reason and address in finding.reason
+    assert f"blocked:{second}|{address}" in [key for topic, key, _ in story(write) if topic == "identities"]
+    assert [key for topic, key, value in story(write) if topic == "touches.identified"] == [first, second]
+    found = backtest.run(
+        [touch("t-0", customer=one), touch("t-1", customer=two)], POLICY, id_key=SETTINGS.id_key, region="US", now=T0
+    )
+    assert found.findings == [finding]
 
 
 def test_ingest_without_the_index(metrics: Metrics) -> None:
-    """While Redis is away a touch goes to its strongest identifier, and the customers of all its others are told, just in case."""
+    """While Redis is away a touch goes to its strongest identifier, and the log notes what else was seen, undecided."""
     both = Customer(email="dana@example.com", phone="+14155550100")
     winner, other = ids_of(both)
     write = ingest(AbsentIndex(), metrics, Record("x.touches.email", CODEC.encode_touch(touch("t-1", customer=both))))
     assert [one[:2] for one in story(write)] == [
         ("touches.identified", winner),
         ("identities", f"{winner}|{winner}"),
-        ("identities", f"{winner}|{other}"),
-        ("touches.identified", other),
+        ("identities", f"seen:{winner}|{other}"),
     ]
 
 
@@ -304,7 +352,7 @@ def test_two_merges_of_one_id(timelines: Timelines) -> None:
     write = take(timelines, command_record(merge_command(C, A, T0 + 1, "other")))
     assert story(write) == [
         ("touches.identified", B, merge_command(B, A, T0 + 1, "other")),
-        ("identities", f"{A}|{B}", b"link"),
+        ("identities", f"{A}|{B}", b""),
     ]
 
 

@@ -9,7 +9,8 @@ import redis
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
-from streams.core.identify import Graph, Link, Resolved
+from streams.core.identity_facts import Fact, Resolved, encode
+from streams.core.identity_graph import Graph
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.kafka_auth import client_options
 from streams.edge.metrics import Metrics
@@ -29,9 +30,9 @@ class Redirects:
         """Answers whose touches, links and merges have reached Kafka."""
         for answer in answers:
             self.used.add(answer.customer_id)
-            for link in answer.links:
-                if link.loser is not None and link.loser != answer.customer_id:
-                    self._to.setdefault(link.loser, set()).add(answer.customer_id)
+            for fact in answer.facts:
+                if fact.kind == "told" and fact.a != answer.customer_id:
+                    self._to.setdefault(fact.a, set()).add(answer.customer_id)
 
     def end_of(self, customer: str) -> str:
         """Where a touch of this customer ends up: ids only get smaller, and two ways out of one id are merged themselves."""
@@ -50,7 +51,7 @@ class Redirects:
 
 
 class Worker:
-    """One worker's index. `publish` is what its lane does: links into the log, then `logged`."""
+    """One worker's index. `publish` is what its lane does: facts into the log, then `logged`."""
 
     def __init__(self, settings: Settings, producer: AIOKafkaProducer, redirects: Redirects) -> None:
         self.settings, self._producer, self._redirects = settings, producer, redirects
@@ -61,19 +62,27 @@ class Worker:
         """The decision alone, as if the process ended before anything is published."""
         return await self.index.resolve([tuple(ids) for ids in touches])
 
-    async def log(self, answers: list[Resolved]) -> list[Link]:
+    async def log(self, answers: list[Resolved]) -> list[Fact]:
         """Kafka has the decisions, the index was not told."""
-        links = [link for answer in answers for link in answer.links]
-        for link in links:
-            key = f"{link.a}|{link.b}".encode()
-            await self._producer.send(self.settings.topic(IDENTITIES), b"link", key=key)
+        facts = [fact for answer in answers for fact in answer.facts]
+        for fact in facts:
+            if fact.kind != "told":
+                await self._send(fact)
         await self._producer.flush()
         self._redirects.take(answers)
-        return links
+        return facts
 
     async def publish(self, answers: list[Resolved]) -> None:
         """Kafka has the decisions, and the index knows it."""
-        await self.index.logged(await self.log(answers))
+        facts = await self.log(answers)
+        await self.index.logged(facts)
+        for fact in facts:
+            if fact.kind == "told":
+                await self._send(fact)
+        await self._producer.flush()
+
+    async def _send(self, fact: Fact) -> None:
+        await self._producer.send(self.settings.topic(IDENTITIES), encode(fact), key=fact.key.encode())
 
     async def touch(self, *touches: Sequence[str]) -> list[str]:
         """Decide and publish; the customers."""
@@ -84,7 +93,7 @@ class Worker:
     async def mend(self) -> None:
         """One round of the worker's mending, as `Ingest.mend` does it."""
         found = await self.index.overdue()
-        await self.publish([Resolved(f.customer_id, (Link(f.customer_id, f.customer_id), *f.links)) for f in found])
+        await self.publish([Resolved(f.customer_id, (Fact(f.customer_id, f.customer_id), *f.facts)) for f in found])
 
     def outcomes(self) -> dict[str, float]:
         """Look-ups so far by result."""
@@ -148,4 +157,4 @@ async def healed(some: list[Worker], redirects: Redirects, *touches: tuple[str, 
     assert_no_orphans(redirects, graph)
     for worker in some:
         for ids in touches:
-            assert (await worker.resolve(ids))[0].customer_id == graph.find(ids[0])
+            assert (await worker.resolve(ids))[0].customer_id == graph.customer(ids)

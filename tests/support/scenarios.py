@@ -13,6 +13,7 @@ from typing import Any
 
 from streams.core import backtest, customer, finding_json, identify, pipeline, touch_json
 from streams.core.commands import Command
+from streams.core.identity_graph import Graph
 from streams.core.outcome import Finding
 from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline
@@ -28,7 +29,7 @@ class Play:
 
     def __init__(self, policy: Policy, now: int) -> None:
         self._policy, self._now = policy, now
-        self._graph = identify.Graph()
+        self._graph = Graph()
         self._timelines: dict[str, Timeline] = {}
         self.emitted: list[Finding] = []
         self.refused: list[tuple[str, str]] = []

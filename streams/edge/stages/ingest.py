@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from streams.core import pipeline, touch_check
+from streams.core import identity_conflict, pipeline, touch_check
 from streams.core.customer import merge_command
-from streams.core.identify import Link, Resolved, nodes
+from streams.core.identify import nodes
+from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause, encode
 from streams.core.outcome import RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Touch
@@ -18,7 +19,7 @@ from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.stages.base import Stage, origin
-from streams.edge.topics import IDENTIFIED, IDENTITIES, TOUCH_TOPICS
+from streams.edge.topics import CONFLICTS, IDENTIFIED, IDENTITIES, TOUCH_TOPICS
 from streams.settings import Settings
 
 
@@ -40,6 +41,8 @@ class Ingest(Stage):
     ) -> None:
         super().__init__(settings, policy, codec, metrics)
         self._index = index
+        self._roles = frozenset(policy.identity.role_addresses)
+        self._told: list[Fact] = []
         self._channels = {settings.topic(topic): channel for channel, topic in TOUCH_TOPICS.items()}
 
     async def run(self, records: Sequence[Any]) -> Write:
@@ -48,22 +51,33 @@ class Ingest(Stage):
         with self._metrics.stage_seconds.labels("ingest").time():
             outputs, taken = self._receive(records)
         crash_points.reach("after_decode")
-        resolved = await self._index.resolve([ids for _, _, ids in taken])
+
+        def cause(n: int) -> bytes:
+            record, touch, _ = taken[n]
+            return cause_of(touch, record.timestamp, origin(record))
+
+        resolved = await self._index.resolve([ids for _, _, ids in taken], cause)
         with self._metrics.stage_seconds.labels("identify").time():
-            outputs, links = self._forward(outputs, taken, resolved)
+            outputs, facts = self._forward(outputs, taken, resolved)
         self.count()
-        return Write(outputs, done=lambda: self._index.logged(links))
+        return Write(outputs, done=lambda: self._logged(facts))
 
     async def mend(self) -> Write:
-        """Merges that no touch came by to publish, with the ids they lead to. Empty as a rule."""
-        now = time.time_ns() // 1_000_000
-        outputs: list[Out] = []
-        links: list[Link] = []
+        """Facts that no touch came by to publish, and which timelines were told of merges. Empty as a rule."""
+        told, self._told = self._told, []
+        outputs = [self._record(fact) for fact in told]
+        facts: list[Fact] = []
         for who in await self._index.overdue():
-            for link in (Link(who.customer_id, who.customer_id), *who.links):
-                links.append(link)
-                outputs += self._linked(link, who.customer_id, "identity index", now)
-        return Write(outputs, done=lambda: self._index.logged(links))
+            for fact in (Fact(who.customer_id, who.customer_id), *who.facts):
+                facts.append(fact)
+                outputs += self._published(fact, who.customer_id)
+        return Write(outputs, done=lambda: self._logged(facts))
+
+    async def _logged(self, facts: list[Fact]) -> None:
+        """Kafka has these. That a timeline was told is written to the log only now that the command is safe in Kafka: a rebuilt
+        index takes the log's word for it."""
+        await self._index.logged(facts)
+        self._told += [fact for fact in facts if fact.kind == "told"]
 
     def _receive(self, records: Sequence[Any]) -> tuple[list[Out], list[tuple[Any, Touch, tuple[str, ...]]]]:
         """Dead letters of what is no touch; the rest as (record, touch, node ids)."""
@@ -96,7 +110,7 @@ class Ingest(Stage):
         problem = pipeline.receive(touch, record.timestamp, self._policy)
         if problem is not None:
             raise _Refused(*problem)
-        ids = nodes(touch.customer, self._settings.id_key, self._settings.default_region)
+        ids = nodes(touch.customer, self._settings.id_key, self._settings.default_region, self._roles)
         if not ids:
             raise _Refused(
                 "no_identifier",
@@ -106,25 +120,35 @@ class Ingest(Stage):
 
     def _forward(
         self, outputs: list[Out], taken: list[tuple[Any, Touch, tuple[str, ...]]], resolved: list[Resolved]
-    ) -> tuple[list[Out], list[Link]]:
-        """The touches under their customers' ids, and the links that came to light."""
-        links: dict[Link, None] = {}
+    ) -> tuple[list[Out], list[Fact]]:
+        """The touches under their customers' ids, and the facts that came to light."""
+        facts: dict[Fact, None] = {}
         for (record, touch, _), who in zip(taken, resolved, strict=True):
             identified = pipeline.identify(touch, who.customer_id, record.timestamp, origin(record))
             value = self._codec.encode_identified(identified, record.value)
             outputs.append(Out(self._topic(IDENTIFIED), who.customer_id.encode(), value, record.timestamp))
             self._outcomes[touch.channel, "identified"] += 1
-            for link in who.links:
-                if link not in links:
-                    links[link] = None
-                    outputs += self._linked(link, who.customer_id, touch.touch_id, record.timestamp)
-        return outputs, list(links)
+            for fact in who.facts:
+                if fact not in facts:
+                    facts[fact] = None
+                    outputs += self._published(fact, who.customer_id)
+        return outputs, list(facts)
 
-    def _linked(self, link: Link, customer: str, touch_id: str, timestamp: int) -> list[Out]:
-        outputs = [Out(self._topic(IDENTITIES), f"{link.a}|{link.b}".encode(), b"link")]
-        if link.loser:
-            command = merge_command(link.loser, customer, timestamp, touch_id)
-            outputs.append(
-                Out(self._topic(IDENTIFIED), link.loser.encode(), self._codec.encode_command(command), timestamp)
-            )
+    def _published(self, fact: Fact, customer: str) -> list[Out]:
+        """A fact for the log, for the customer's timeline or for people."""
+        if fact.kind == "told":
+            cause = decode_cause(fact)
+            at = cause.published_at if cause else time.time_ns() // 1_000_000
+            command = merge_command(fact.a, customer, at, cause.touch_id if cause else "identity log")
+            return [Out(self._topic(IDENTIFIED), fact.a.encode(), self._codec.encode_command(command), at)]
+        outputs = [self._record(fact)]
+        if fact.kind == "blocked":
+            finding = identity_conflict.finding(fact, self._policy.identity.conflict_severity)
+            if finding is not None:
+                self._metrics.findings.labels(finding.rule, finding.state).inc()
+                value = self._codec.encode_finding(finding)
+                outputs.append(Out(self._topic(CONFLICTS), finding.customer.encode(), value))
         return outputs
+
+    def _record(self, fact: Fact) -> Out:
+        return Out(self._topic(IDENTITIES), fact.key.encode(), encode(fact))

@@ -1,0 +1,121 @@
+"""Who is one person: identifiers, the links between them, and the guards. Redis does the same for the workers (identity.lua).
+
+A touch belongs to the customer of its strongest identifier; its weaker ones are linked with that one, pair by pair, unless a guard
+forbids it:
+
+- *shared*: an identifier seen with more than `limit` identifiers of one kind, such as one phone number with four mail addresses, is a
+  switchboard or a household. From then on it links nobody; what it linked before stays.
+- *contradiction*: a CRM keeps one record a person. A link that would make one person of two CRM records is blocked, for a person
+  to decide (`streams.core.identity_conflict`). The weaker identifier stays with the customer that had it first.
+
+A person goes by the smallest of their ids. Which pairs were seen, and so which identifiers are shared, does not depend on the order of the
+touches. What a guard left linked does, so decisions are facts in the log: the graph is what the facts say, in whatever order
+they are read.
+
+>>> graph = Graph()
+>>> graph.link(("c2-a", "c3-b")), graph.link(("c1-c", "c3-b"))
+('c2-a', 'c1-c')
+>>> graph.find("c2-a")
+'c1-c'
+>>> graph.link(("c1-other", "c3-b")), graph.find("c3-b")
+('c1-other', 'c1-c')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from streams.core.identity_facts import Fact
+
+SHARED_AFTER = 3
+"""Default of the policy's `identity.shared_after`."""
+
+_CRM = "c1-"
+
+
+def rank(node_id: str) -> str:
+    """What is common to the ids of one kind of identifier."""
+    return node_id[:3]
+
+
+class Graph:
+    """See the module. `blocked` are the contradictions so far, in order."""
+
+    def __init__(self, facts: Iterable[Fact] = (), limit: int = SHARED_AFTER) -> None:
+        self._limit = limit
+        self._parent: dict[str, str] = {}
+        self._pairs: dict[str, dict[str, bool]] = {}
+        self._shared: set[str] = set()
+        self.blocked: list[Fact] = []
+        for fact in facts:
+            self.apply(fact)
+
+    def find(self, node_id: str) -> str:
+        """The id that this one's person goes by; the id itself when it is unknown."""
+        root = node_id
+        while (parent := self._parent.get(root, root)) != root:
+            root = parent
+        while node_id != root:  # the next look-up takes one step
+            node_id, self._parent[node_id] = self._parent.get(node_id, root), root
+        return root
+
+    def is_shared(self, node_id: str) -> bool:
+        """Whether many people have this identifier."""
+        return node_id in self._shared
+
+    def customer(self, ids: Sequence[str]) -> str:
+        """Whose a touch with these ids is (strongest first), as far as is known."""
+        return self.find(self._strongest(ids))
+
+    def link(self, ids: Sequence[str], cause: bytes = b"") -> str:
+        """Take in the identifiers of one touch (strongest first); returns the id that its customer goes by from now on."""
+        strong = self._strongest(ids)
+        self._parent.setdefault(strong, strong)
+        for weak in ids[ids.index(strong) + 1 :]:
+            self._pair(strong, weak, cause)
+        return self.find(strong)
+
+    def apply(self, fact: Fact) -> None:
+        """Take in a fact of the log. Decisions stand: no guard is asked, except for what is still to be decided ("seen")."""
+        if fact.kind == "seen":
+            self.link((fact.a, fact.b), fact.cause)
+        elif fact.kind == "shared":
+            self._shared.add(fact.a)
+        elif fact.kind in ("link", "blocked"):
+            self._parent.setdefault(fact.a, fact.a)
+            self._parent.setdefault(fact.b, fact.b)
+            if fact.a != fact.b:
+                self._pairs.setdefault(fact.b, {})[fact.a] = fact.kind == "link"
+            if fact.kind == "link":
+                self._merge(fact.a, fact.b)
+
+    def facts(self) -> list[Fact]:
+        """What the log must say for another graph to be the same; without causes."""
+        links = [
+            Fact(strong, weak, "link" if linked else "blocked")
+            for weak, pairs in self._pairs.items()
+            for strong, linked in pairs.items()
+        ]
+        return [*links, *(Fact(node_id, node_id, "shared") for node_id in self._shared)]
+
+    def _strongest(self, ids: Sequence[str]) -> str:
+        return next((node_id for node_id in ids if node_id not in self._shared), ids[0])
+
+    def _pair(self, strong: str, weak: str, cause: bytes) -> None:
+        pairs = self._pairs.setdefault(weak, {})
+        if strong in pairs or weak in self._shared:
+            return
+        if sum(rank(other) == rank(strong) for other in pairs) >= self._limit:
+            self._shared.add(weak)
+            return
+        one, other = self.find(strong), self.find(weak)
+        if one != other and rank(one) == rank(other) == _CRM:
+            pairs[strong] = False
+            self.blocked.append(Fact(strong, weak, "blocked", cause, (one, other)))
+            return
+        pairs[strong] = True
+        self._merge(strong, weak)
+
+    def _merge(self, a: str, b: str) -> None:
+        one, other = self.find(a), self.find(b)
+        self._parent[max(one, other)] = self._parent[min(one, other)] = min(one, other)

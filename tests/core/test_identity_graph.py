@@ -1,0 +1,123 @@
+"""The graph of identifiers: one person's meet in any order, guards keep persons apart, the log says it all."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.identity_facts import Fact
+from streams.core.identity_graph import Graph
+
+touches_ = st.lists(
+    st.lists(st.sampled_from([f"c{n}-" for n in range(2, 9)]), min_size=1, max_size=3, unique=True), max_size=10
+)
+
+
+@given(touches_, st.randoms(use_true_random=False))
+def test_links_in_any_order_give_the_same_persons(touches: list[list[str]], rng: random.Random) -> None:
+    """Shuffled and repeated touches give every id the same person, the smallest id that can be reached."""
+    graph, again = Graph(), Graph()
+    touches = [sorted(ids) for ids in touches]
+    for ids in touches:
+        assert graph.link(ids) == graph.find(ids[0]) == graph.customer(ids)
+    shuffled = [*touches, *touches]
+    rng.shuffle(shuffled)
+    for ids in shuffled:
+        again.link(ids)
+        rng.choice((again.find, graph.find))(rng.choice(ids))
+    for node in {node for ids in touches for node in ids}:
+        assert graph.find(node) == again.find(node) == min(reachable(node, touches))
+    assert graph.find("never seen") == "never seen"
+    assert not graph.blocked
+
+
+def reachable(node: str, links: list[list[str]]) -> set[str]:
+    """Transitive closure, step by step."""
+    known = {node}
+    while grown := {other for ids in links if known & set(ids) for other in ids} - known:
+        known |= grown
+    return known
+
+
+crowded = st.lists(
+    st.tuples(st.integers(1, 5), st.integers(0, 6)).flatmap(
+        lambda first: st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2)), max_size=2).map(
+            lambda others: sorted({f"c{rank}-{n}" for rank, n in (first, *others)})
+        )
+    ),
+    max_size=25,
+)
+
+
+@given(crowded, st.randoms(use_true_random=False))
+def test_guards_hold_in_any_order(touches: list[list[str]], rng: random.Random) -> None:
+    """No person ever has two CRM records; which identifiers are shared does not depend on the order of the touches."""
+    touches = [[ids[0], *[i for i in ids[1:] if i[:3] != ids[0][:3]]] for ids in touches]
+    one, other = Graph(limit=2), Graph(limit=2)
+    shuffled = list(touches)
+    rng.shuffle(shuffled)
+    for graph, order in ((one, touches), (other, shuffled)):
+        for ids in order:
+            graph.link(ids)
+        for ids in order:
+            if ids[0].startswith("c1-"):
+                assert graph.customer(ids) == ids[0], "a CRM record goes by itself"
+        for fact in graph.blocked:
+            assert fact.customers[0] != fact.customers[1]
+            assert all(customer.startswith("c1-") for customer in fact.customers)
+    directly = {i for i in {i for ids in touches for i in ids} if crowd(i, touches) > 2}
+    assert {i for i in directly if not one.is_shared(i) or not other.is_shared(i)} == set()
+
+
+def crowd(node: str, touches: list[list[str]]) -> int:
+    """How many identifiers of one kind a node was seen below, when those above it in a touch are not shared themselves."""
+    by_kind: dict[str, set[str]] = {}
+    for ids in touches:
+        if node in ids[1:] and ids[0].startswith("c1-"):
+            by_kind.setdefault(ids[0][:3], set()).add(ids[0])
+    return max((len(seen) for seen in by_kind.values()), default=0)
+
+
+def test_a_switchboard_links_nobody_any_more() -> None:
+    """The fourth mail address of one number shows that many share it; the three before it stay, later ones are left alone."""
+    graph = Graph()
+    for n in range(6):
+        assert graph.link((f"c2-{n}", "c3-board")) == ("c2-0" if n < 3 else f"c2-{n}")
+    assert graph.is_shared("c3-board")
+    assert graph.link(("c3-board", "c5-click")) == "c5-click", "a shared number does not say who clicked"
+    assert graph.link(("c3-board",)) == "c2-0"
+
+
+def test_two_crm_records_stay_two() -> None:
+    """A mail address of two CRM records stays with the first; the contradiction is noted once, also when it is indirect."""
+    graph = Graph()
+    assert graph.link(("c1-a", "c2-x")) == "c1-a"
+    assert graph.link(("c1-b", "c2-x"), b"why") == "c1-b"
+    assert graph.link(("c1-b", "c2-x"), b"again") == "c1-b"
+    assert graph.link(("c1-b", "c2-y")) == "c1-b"
+    assert graph.link(("c2-x", "c3-p")) == "c1-a"
+    assert graph.link(("c2-y", "c3-p"), b"indirect") == "c1-b"
+    assert graph.find("c2-x") == graph.find("c3-p") == "c1-a"
+    direct = Fact("c1-b", "c2-x", "blocked", b"why", ("c1-b", "c1-a"))
+    indirect = Fact("c2-y", "c3-p", "blocked", b"indirect", ("c1-b", "c1-a"))
+    assert graph.blocked == [direct, indirect]
+
+
+@given(crowded, st.randoms(use_true_random=False))
+def test_a_log_in_any_order_gives_the_same_graph(touches: list[list[str]], rng: random.Random) -> None:
+    """Facts, shuffled and repeated, say who is who; a touch seen before is then placed as before."""
+    touches = [[ids[0], *[i for i in ids[1:] if i[:3] != ids[0][:3]]] for ids in touches]
+    graph = Graph(limit=2)
+    for ids in touches:
+        graph.link(ids)
+    facts = graph.facts()
+    shuffled = [*facts, *facts]
+    rng.shuffle(shuffled)
+    again = Graph(shuffled, limit=2)
+    assert set(again.facts()) == set(facts)
+    for ids in touches:
+        assert again.customer(ids) == graph.customer(ids)
+        assert again.link(ids) == graph.link(ids)
+    assert set(again.facts()) == set(graph.facts())

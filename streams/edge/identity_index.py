@@ -2,7 +2,7 @@
 
 Redis is never the only copy. Every link goes to the compacted topic `identities`; `sync` reads what Redis has not seen yet: all of it
 when Redis was lost or flushed. While Redis is away, touches are decided from their own identifiers
-(`streams.core.identify.resolve_alone`), and the timelines, which know where a merged customer went, send them on.
+(`streams.core.identity_facts.resolve_alone`), and the timelines, which know where a merged customer went, send them on.
 
 A timeline that nobody told that its customer goes by another id would be orphaned. It comes about when a touch is decided alone by an
 identifier that other workers know to belong to somebody, or when an answer of Redis is lost on its way. So:

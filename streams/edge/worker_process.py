@@ -43,6 +43,7 @@ def run(settings: Settings, policy: Policy) -> int:
     worker = faust.Worker(
         app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=None, quiet=True
     )
+    worker.spinner = None  # it prints, and a worker whose output goes to a full disk would end with that
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from streams.core.outcome import Finding
+from streams.core.timeline import decode
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.topics import COMMANDS, CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, TOUCH_TOPICS, changelog
 from streams.settings import Settings
@@ -23,7 +24,7 @@ Place = tuple[str, int]
 """Topic (full name), partition."""
 
 WHOLE = b"\x01"
-"""First byte of a timeline that is one value; the load's are short enough for that. Read here without the product's decoder."""
+"""First byte of a timeline that is one value, as nearly all of the load's are. Read here without the product's decoder."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Books:
         self._letters: dict[Address, str] = {}
         self._sent_to: dict[str, set[str]] = defaultdict(set)
         self._moved: dict[str, set[str]] = defaultdict(set)
+        self._segments: dict[str, bytes | None] = {}
         self._timelines: dict[str, frozenset[str]] = {}
         self._ever: dict[str, set[str]] = defaultdict(set)
         self._merged: set[str] = set()
@@ -187,13 +189,13 @@ class Books:
             self.standing[finding.finding_id] = finding
 
     def _state(self, customer: str, value: bytes | None, address: Address) -> None:
-        if value is None or value[:1] != WHOLE:
-            self._broken(
-                f"lost: the changelog of {customer} at {_at(address)} is no whole timeline, so nothing can be said of it"
-            )
+        if "#" in customer:  # a segment of a long timeline, or its end
+            self._segments[customer] = value
             return
-        into, entries, opt_outs = msgspec.msgpack.decode(value[1:])[:3]
-        ids = frozenset(entry[1] for entry in (*entries, *opt_outs))
+        if value is None:
+            self._broken(f"lost: the timeline of {customer} was deleted at {_at(address)}")
+            return
+        into, ids = self._contained(customer, value)
         before = self._timelines.get(customer, frozenset())
         if into is not None:
             self._merged.add(customer)
@@ -204,6 +206,14 @@ class Books:
             self._broken(f"backwards: the timeline of {customer} at {_at(address)} lacks {gone}, which it had")
         self._timelines[customer] = ids
         self._ever[customer] |= ids
+
+    def _contained(self, customer: str, value: bytes) -> tuple[str | None, frozenset[str]]:
+        """Where the customer went, and the ids of all touches that the timeline holds."""
+        if value[:1] == WHOLE:
+            into, entries, opt_outs = msgspec.msgpack.decode(value[1:])[:3]
+            return into, frozenset(entry[1] for entry in (*entries, *opt_outs))
+        timeline = decode(value, lambda digest: self._segments.get(f"{customer}#{digest.hex()}"))
+        return timeline.merged_into, frozenset(entry.id for entry in (*timeline.entries, *timeline.opt_outs))
 
     def _broken(self, what: str) -> None:
         self.violations.append(what)

@@ -99,7 +99,11 @@ class Graph:
         return [*links, *(Fact(node_id, node_id, "shared") for node_id in self._shared)]
 
     def _strongest(self, ids: Sequence[str]) -> str:
-        return next((node_id for node_id in ids if node_id not in self._shared), ids[0])
+        """The first that is not shared; or that was there before it became so: a touch read again stays where it was."""
+        for n, node_id in enumerate(ids):
+            if node_id not in self._shared or any(node_id in self._pairs.get(weak, ()) for weak in ids[n + 1 :]):
+                return node_id
+        return ids[0]
 
     def _pair(self, strong: str, weak: str, cause: bytes) -> None:
         pairs = self._pairs.setdefault(weak, {})

@@ -163,10 +163,19 @@ local function pair(strong, weak, cause)
   report(one, strong .. '|' .. weak, '\n' .. cause)
 end
 
+local function strongest(ids) -- its place; see _strongest in streams/core/identity_graph.py
+  for first, id in ipairs(ids) do
+    if not (load(id) or {}).shared then return first end
+    for i = first + 1, #ids do
+      local weak = load(ids[i])
+      if weak and weak.pairs[id] then return first end
+    end
+  end
+  return 1
+end
+
 local function decide(ids, cause)
-  local first = 1
-  while first < #ids and (load(ids[first]) or {}).shared do first = first + 1 end
-  if (load(ids[first]) or {}).shared then first = 1 end
+  local first = strongest(ids)
   local strong = ids[first]
   if not load(strong) then
     ensure(strong)

@@ -82,6 +82,7 @@ class IdentityIndex:
         self._away_until = 0.0
         self._behind = True
         self._syncing = asyncio.Lock()
+        self.synced_at = 0.0
         self._settled = Settled()
 
     async def close(self) -> None:
@@ -132,6 +133,11 @@ class IdentityIndex:
     def suspect(self) -> None:
         """Redis may lack a part of the log: read its tail before the next look-up."""
         self._behind = True
+
+    @property
+    def syncing(self) -> bool:
+        """Whether the log is being read; touches wait for it. When it ended last is `synced_at`, as `time.monotonic`."""
+        return self._syncing.locked()
 
     @property
     def _away(self) -> bool:
@@ -243,6 +249,8 @@ class IdentityIndex:
         except BaseException:
             self.suspect()
             raise
+        finally:
+            self.synced_at = time.monotonic()
 
     async def _sync(self) -> int:
         started = time.monotonic()

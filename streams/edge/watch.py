@@ -22,7 +22,7 @@ STUCK_AFTER = 120.0
 """Seconds without a commit while records wait. A broker restart takes less; a hang does not end by itself."""
 
 RECOVERY_LIMIT = 1800.0
-"""Seconds of recovery after which it is taken for hung."""
+"""Seconds of recovery, or of rebuilding the identity index from its log, after which it is taken for hung."""
 
 
 def register(app: Any, store: Store) -> None:
@@ -75,12 +75,12 @@ def _measure(app: Any, store: Store, recovery_began: list[float], shown: set[tup
     metrics.timelines_bytes.set(size)
     now = time.monotonic()
     waiting = consumer.waiting_since
-    age = 0.0 if waiting is None else now - max(waiting, consumer.committed_at)
+    age = 0.0 if waiting is None else now - max(waiting, consumer.committed_at, app.index.synced_at)
     metrics.commit_age.set(age)
     if recovery_began:
         if now - recovery_began[0] > RECOVERY_LIMIT:
             doubt.leave(f"recovery has not ended for {RECOVERY_LIMIT:.0f} s")
-    elif age > STUCK_AFTER and not app.rebalancing:
+    elif age > (RECOVERY_LIMIT if app.index.syncing else STUCK_AFTER) and not app.rebalancing:
         doubt.leave(f"records wait, but nothing was committed for {age:.0f} s")
     lags = {tp: consumer.lag(tp) for tp in consumer.assignment() if tp.topic in app.batched_topics}
     known = {(tp.topic, str(tp.partition)): lag for tp, lag in lags.items() if lag is not None}

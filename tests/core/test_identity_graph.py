@@ -121,3 +121,16 @@ def test_a_log_in_any_order_gives_the_same_graph(touches: list[list[str]], rng: 
         assert again.customer(ids) == graph.customer(ids)
         assert again.link(ids) == graph.link(ids)
     assert set(again.facts()) == set(graph.facts())
+
+
+def test_touch_read_again_after_its_strongest_id_became_shared() -> None:
+    """A touch decided by an identifier before many were found to share it goes to the same customer when it is read again."""
+    graph = Graph()
+    graph.link(("c1-a", "c2-office"))
+    graph.link(("c1-b", "c3-phone"))
+    assert graph.link(("c2-office", "c3-phone")) == "c1-a", "the pair is blocked, the touch is the stronger one's"
+    for other in ("c1-x", "c1-y", "c1-z"):
+        graph.link((other, "c2-office"))
+    assert graph.is_shared("c2-office")
+    assert graph.link(("c2-office", "c3-phone")) == "c1-a"
+    assert graph.link(("c2-office", "c4-new")) == "c4-new"

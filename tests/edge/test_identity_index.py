@@ -82,6 +82,23 @@ def test_answers_are_the_graphs(settings: Settings, touches: list[tuple[list[int
     asyncio.run(run())
 
 
+def test_guards_are_the_graphs(settings: Settings) -> None:
+    """A blocked pair, a value that many share, and a touch of before it was known as shared: the index answers as the graph."""
+    pairs = [("c1-a", "c2-office"), ("c1-b", "c3-phone"), ("c2-office", "c3-phone")]
+    pairs += [(other, "c2-office") for other in ("c1-x", "c1-y", "c1-z")]
+    pairs += [("c2-office", "c3-phone"), ("c2-office", "c4-new"), ("c3-phone", "c4-new")]
+
+    async def run() -> None:
+        async with workers(settings, 1) as (some, _):
+            graph = Graph()
+            for ids in pairs:
+                answers = await some[0].resolve(ids)
+                assert answers[0].customer_id == graph.link(ids), ids
+                await some[0].publish(answers)
+
+    asyncio.run(run())
+
+
 def test_links_are_reported_until_logged(settings: Settings) -> None:
     """A link is reported by every look-up of its customer until Kafka has it, also by another worker and after a merge moved it."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from tests.faults import site as sites
+from tests.faults.host_faults import LIBFAKETIME
 from tests.faults.kinds import every
 from tests.faults.soak import soak, table
 
@@ -30,6 +31,8 @@ def main(minutes: float, seed: int, only: tuple[str, ...], rate: float, path: Pa
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells each try while the broker is away
     directory = Path(tempfile.mkdtemp(prefix="touchstream-soak-"))
     click.echo(f"seed {seed}, {rate:g} touches a second, {sites.WORKERS} workers; files in {directory}")
+    if not LIBFAKETIME:
+        click.echo("SKIPPED: the clock does not jump (Debian package faketime is missing)")
     began = time.monotonic()
     try:
         with sites.running(directory, seed) as site:

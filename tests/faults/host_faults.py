@@ -9,7 +9,7 @@ from tests.faults.kinds import KILLED, Fault
 from tests.faults.site import Site
 
 LIBFAKETIME = tuple(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-"""Debian's package faketime, which deploy/install-debian-packages.sh installs."""
+"""Debian's package faketime (`apt-get install faketime`)."""
 
 
 class ClockJump(Fault):

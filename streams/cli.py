@@ -14,6 +14,7 @@ COMMANDS = {
     "import": "Publish touches from a provider's export or webhook log.",
     "tail": "Print conflicts, hand-offs or dead letters as they come.",
     "dead-letter": "List dead letters, and replay them once mended.",
+    "identity": "Show who an identifier belongs to, and why.",
     "backtest": "Find conflicts and hand-offs in a file of touches, without Kafka.",
     "congruence": "Compare a web page with a salesperson's profile.",
     "topics": "Create, check and list the topics.",

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from streams.settings import Settings
+from tests.support.waiting import wait_until
 from tests.support.worker import ROOT, Worker, environment
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -79,11 +80,18 @@ def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> N
         if command.startswith("touchstream worker"):
             with Worker(settings) as worker:
                 assert worker.stop() == 0, "".join(worker.log[-30:])
+        elif command.startswith("touchstream identity show"):
+            with Worker(settings):  # the touch that the README sends must have been placed
+                wait_until(lambda command=command: _run(command, env, folder).returncode == 0, 60, command)
         elif command == "touchstream tail conflicts":
             _runs_until_stopped(command, env, folder)
         else:
-            done = subprocess.run(command, shell=True, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+            done = _run(command, env, folder)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def _run(command: str, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, shell=True, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
 def _runs_until_stopped(command: str, env: dict[str, str], folder: Path) -> None:

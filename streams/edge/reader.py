@@ -114,6 +114,7 @@ async def _consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaC
         client_id="touchstream-reader",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
+        isolation_level="read_committed",  # as the workers read
         request_timeout_ms=REQUEST_MS,
         **client_options(settings),
     )

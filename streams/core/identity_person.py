@@ -1,0 +1,107 @@
+"""What the identity log tells about one person: every id, and what happened to them, when, and by which touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streams.core.identity_facts import Fact, decode_cause
+from streams.core.identity_graph import SHARED_AFTER, Graph
+
+# Of one touch: a customer is there before it is linked, and a merge follows from a link.
+_ORDER = ("customer", "seen", "link", "blocked", "shared", "merge")
+
+
+class Event(Struct, frozen=True, gc=False):
+    """A fact and when it was written to the log (UTC ms), which is the best date for a fact without a cause."""
+
+    fact: Fact
+    logged_at: int
+
+    @property
+    def kind(self) -> str:
+        """What happened, one word: customer (touches were sent on under the id), seen, link, blocked, shared, merge."""
+        if self.fact.kind == "told":
+            return "merge"
+        return "customer" if self.fact.kind == "link" and self.fact.a == self.fact.b else self.fact.kind
+
+    @property
+    def at(self) -> int:
+        """UTC ms: when the touch that caused it was published, else when it was logged."""
+        cause = decode_cause(self.fact)
+        return self.logged_at if cause is None else cause.published_at
+
+
+class Person(Struct, frozen=True):
+    """One person. `ids` strongest first, `shared` and `untold` of them: those that link nobody any more, and those that touches were
+    sent on under and whose timeline is not known to have moved to `customer_id`. `history` by time."""
+
+    customer_id: str
+    ids: tuple[str, ...]
+    shared: frozenset[str]
+    untold: frozenset[str]
+    history: tuple[Event, ...]
+
+
+class IdentityLog:
+    """The log as it stands. `put` and `remove` take its records in order, `person` is asked when all are in."""
+
+    def __init__(self, limit: int = SHARED_AFTER) -> None:
+        self._limit = limit
+        self._events: dict[str, Event] = {}
+        self._graph: Graph | None = None
+
+    def put(self, fact: Fact, logged_at: int) -> None:
+        """A record. It replaces an earlier one of its key, but a fact told again without a cause keeps the cause it had."""
+        known = self._events.get(fact.key)
+        if known is not None and not fact.cause:
+            fact = replace(fact, cause=known.fact.cause)
+        self._events[fact.key] = Event(fact, logged_at)
+        self._graph = None
+
+    def remove(self, key: str) -> None:
+        """A record without a value: the fact was taken back."""
+        self._events.pop(key, None)
+        self._graph = None
+
+    def known(self, ids: Iterable[str]) -> list[str]:
+        """Those of the ids that some fact names."""
+        wanted = set(ids)
+        named = {node_id for event in self._events.values() for node_id in (event.fact.a, event.fact.b)}
+        return sorted(wanted & named)
+
+    def customer(self, node_id: str) -> str:
+        """The id that this one's person goes by now."""
+        return self._whole().find(node_id)
+
+    def person(self, node_id: str) -> Person:
+        """Who has this id, which `known` named."""
+        graph = self._whole()
+        customer = graph.find(node_id)
+        ids = {node_id}
+        history = []
+        for event in self._events.values():
+            theirs = [one for one in (event.fact.a, event.fact.b) if graph.find(one) == customer]
+            if theirs:
+                ids.update(theirs)
+                history.append(event)
+        used = {event.fact.a for event in history if event.kind == "customer"}
+        told = {event.fact.a for event in history if event.kind == "merge"}
+        history.sort(key=lambda event: (event.at, _ORDER.index(event.kind), event.fact.key))
+        return Person(
+            customer,
+            tuple(sorted(ids)),
+            frozenset(one for one in ids if graph.is_shared(one)),
+            frozenset(used - told - {customer}),
+            tuple(history),
+        )
+
+    def _whole(self) -> Graph:
+        if self._graph is None:
+            facts = [event.fact for event in self._events.values()]
+            # Undecided pairs come last, as in a sync of the index: the log may hold the decision.
+            facts.sort(key=lambda fact: fact.kind == "seen")
+            self._graph = Graph(facts, self._limit)
+        return self._graph

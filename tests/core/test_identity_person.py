@@ -1,0 +1,79 @@
+"""What the identity log tells about one person."""
+
+from __future__ import annotations
+
+import random
+
+from streams.core.identity_facts import Fact, cause_of
+from streams.core.identity_person import IdentityLog, Person
+from tests.support.samples import TOUCH, replace
+
+A, B, C, D = "c1-a", "c2-b", "c3-c", "c4-d"
+
+
+def because(name: str, at: int) -> bytes:
+    """A touch as a cause, published at `at`."""
+    return cause_of(replace(TOUCH, touch_id=name), at)
+
+
+FACTS = [
+    (Fact(B, B, cause=because("s1", 100)), 900),
+    (Fact(B, C, cause=because("s1", 100)), 900),
+    (Fact(A, B, cause=because("s2", 200)), 950),
+    (Fact(A, A, cause=because("s2", 200)), 950),
+    (Fact(B, A, "told", because("s2", 200)), 990),
+    (Fact("c1-x", C, "blocked", because("s3", 300), (A, "c1-x")), 991),
+    (Fact(D, D, "shared"), 992),
+    (Fact(C, D), 993),
+    (Fact("c1-x", "c1-x", cause=because("s3", 300)), 991),
+]
+
+
+def person(facts: list[tuple[Fact, int]], node_id: str = C) -> Person:
+    """Who has this id, by these records."""
+    log = IdentityLog()
+    for fact, at in facts:
+        log.put(fact, at)
+    return log.person(node_id)
+
+
+def test_the_order_of_the_log_does_not_matter() -> None:
+    """A log in any order tells the same history, by the time of the causing touches; what has no cause stands at its own time."""
+    expected = person(FACTS)
+    assert (expected.customer_id, expected.ids) == (A, (A, B, C, D))
+    assert (expected.shared, expected.untold) == ({D}, frozenset())
+    assert [(event.at, event.kind) for event in expected.history] == [
+        (100, "customer"),
+        (100, "link"),
+        (200, "customer"),
+        (200, "link"),
+        (200, "merge"),
+        (300, "blocked"),
+        (992, "shared"),
+        (993, "link"),
+    ]
+    rng = random.Random(3)
+    for _ in range(20):
+        assert person(rng.sample(FACTS, len(FACTS))) == expected
+
+
+def test_a_timeline_that_was_not_told() -> None:
+    """An id under which touches were sent on, and of which the log has no merge, is named."""
+    assert person([item for item in FACTS if item[0].kind != "told"]).untold == {B}
+
+
+def test_undecided_pairs_come_after_decisions() -> None:
+    """A pair seen while the index was away links two people, unless the log has the decision against it, also later."""
+    seen = (Fact(A, C, "seen"), 1)
+    assert person([seen], C).customer_id == A
+    assert person([seen, (Fact(A, C, "blocked", customers=(A, C)), 2)], C).customer_id == C
+
+
+def test_known_and_taken_back() -> None:
+    """Only ids that some fact names are known, and none of a fact that was taken back."""
+    log = IdentityLog()
+    log.put(Fact(A, B), 1)
+    assert log.known([A, B, C]) == [A, B]
+    log.remove(Fact(A, B).key)
+    assert log.known([A, B, C]) == []
+    assert log.customer(B) == B

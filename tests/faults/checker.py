@@ -20,7 +20,8 @@ from streams.settings import Settings
 from tests.faults.books import Books, Place
 
 PAUSE = 0.2
-AWAY = (KafkaError, OSError, TimeoutError)
+AWAY = (KafkaError, OSError, TimeoutError, AssertionError)
+"""aiokafka asserts that a cluster names a broker; one that has just come back does not yet."""
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,9 @@ class Load:
         self._settings, self._touches, self._rate = settings, touches, rate
         self._bad = itertools.islice(itertools.cycle(strewn(Codec())), bad_from, None)
         self._stop = threading.Event()
+        self.may_be_bad = threading.Event()
+        """While it is cleared, no bad record is published."""
+        self.may_be_bad.set()
         self._given_up = False
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
@@ -109,7 +112,7 @@ class Load:
                     began, due = time.monotonic() - count / self._rate, 0
                 batch = list(itertools.islice(self._touches, min(due, 500)))
                 await self._acknowledge(client, batch)
-                if count // BAD_EVERY != (count + len(batch)) // BAD_EVERY:
+                if self.may_be_bad.is_set() and count // BAD_EVERY != (count + len(batch)) // BAD_EVERY:
                     await self._poison(next(self._bad))
                 count += len(batch)
                 await asyncio.sleep(TICK)

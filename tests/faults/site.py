@@ -28,7 +28,7 @@ from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.supervisor import Backoff, Workers
 from streams.settings import Settings
 from tests.faults.checker import Checker, Sample
-from tests.faults.load import publish_before
+from tests.faults.load import Load, publish_before
 from tests.faults.proxy import Proxy
 from tests.support.waiting import wait_until
 
@@ -88,6 +88,9 @@ class Site:
     directory: Path
     rng: random.Random
     before: list[Touch] = field(default_factory=list)
+    load: Load | None = None
+    """The load of the fault under way."""
+
     said: list[Ended] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
     """Lines of the supervisor that are not about an end and restart."""

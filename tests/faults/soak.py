@@ -41,6 +41,7 @@ def run(site: Site, fault: Fault, number: int, seed: int, rate: float, row: Row)
     known, republished = len(books.violations), books.counts["findings republished"]
     load = Load(site.settings, epoch(number, seed), rate, bad_from=number * 7)
     site.begin()
+    site.load = load
     load.start()
     try:
         recovery = _hurt(site, fault, load, rate)

@@ -104,7 +104,9 @@ def test_memory_does_not_grow_with_a_backlog(
                 time.sleep(5)
             finally:
                 stack.broker.resume()
-            wait_drained(settings, 240)
+            with Checker(settings) as checker:
+                wait_until(lambda: checker.drained(checker.fresh()), 240, "the backlog to be committed")
+            assert checker.books.violations == []
         assert worker.stop() == 0, "".join(worker.log[-30:])
     with capsys.disabled():
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from streams.edge import topic_admin
 from streams.edge.topics import CONFLICTS, DEAD_LETTER, catalogue, changelog
@@ -49,8 +50,14 @@ class Missing(Fault):
     def inject(self, site: Site) -> None:
         """Delete it once all that stands in it is read, and wait for a worker that cannot start without it."""
         self._topic = site.settings.topic(DEAD_LETTER)
+        assert site.load is not None
+        site.load.may_be_bad.clear()  # a letter that is deleted before the checker saw it would look lost
+        time.sleep(1)
+        for _ in range(2):  # what is found bad behind the first stage, too
+            site.wait_recovered()
         site.checker.absent(self._topic)
         asyncio.run(_delete(site, self._topic))
+        site.load.may_be_bad.set()
         wait_until(lambda: any(end.how == "exit code 1" for end in site.said), PATIENCE, "a worker to refuse to start")
 
     def heal(self, site: Site) -> None:

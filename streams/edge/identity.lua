@@ -23,37 +23,60 @@ local due = prefix .. 'due'
 local changes = prefix .. 'changes' -- the newest ids that ceased to be customers; 'changed' counts all of them
 local changed = prefix .. 'changed'
 local KEPT = 20000
-local records, now, limit = {}, nil, 0
+local AT_ONCE = 1000 -- keys of one command; Lua passes no more than some 8000 arguments
+local records, unsaved, now, limit = {}, {}, nil, 0
+
+local function parsed(value)
+  if not value then return false end
+  local record = {pairs = {}}
+  for token in string.gmatch(value, '%S+') do
+    if not record.root then record.root = token
+    elseif token == 'u' then record.used = true
+    elseif token == 't' then record.told = true
+    elseif token == '*' then record.shared = true
+    elseif string.sub(token, 1, 1) == '!' then record.pairs[string.sub(token, 2)] = 'blocked'
+    else record.pairs[token] = 'linked' end
+  end
+  return record
+end
 
 local function load(id)
   local record = records[id]
   if record == nil then
-    local value = redis.call('GET', prefix .. id)
-    record = false
-    if value then
-      record = {pairs = {}}
-      for token in string.gmatch(value, '%S+') do
-        if not record.root then record.root = token
-        elseif token == 'u' then record.used = true
-        elseif token == 't' then record.told = true
-        elseif token == '*' then record.shared = true
-        elseif string.sub(token, 1, 1) == '!' then record.pairs[string.sub(token, 2)] = 'blocked'
-        else record.pairs[token] = 'linked' end
-      end
-    end
+    record = parsed(redis.call('GET', prefix .. id))
     records[id] = record
   end
   return record
 end
 
-local function save(id)
-  local record = records[id]
-  local parts = {record.root}
-  if record.used then parts[#parts + 1] = 'u' end
-  if record.told then parts[#parts + 1] = 't' end
-  if record.shared then parts[#parts + 1] = '*' end
-  for other, state in pairs(record.pairs) do parts[#parts + 1] = (state == 'blocked' and '!' or '') .. other end
-  redis.call('SET', prefix .. id, table.concat(parts, ' '))
+local function preload(ids) -- what `load` will be asked for, in few commands
+  for first = 1, #ids, AT_ONCE do
+    local keys = {}
+    for i = first, math.min(first + AT_ONCE - 1, #ids) do keys[#keys + 1] = prefix .. ids[i] end
+    for i, value in ipairs(redis.call('MGET', unpack(keys))) do records[ids[first + i - 1]] = parsed(value) end
+  end
+end
+
+local function save(id) unsaved[id] = true end
+
+local function saved(answer) -- once, at the end: a record changes several times on the way
+  local written = {}
+  for id in pairs(unsaved) do
+    local record = records[id]
+    local parts = {record.root}
+    if record.used then parts[#parts + 1] = 'u' end
+    if record.told then parts[#parts + 1] = 't' end
+    if record.shared then parts[#parts + 1] = '*' end
+    for other, state in pairs(record.pairs) do parts[#parts + 1] = (state == 'blocked' and '!' or '') .. other end
+    written[#written + 1] = prefix .. id
+    written[#written + 1] = table.concat(parts, ' ')
+    if #written >= 2 * AT_ONCE then
+      redis.call('MSET', unpack(written))
+      written = {}
+    end
+  end
+  if #written > 0 then redis.call('MSET', unpack(written)) end
+  return answer
 end
 
 local function ensure(id)
@@ -210,13 +233,13 @@ local function split(text)
 end
 
 local function parse(fact)
-  local kind, rest = string.match(fact, '^(%l+):(.*)$')
-  local ids = split(rest or fact)
-  return kind or 'link', ids[1], ids[2]
+  local kind, a, b = string.match(fact, '^(%l+):([^|]+)|(.+)$')
+  if kind then return kind, a, b end
+  a, b = string.match(fact, '^([^|]+)|(.+)$')
+  return 'link', a, b
 end
 
-local function apply(fact, cause)
-  local kind, a, b = parse(fact)
+local function apply(kind, a, b, cause)
   if kind == 'seen' then
     decide({a, b}, cause)
   elseif kind == 'shared' then
@@ -262,22 +285,38 @@ if ARGV[1] == 'resolve' then
     local root = find(ids[1])
     answers[#answers + 1] = answer_of(is_known(ids, root) and root or decide(ids, ARGV[i + 1]))
   end
-  return answers
+  return saved(answers)
 elseif ARGV[1] == 'logged' then
   limit = tonumber(ARGV[3])
   for i = 4, #ARGV, 2 do
     local kind, a, b = parse(ARGV[i])
     if drop(find(a), ARGV[i]) then
-      if kind == 'told' then apply(ARGV[i], '') end
+      if kind == 'told' then apply(kind, a, b, '') end
     else
-      apply(ARGV[i], ARGV[i + 1])
+      apply(kind, a, b, ARGV[i + 1])
     end
   end
-  return 0
+  return saved(0)
 elseif ARGV[1] == 'apply' then
   limit = tonumber(ARGV[3])
-  for i = 4, #ARGV, 2 do apply(ARGV[i], ARGV[i + 1]) end
-  return 0
+  local ids = {}
+  local function note(id)
+    if records[id] == nil then
+      records[id] = false
+      ids[#ids + 1] = id
+    end
+  end
+  for i = 4, #ARGV, 2 do
+    local _, a, b = parse(ARGV[i])
+    note(a)
+    note(b)
+  end
+  preload(ids)
+  for i = 4, #ARGV, 2 do
+    local kind, a, b = parse(ARGV[i])
+    apply(kind, a, b, ARGV[i + 1])
+  end
+  return saved(0)
 elseif ARGV[1] == 'overdue' then
   local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[3])
   local answers = {}

@@ -258,8 +258,6 @@ class IdentityIndex:
         offsets = (
             {int(p): int(offset) for p, offset in zip(known[::2], known[1::2], strict=True)} if int(complete) else {}
         )
-        count = 0
-        undecided: list[Fact] = []
         consumer = AIOKafkaConsumer(enable_auto_commit=False, fetch_max_wait_ms=50, **client_options(self._settings))
         await consumer.start()
         try:
@@ -275,13 +273,7 @@ class IdentityIndex:
             consumer.assign(behind)
             for place in behind:
                 consumer.seek(place, starts[place])
-            while any([await consumer.position(place) < ends[place] for place in behind]):
-                facts: list[Fact] = []
-                for records in (await consumer.getmany(timeout_ms=500)).values():
-                    facts += [fact for record in records if (fact := _fact(record)) is not None]
-                await self._take_in("apply", [fact for fact in facts if fact.kind != "seen"])
-                undecided += [fact for fact in facts if fact.kind == "seen"]
-                count += len(facts)
+            count, undecided = await self._apply(consumer, {place: ends[place] for place in behind})
         finally:
             await consumer.stop()
         await self._take_in("apply", undecided)  # the log may hold the decision further on
@@ -289,6 +281,31 @@ class IdentityIndex:
         await self._script(args=["synced", self._prefix, epoch, *reached])
         log.info("identity index is up to date: %d links read in %.1f s", count, time.monotonic() - started)
         return count
+
+    async def _apply(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> tuple[int, list[Fact]]:
+        """Redis takes in the log up to `ends`; how many facts it has, and those that are yet to be decided."""
+        count, undecided = 0, list[Fact]()
+        applying: asyncio.Task[None] | None = None
+        try:
+            while any([await consumer.position(place) < end for place, end in ends.items()]):
+                facts: list[Fact] = []
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    facts += [fact for record in records if (fact := _fact(record)) is not None]
+                undecided += [fact for fact in facts if fact.kind == "seen"]
+                count += len(facts)
+                if applying is not None:
+                    await applying
+                decided = [fact for fact in facts if fact.kind != "seen"]
+                applying = asyncio.create_task(self._take_in("apply", decided))  # Redis works while we read on
+            if applying is not None:
+                await applying
+        finally:
+            if applying is not None:
+                applying.cancel()
+                await asyncio.gather(
+                    applying, return_exceptions=True
+                )  # it was awaited above, or another error is on its way
+        return count, undecided
 
 
 def _fact(record: Any) -> Fact | None:

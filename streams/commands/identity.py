@@ -13,7 +13,7 @@ import msgspec
 from streams.commands import rendering
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
 from streams.commands.publishing import quiet_kafka
-from streams.core.identify import RANKS, identifiers, node
+from streams.core.identify import RANKS, WORDS, identifiers, kind_of, node
 from streams.core.identity_facts import decode, decode_cause
 from streams.core.identity_person import Event, IdentityLog, Person
 from streams.core.touch import Customer
@@ -23,15 +23,7 @@ from streams.edge.topics import IDENTITIES
 from streams.settings import PREFIX, Settings, SettingsError
 
 CUSTOMER_ID = "customer_id"
-_NAMES = {f"c{digit}": name for name, digit in RANKS}
-_WORDS = {
-    "crm_id": "CRM id",
-    "email": "mail address",
-    "phone": "phone number",
-    "linkedin_url": "LinkedIn profile",
-    "click_id": "click id",
-    CUSTOMER_ID: "customer id",
-}
+_WORDS = WORDS | {CUSTOMER_ID: "customer id"}
 _NODE = re.compile(r"c[1-5]-\S+")
 
 
@@ -111,7 +103,7 @@ async def _read(settings: Settings, limit: int) -> IdentityLog:
 
 
 def _kind(node_id: str) -> str:
-    return _NAMES.get(node_id.partition("-")[0], CUSTOMER_ID)
+    return kind_of(node_id) or CUSTOMER_ID
 
 
 def _text(person: Person, plain: dict[str, str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -111,10 +113,19 @@ def is_opt_out(entry: Entry) -> bool:
     return entry.kind in OPT_OUT_KINDS
 
 
-def with_opt_out(opt_outs: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
-    """Standing opt-outs with one more: the latest of each channel is enough, since it stays in force."""
+def with_opt_outs(opt_outs: tuple[Entry, ...], entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Standing opt-outs with those among more entries: the latest of each channel is enough, since it stays in force."""
     kept = {old.channel: old for old in opt_outs}
-    known = kept.get(entry.channel)
-    if known is None or key(known) < key(entry):
-        kept[entry.channel] = entry
+    for entry in filter(is_opt_out, entries):
+        known = kept.get(entry.channel)
+        if known is None or key(known) < key(entry):
+            kept[entry.channel] = entry
     return tuple(sorted(kept.values(), key=key))
+
+
+def newest_name(entries: Sequence[Entry]) -> str | None:
+    """The customer's name as the newest of these entries with one gives it."""
+    for entry in reversed(entries):
+        if entry.name:
+            return entry.name
+    return None

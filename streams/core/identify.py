@@ -30,6 +30,17 @@ RANKS: tuple[tuple[str, str], ...] = (
 """Identifiers by trust, strongest first, with the digit that sorts their ids. A CRM record was looked at by a person, an
 address is shared at times, a phone more often, a click id belongs to a browser."""
 
+WORDS = {
+    "crm_id": "CRM id",
+    "email": "mail address",
+    "phone": "phone number",
+    "linkedin_url": "LinkedIn profile",
+    "click_id": "click id",
+}
+"""The kinds of identifiers as people call them."""
+
+_KINDS = {f"c{digit}": name for name, digit in RANKS}
+
 ROLE_ADDRESSES = frozenset(
     (
         "abuse", "accounting", "accounts", "admin", "administrator", "billing", "careers", "contact",
@@ -55,6 +66,11 @@ _PROFILE = re.compile(
     r"(?:in/([^/?#\s]+)|pub/([^/?#\s]+/[0-9a-f]+/[0-9a-f]+/[0-9a-f]+))(?=[/?#\s]|$)",
     re.IGNORECASE,
 )
+
+
+def kind_of(node_id: str) -> str | None:
+    """Which kind of identifier (`RANKS`) an id stands for; None when it is none of ours."""
+    return _KINDS.get(node_id.partition("-")[0])
 
 
 @lru_cache(maxsize=65_536)

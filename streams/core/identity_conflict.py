@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from streams.core.identify import WORDS, kind_of
 from streams.core.identity_facts import Fact, decode_cause
 from streams.core.ids import finding_id
 from streams.core.outcome import Evidence, Finding, Severity
 
 RULE = "identity_conflict"
 VERSION = 1
-_WORDS = {"c2-": "mail address", "c3-": "phone number", "c4-": "LinkedIn profile", "c5-": "click id"}
 
 
 def finding(fact: Fact, severity: Severity) -> Finding | None:
@@ -20,7 +20,7 @@ def finding(fact: Fact, severity: Severity) -> Finding | None:
     if cause is None:
         return None
     customer, other = sorted(fact.customers)
-    what = _WORDS.get(fact.b[:3], "identifier")
+    what = WORDS.get(kind_of(fact.b) or "", "identifier")
     return Finding(
         finding="conflict",
         rule=RULE,

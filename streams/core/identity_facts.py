@@ -19,7 +19,7 @@ Facts only add up, and the key tells them apart, so compaction loses none, and a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -129,15 +129,3 @@ def cause_of(touch: Touch, published_at: int, origin: Origin | None = None) -> b
 def decode_cause(fact: Fact) -> Cause | None:
     """Why the fact holds, or None when that is not known."""
     return _causes.decode(fact.cause) if fact.cause else None
-
-
-def to_json(fact: Fact) -> dict[str, Any]:
-    """For scripts."""
-    cause = decode_cause(fact)
-    return {
-        "kind": fact.kind,
-        "a": fact.a,
-        "b": fact.b,
-        "customers": list(fact.customers),
-        "cause": None if cause is None else msgspec.to_builtins(cause),
-    }

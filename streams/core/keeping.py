@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from streams.core import segments
 from streams.core.detect import handoff
-from streams.core.entry import Entry, is_opt_out, key, with_opt_out
+from streams.core.entry import Entry, key, newest_name, with_opt_outs
 from streams.core.policy import Policy
 from streams.core.segments import Entries, Segment
 from streams.core.timeline import Timeline, encode_head, prunable
@@ -72,15 +72,11 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
     entries = timeline.entries
     gone = entries[:cut]
     kept = entries[cut:] if isinstance(entries, tuple) else entries.since(cut)
-    opt_outs = timeline.opt_outs
-    for entry in gone:
-        if is_opt_out(entry):
-            opt_outs = with_opt_out(opt_outs, entry)
     return replace(
         timeline,
         entries=kept,
-        opt_outs=opt_outs,
-        name=next((entry.name for entry in reversed(gone) if entry.name), timeline.name),
+        opt_outs=with_opt_outs(timeline.opt_outs, gone),
+        name=newest_name(gone) or timeline.name,
         base=handoff.fold_all(timeline.base, gone, policy.handoff),
         floor=key(gone[-1]),
         revisions={id_: known for id_, known in timeline.revisions.items() if known[1] >= kept[0].at},

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.core import claims, detect, keeping
-from streams.core.entry import Entry, entry_of, is_opt_out, with_opt_out
+from streams.core.entry import Entry, entry_of, is_opt_out, with_opt_outs
 from streams.core.outcome import Finding
 from streams.core.policy import MINUTE_MS, Policy
 from streams.core.timeline import Timeline, find, place, too_old
@@ -68,7 +68,7 @@ def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str) -> Step
 
 def _add_old_opt_out(timeline: Timeline, entry: Entry, policy: Policy, customer: str) -> Step:
     """An opt-out is never too late: it holds for every contact since, however long ago it was made."""
-    after = replace(timeline, opt_outs=with_opt_out(timeline.opt_outs, entry))
+    after = replace(timeline, opt_outs=with_opt_outs(timeline.opt_outs, (entry,)))
     if after.opt_outs == timeline.opt_outs:
         return Step(timeline, "too_old")
     changed = detect.difference(

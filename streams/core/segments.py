@@ -22,9 +22,9 @@ from streams.core.entry import (
     Entry,
     decode_entries,
     encode_entries,
-    is_opt_out,
     key,
-    with_opt_out,
+    newest_name,
+    with_opt_outs,
 )
 
 LENGTH = 32
@@ -100,17 +100,13 @@ def seal(entries: tuple[Entry, ...]) -> tuple[Segment, ...]:
     if len(entries) > 1 and (len(entries) > 2 * LENGTH or len(data) > LARGEST):
         half = len(entries) // 2
         return seal(entries[:half]) + seal(entries[half:])
-    opt_outs: tuple[Entry, ...] = ()
-    for entry in entries:
-        if is_opt_out(entry):
-            opt_outs = with_opt_out(opt_outs, entry)
     row = Row(
         blake2b(data, digest_size=8).digest(),
         len(entries),
         key(entries[-1]),
         b"".join(_mark(entry.id) for entry in entries),
-        next((entry.name for entry in reversed(entries) if entry.name), None),
-        opt_outs,
+        newest_name(entries),
+        with_opt_outs((), entries),
     )
     return (Segment(row, lambda _: data, entries),)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -95,24 +96,27 @@ def touches(job: Job, size: Size, run: Run) -> Iterator[tuple[str, bytes, bytes]
 async def load(run: Run, size: Size) -> None:
     """Input topics with the whole input, compressed as the SDK does it."""
     await recreate(run.bootstrap, [run.topic(name) for name in inputs(run.job)], configs=_configs(run))
+    await write(run.bootstrap, touches(run.job, size, run), "lz4")
+
+
+async def write(bootstrap: str, records: Iterable[tuple[str, bytes, bytes]], compression: str | None = None) -> int:
+    """Records as (topic, key, value), acknowledged when this returns; how many."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=run.bootstrap,
+        bootstrap_servers=bootstrap,
         acks="all",
-        compression_type="lz4",
+        compression_type=compression,
         max_batch_size=900_000,
         max_request_size=4_000_000,
     )
+    left, count = iter(records), 0
     await producer.start()
     try:
-        chunk: list[tuple[str, bytes, bytes]] = []
-        for record in touches(run.job, size, run):
-            chunk.append(record)
-            if len(chunk) == CHUNK:
-                await send(producer, chunk)
-                chunk = []
-        await send(producer, chunk)
+        while chunk := list(itertools.islice(left, CHUNK)):
+            await send(producer, chunk)
+            count += len(chunk)
     finally:
         await producer.stop()
+    return count
 
 
 async def send(producer: AIOKafkaProducer, records: list[tuple[str, bytes, bytes]]) -> None:

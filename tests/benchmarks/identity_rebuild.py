@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import random
 import tempfile
 import time
@@ -19,7 +18,6 @@ from pathlib import Path
 
 import click
 import redis
-from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from streams.core.identity_facts import Fact, cause_of, encode
@@ -38,7 +36,6 @@ SHAPES = (("1", "2"), ("2", "3", "4"), ("2",), ("1", "2", "3", "5"))
 MERGED = 10
 """One of so many people was two customers."""
 SAMPLE = 10_000
-CHUNK = 20_000
 
 
 def person(number: int) -> tuple[str, ...]:
@@ -68,19 +65,11 @@ def facts(number: int) -> Iterator[Fact]:
 async def fill(settings: Settings, identifiers: int) -> int:
     """Topics, and the log; how many facts it has."""
     await topic_admin.create_missing(settings)
-    topic, count = settings.topic(IDENTITIES), 0
+    topic = settings.topic(IDENTITIES)
     order = list(range(people(identifiers)))
     random.Random(1).shuffle(order)
     made = (fact for number in order for fact in facts(number))
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", max_batch_size=900_000)
-    await producer.start()
-    try:
-        while chunk := list(itertools.islice(made, CHUNK)):
-            await cluster.send(producer, [(topic, fact.key.encode(), encode(fact)) for fact in chunk])
-            count += len(chunk)
-    finally:
-        await producer.stop()
-    return count
+    return await cluster.write(settings.bootstrap, ((topic, fact.key.encode(), encode(fact)) for fact in made))
 
 
 async def rebuild(settings: Settings) -> tuple[int, float, float]:

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import click
 import psutil
-from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
 from streams.core import backtest
@@ -35,7 +34,6 @@ from tests.support.worker import environment
 
 SAMPLE = 1000
 LIMIT = 1800.0
-CHUNK = 20_000
 
 
 def timelines() -> list[bytes]:
@@ -58,16 +56,7 @@ def records(customers: int, topic: str, turns: int) -> Iterator[tuple[str, bytes
 async def fill(settings: Settings, customers: int, turns: int) -> None:
     """Topics, and the changelog."""
     await topic_admin.create_missing(settings)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap, acks="all", max_batch_size=900_000, max_request_size=4_000_000
-    )
-    await producer.start()
-    try:
-        made = records(customers, changelog(settings), turns)
-        while chunk := list(itertools.islice(made, CHUNK)):
-            await cluster.send(producer, chunk)
-    finally:
-        await producer.stop()
+    await cluster.write(settings.bootstrap, records(customers, changelog(settings), turns))
 
 
 def restore(settings: Settings) -> dict[str, float]:

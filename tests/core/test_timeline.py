@@ -102,7 +102,7 @@ def test_the_latest_opt_out_of_each_channel_stands() -> None:
     """An older opt-out of a channel gives way to a later one, and one of another channel stays beside it."""
     known: tuple[Entry, ...] = ()
     for id_, at, channel in (("a", 10, "email"), ("b", 30, "email"), ("c", 20, "calls"), ("d", 5, "email")):
-        known = parts.with_opt_out(known, entry(id_, at, channel=channel, kind="unsubscribed"))
+        known = parts.with_opt_outs(known, [entry(id_, at, channel=channel, kind="unsubscribed")])
     assert [opt_out.id for opt_out in known] == ["c", "b"]
 
 

@@ -50,9 +50,7 @@ class Crash(Fault):
     def inject(self, site: Site) -> None:
         """Kill one, so that the next one starts with the point set, and wait for its end."""
         site.replace_one(env={"TOUCHSTREAM_CRASH_AT": f"{self._point}:3"})
-        self.notes = []
-        crashed = f"exit code {crash_points.EXIT_CODE}"
-        wait_until(lambda: any(end.how == crashed for end in site.said), PATIENCE, f"a worker to end at {self._point}")
+        site.wait_end(f"exit code {crash_points.EXIT_CODE}", f"a worker to end at {self._point}")
 
     def confirm(self, site: Site) -> None:
         """The log names the point."""

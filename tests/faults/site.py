@@ -156,6 +156,10 @@ class Site:
         """Whether the supervisor has said that this worker ended."""
         return any(end.pid == pid for end in self.said)
 
+    def wait_end(self, how: str, what: str) -> None:
+        """Until a worker has ended in this way; `what` says it in words."""
+        wait_until(lambda: any(end.how == how for end in self.said), PATIENCE, what)
+
     def log_of(self, pid: int) -> str:
         """What the supervisor quoted of the log of an ended worker."""
         return "\n".join(end.text for end in self.said if end.pid == pid)

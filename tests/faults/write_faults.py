@@ -7,16 +7,15 @@ import time
 
 from streams.edge import topic_admin
 from streams.edge.topics import CONFLICTS, DEAD_LETTER, catalogue, changelog
-from tests.faults.kinds import Fault
-from tests.faults.site import PATIENCE, Site
+from tests.faults.kinds import RESTARTED, Fault
+from tests.faults.site import Site
 from tests.support.topic_config import set_topic_config
-from tests.support.waiting import wait_until
 
 
 class TooLarge(Fault):
     """A topic takes no record of a useful size any more. Workers must leave with 70, and go on when it does again."""
 
-    ends, must_end = r"exit code (70|1)", True
+    ends, must_end = RESTARTED, True
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -29,7 +28,7 @@ class TooLarge(Fault):
         asyncio.run(
             set_topic_config(site.settings, self._full, {**_config(site, self._full), "max.message.bytes": "100"})
         )
-        wait_until(lambda: any(end.how == "exit code 70" for end in site.said), PATIENCE, "a worker to leave with 70")
+        site.wait_end("exit code 70", "a worker to leave with 70")
 
     def heal(self, site: Site) -> None:
         """As it was."""
@@ -45,7 +44,7 @@ class Missing(Fault):
     """The dead-letter topic is deleted. Workers must leave, say what is missing when they cannot start, and go on when it is back."""
 
     name = "dead-letter topic deleted"
-    ends, must_end = r"exit code (70|1)", True
+    ends, must_end = RESTARTED, True
 
     def inject(self, site: Site) -> None:
         """Delete it once all that stands in it is read, and wait for a worker that cannot start without it."""
@@ -58,7 +57,7 @@ class Missing(Fault):
         site.checker.absent(self._topic)
         asyncio.run(_delete(site, self._topic))
         site.load.may_be_bad.set()
-        wait_until(lambda: any(end.how == "exit code 1" for end in site.said), PATIENCE, "a worker to refuse to start")
+        site.wait_end("exit code 1", "a worker to refuse to start")
 
     def heal(self, site: Site) -> None:
         """Create it, as the error says."""

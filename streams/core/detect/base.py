@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from streams.core.entry import Entry
+from streams.core.entry import Entry, newest_name
 from streams.core.ids import finding_id
 from streams.core.outcome import Contradiction, Evidence, Finding, Handoff, Severity
 from streams.core.policy import DAY_MS, Policy
@@ -160,7 +160,4 @@ def build(
 def name_at(timeline: Timeline, j: int) -> str | None:
     """The customer's name as of the touch at j: the one that the newest touch up to there with a name gave."""
     rows, near = past(timeline, j + 1)
-    for entry in reversed(near):
-        if entry.name:
-            return entry.name
-    return next((row.name for row in reversed(rows) if row.name), timeline.name)
+    return newest_name(near) or next((row.name for row in reversed(rows) if row.name), timeline.name)

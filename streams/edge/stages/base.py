@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from streams.core.identity_facts import Fact, encode
 from streams.core.outcome import Rejected, RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Origin
@@ -15,7 +16,7 @@ from streams.edge.codec import Codec
 from streams.edge.lane import Out
 from streams.edge.metrics import Metrics
 from streams.edge.registry import RegistryUnavailable
-from streams.edge.topics import DEAD_LETTER
+from streams.edge.topics import DEAD_LETTER, IDENTITIES
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.stages")
@@ -48,6 +49,10 @@ class Stage:
         self._metrics.dead_letters.labels(record.topic, reason).inc()
         log.warning("dead letter: %s at %s[%s]@%s", reason, record.topic, record.partition, record.offset)
         return Out(self._topic(DEAD_LETTER), record.key, self._codec.encode_dead_letter(rejected, record.timestamp))
+
+    def fact(self, fact: Fact) -> Out:
+        """A fact for the identity log."""
+        return Out(self._topic(IDENTITIES), fact.key.encode(), encode(fact))
 
     async def learn(self, records: Sequence[Any]) -> None:
         """Fetch the schemas that these records name and we do not know. Waits while the registry is away: good data is

@@ -9,7 +9,7 @@ from typing import Any
 from streams.core import identity_conflict, pipeline, touch_check
 from streams.core.customer import merge_command
 from streams.core.identify import nodes
-from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause, encode
+from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause
 from streams.core.outcome import RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Touch
@@ -19,7 +19,7 @@ from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.stages.base import Stage, origin
-from streams.edge.topics import CONFLICTS, IDENTIFIED, IDENTITIES, TOUCH_TOPICS
+from streams.edge.topics import CONFLICTS, IDENTIFIED, TOUCH_TOPICS
 from streams.settings import Settings
 
 
@@ -65,7 +65,7 @@ class Ingest(Stage):
     async def mend(self) -> Write:
         """Facts that no touch came by to publish, and which timelines were told of merges. Empty as a rule."""
         told, self._told = self._told, []
-        outputs = [self._record(fact) for fact in told]
+        outputs = [self.fact(fact) for fact in told]
         facts: list[Fact] = []
         for who in await self._index.overdue():
             for fact in (Fact(who.customer_id, who.customer_id), *who.facts):
@@ -141,7 +141,7 @@ class Ingest(Stage):
             at = cause.published_at if cause else time.time_ns() // 1_000_000
             command = merge_command(fact.a, customer, at, cause.touch_id if cause else "identity log")
             return [Out(self._topic(IDENTIFIED), fact.a.encode(), self._codec.encode_command(command), at)]
-        outputs = [self._record(fact)]
+        outputs = [self.fact(fact)]
         if fact.kind == "blocked":
             finding = identity_conflict.finding(fact, self._policy.identity.conflict_severity)
             if finding is not None:
@@ -149,6 +149,3 @@ class Ingest(Stage):
                 value = self._codec.encode_finding(finding)
                 outputs.append(Out(self._topic(CONFLICTS), finding.customer.encode(), value))
         return outputs
-
-    def _record(self, fact: Fact) -> Out:
-        return Out(self._topic(IDENTITIES), fact.key.encode(), encode(fact))

@@ -17,6 +17,7 @@ from streams.core import keeping
 from streams.core.commands import Command
 from streams.core.customer import Effect
 from streams.core.entry import DamagedError
+from streams.core.identity_facts import Fact
 from streams.core.policy import Policy
 from streams.core.segments import LARGEST
 from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key
@@ -28,7 +29,7 @@ from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.stages.base import Stage
 from streams.edge.store import Store
-from streams.edge.topics import CONFLICTS, HANDOFFS, IDENTIFIED, IDENTITIES
+from streams.edge.topics import CONFLICTS, HANDOFFS, IDENTIFIED
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.stages")
@@ -117,8 +118,7 @@ class Timelines(Stage):
         for command in effect.commands:
             value = self._codec.encode_command(command)
             outputs.append(Out(self._identified, command.customer_id.encode(), value, command.issued_at))
-        for a, b in effect.links:
-            outputs.append(Out(self._topic(IDENTITIES), f"{a}|{b}".encode(), b"link"))
+        outputs += [self.fact(Fact(a, b)) for a, b in effect.links]
         if effect.forward is not None:
             value = self._codec.encode_identified(effect.forward)
             outputs.append(Out(self._identified, effect.forward.customer_id.encode(), value, record.timestamp))

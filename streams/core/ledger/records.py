@@ -1,0 +1,179 @@
+"""Deals, costs and lead events as JSON for people, one object a line; names as in `streams.core.ledger.types`.
+
+Times are RFC 3339 text with a time zone, days are "2026-07-01", amounts JSON numbers or text, kept exactly:
+
+    {"deal_id": "opp-1", "customer": {"email": "dana@example.com"}, "stage": "won", "amount": {"amount": 200000, "currency": "EUR"},
+     "opened_at": "2026-07-08T08:40:00Z", "closed_at": "2026-08-25T12:00:00Z", "owner": "jokafor"}
+    {"cost_id": "ads-7", "department": "marketing", "kind": "ad_spend", "channel": "ads", "first_day": "2026-07-01",
+     "last_day": "2026-07-31", "amount": {"amount": 20000, "currency": "EUR"}}
+    {"customer": {"email": "dana@example.com"}, "at": "2026-07-07T10:00:00Z", "state": "rejected", "reason": "not_icp"}
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.core.ledger import money
+from streams.core.ledger.period import day_number
+from streams.core.ledger.types import Cost, CostKind, Deal, LeadEvent, LeadReason, LeadState, Stage
+from streams.core.touch import Channel, Department, Money
+from streams.core.touch import Customer as CustomerValue
+from streams.core.touch_check import EARLIEST_MS, IDENTIFIERS, LATEST_MS
+
+T = TypeVar("T")
+
+Id = Annotated[str, Meta(min_length=1, max_length=200)]
+Short = Annotated[str, Meta(max_length=256)]
+Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Time = Annotated[dt.datetime, Meta(tz=True)]
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MS = dt.timedelta(milliseconds=1)
+
+
+class RecordError(ValueError):
+    """A line that is no record of its kind; the text names the field and what is allowed."""
+
+
+class _Money(Struct, forbid_unknown_fields=True):
+    amount: Decimal
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+
+class _Customer(Struct, forbid_unknown_fields=True):
+    email: Short | None = None
+    phone: Short | None = None
+    linkedin_url: Annotated[str, Meta(max_length=2048)] | None = None
+    crm_id: Short | None = None
+    click_id: Short | None = None
+    name: Short | None = None
+    time_zone: Short | None = None
+    country: Short | None = None
+
+
+class _Deal(Struct, forbid_unknown_fields=True):
+    deal_id: Id
+    customer: _Customer
+    stage: Stage
+    opened_at: Time
+    closed_at: Time | None = None
+    amount: _Money | None = None
+    owner: Short | None = None
+    version: Version = 1
+    deleted: bool = False
+
+
+class _Cost(Struct, forbid_unknown_fields=True):
+    cost_id: Id
+    department: Department
+    kind: CostKind
+    first_day: dt.date
+    last_day: dt.date
+    amount: _Money
+    channel: Channel | None = None
+    campaign: Short | None = None
+    rep: Short | None = None
+    version: Version = 1
+    deleted: bool = False
+
+
+class _LeadEvent(Struct, forbid_unknown_fields=True):
+    customer: _Customer
+    at: Time
+    state: LeadState
+    reason: LeadReason | None = None
+
+
+_deals = msgspec.json.Decoder(_Deal)
+_costs = msgspec.json.Decoder(_Cost)
+_leads = msgspec.json.Decoder(_LeadEvent)
+
+
+def deal(line: bytes) -> Deal:
+    """A deal. Raises RecordError; a won or lost deal needs `closed_at`, a won one an amount."""
+    read = _decoded(_deals, line, "deal")
+    if read.stage in ("won", "lost") and read.closed_at is None:
+        raise RecordError(f"closed_at: missing, but a deal that is {read.stage} was closed at some time")
+    if read.stage not in ("won", "lost") and read.closed_at is not None:
+        raise RecordError(f"closed_at: a deal in the stage {read.stage} is not closed; is the stage right?")
+    if read.stage == "won" and read.amount is None:
+        raise RecordError("amount: missing, but a deal that is won has one")
+    return Deal(
+        read.deal_id,
+        _customer(read.customer),
+        read.stage,
+        _ms("opened_at", read.opened_at),
+        None if read.closed_at is None else _ms("closed_at", read.closed_at),
+        None if read.amount is None else _money(read.amount),
+        read.owner,
+        read.version,
+        read.deleted,
+    )
+
+
+def cost(line: bytes) -> Cost:
+    """A cost. Raises RecordError."""
+    read = _decoded(_costs, line, "cost")
+    if read.last_day < read.first_day:
+        raise RecordError(f"last_day: {read.last_day} lies before first_day, {read.first_day}")
+    return Cost(
+        read.cost_id,
+        read.department,
+        read.kind,
+        day_number(read.first_day),
+        day_number(read.last_day),
+        _money(read.amount),
+        read.channel,
+        read.campaign,
+        read.rep,
+        read.version,
+        read.deleted,
+    )
+
+
+def lead_event(line: bytes) -> LeadEvent:
+    """A change of a lead's state. Raises RecordError."""
+    read = _decoded(_leads, line, "lead event")
+    return LeadEvent(_customer(read.customer), _ms("at", read.at), read.state, read.reason)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], line: bytes, what: str) -> T:
+    try:
+        return decoder.decode(line.removeprefix(b"\xef\xbb\xbf"))
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        where = path.rstrip("`").lstrip(".")
+        raise RecordError(f"{where}: {problem}" if where else f"not a {what}: {problem}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"not JSON: {error}") from None
+
+
+def _customer(read: _Customer) -> CustomerValue:
+    if not any((getattr(read, name) or "").strip() for name in IDENTIFIERS):
+        raise RecordError(f"customer: needs at least one of {', '.join(IDENTIFIERS)}")
+    values: tuple[Any, ...] = msgspec.structs.astuple(read)
+    return CustomerValue(*values)
+
+
+def _money(read: _Money) -> Money:
+    exponent = read.amount.as_tuple().exponent
+    if not isinstance(exponent, int) or not -12 <= exponent <= 18 or read.amount.adjusted() > 18:
+        raise RecordError("amount.amount: expected a decimal number such as 49.90 (at most 18 digits before the point)")
+    amount = Money(format(read.amount, "f"), read.currency)
+    try:
+        money.minor(amount)
+    except money.MoneyError as error:
+        raise RecordError(f"amount.amount: {error}") from None
+    return amount
+
+
+def _ms(path: str, moment: dt.datetime) -> int:
+    at = (moment - _EPOCH) // _MS
+    if not EARLIEST_MS <= at <= LATEST_MS:
+        raise RecordError(f"{path}: lies before the year 2000; is it a default?")
+    return at

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from streams.core import backtest
 from streams.core.outcome import Finding
+from tests.support.publishing import comparable
 from tests.support.scenarios import SCENARIOS, Outcome, dump
 
 FILES = sorted(SCENARIOS.glob("*.json"))
@@ -35,11 +35,11 @@ def test_what_stands_in_the_end_is_the_backtests(path: Path) -> None:
     outcome = Outcome(json.loads(path.read_text(encoding="utf-8")))
     known: dict[str, Finding] = {}
     backtest.fold(known, outcome.emitted)
-    standing = [replace(finding, revision=1, state="detected") for finding in backtest.standing(known)]
+    standing = comparable(backtest.standing(known))
     if any(reason == "too_old" for _, reason in outcome.refused):
-        assert standing != outcome.final
+        assert standing != comparable(outcome.final)
     else:
-        assert standing == outcome.final
+        assert standing == comparable(outcome.final)
 
 
 def test_files_are_written_as_the_update_would() -> None:

@@ -8,9 +8,12 @@ from msgspec import Struct
 class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     """One change of a customer's state, keyed by `customer_id`. `issued_at` is UTC milliseconds.
 
-    `customer_merged`: this customer is the same person as `into`, which survives. `timeline_moved`: `entries` (msgpack, layout
-    in `streams.core.timeline`) of `source_customer_id` now belong to this customer. `kind` is open: a reader skips kinds
-    it does not know. `cause` tells people what led to it.
+    Between workers, in `touches.identified`: `customer_merged`, this customer is the same person as `into`, which survives;
+    `customer_split`, touches of `identifiers` belong to `into` from now on; `timeline_moved`, `entries` (msgpack, layout in
+    `streams.core.entry`) of `source_customer_id` now belong to this customer; `customer_erased`, all that is held of this
+    customer goes, and `customer_forgotten`, so does the mark that is left of it. `decided_at` is the identity index's clock (us): of two
+    decisions the later one holds. From outside, in `commands`: see `FROM_OUTSIDE`. `kind` is open: a reader skips kinds it does
+    not know. `cause` tells people what led to it.
     """
 
     command_id: str
@@ -21,3 +24,12 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     into: str | None = None
     source_customer_id: str | None = None
     entries: tuple[bytes, ...] = ()
+    decided_at: int = 0
+    identifiers: tuple[str, ...] = ()
+    finding_id: str | None = None
+    requested_by: str | None = None
+
+
+FROM_OUTSIDE = frozenset({"finding_acknowledged", "identity_split", "customer_erased"})
+"""What others may ask for: that `requested_by` acts on `finding_id` of this customer; that the two `identifiers` are not one person;
+that all that is held of the person with the id `customer_id` be erased."""

@@ -1,24 +1,27 @@
-"""What reaches one customer and what follows from it: touches, merges, timelines that move. Pure; the agents perform the effects.
+"""What reaches one customer and what follows from it: touches, and commands that merge, split, move or erase. Pure; the agents perform
+the effects.
 
-Customer ids only ever get smaller when customers are merged (`streams.core.identify`), so merges that arrive in any order, twice,
-or from several workers end at the same id, and no circle can form.
+Whose a touch is, the identity index decides (`streams.core.identity_graph`), and its decisions carry its clock: touches the moment they
+were looked up, commands the moment of the decision. Kafka may bring them in any order. So a timeline believes the later one: what was
+looked up before it was merged or split is sent on, what was looked up after that is taken. Each sending-on moves the moment
+forward, so no touch can go round in a circle, and whatever the order, all end where the index has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import pipeline
+from streams.core import detect, pipeline
 from streams.core.commands import Command
 from streams.core.entry import Entry, decode_entry, encode_entry
 from streams.core.ids import command_id
-from streams.core.outcome import Finding, RejectReason
+from streams.core.outcome import Cause, Finding, RejectReason
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline
+from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import IdentifiedTouch
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 
@@ -30,101 +33,206 @@ BYTES_PER_COMMAND = 600_000
 
 
 class Effect(Struct, frozen=True, gc=False):
-    """All that one input leads to. `timeline` is the customer's new state; `findings`, `commands` and `links` are to be
-    published; `forward` is the touch under the id that its customer goes by now; `refused` is a dead letter's reason
-    and detail."""
+    """All that one input leads to. `timeline` is the customer's new state; `findings` and `commands` are to be published;
+    `forward` is the touch under the id that its customer goes by now; `refused` is a dead letter's reason and detail."""
 
     timeline: Timeline
-    outcome: Literal["applied", "duplicate", "forwarded", "refused"]
+    outcome: Literal["applied", "corrected", "deleted", "duplicate", "outdated", "forwarded", "erased", "refused"]
     findings: tuple[Finding, ...] = ()
     commands: tuple[Command, ...] = ()
-    links: tuple[tuple[str, str], ...] = ()
     forward: IdentifiedTouch | None = None
     refused: tuple[RejectReason, str] | None = None
     late: bool = False
+    too_late: bool = False
 
 
 def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Effect:
     """A touch for this customer."""
+    at = identified.resolved_at
+    if timeline.erased_at and at <= timeline.erased_at:
+        return Effect(timeline, "erased")
+    if timeline.left:
+        into, since = timeline.left.get(identified.identifier or identified.customer_id, ("", 0))
+        if at < since:
+            return Effect(timeline, "forwarded", forward=_sent_on(identified, into, since))
     if timeline.merged_into is not None:
-        return Effect(timeline, "forwarded", forward=replace(identified, customer_id=timeline.merged_into))
+        if at <= timeline.identity_at:
+            forward = _sent_on(identified, timeline.merged_into, timeline.identity_at)
+            return Effect(timeline, "forwarded", forward=forward)
+        timeline = replace(timeline, merged_into=None, identity_at=at)  # a split gave the id back
     step = pipeline.advance(timeline, identified, policy)
-    touch_id = identified.touch.touch_id
     if step.outcome == "too_old":
-        detail = f"touch {touch_id} lies before what the customer's timeline keeps (timeline.retention_days, timeline.max_touches)"
+        days = policy.timeline.retention_days
+        detail = f"occurred_at is before what the customer's timeline still holds (timeline.retention_days = {days:g})"
         return Effect(timeline, "refused", refused=("too_old", detail))
     if step.outcome == "id_conflict":
         detail = (
-            f"touch {touch_id} came before with other content, which stands; give a corrected touch an id of its own"
+            f"touch_id {identified.touch.touch_id} was used before with other content; ids must be unique for each event,"
+            " and a correction needs a higher version"
         )
         return Effect(timeline, "refused", refused=("id_conflict", detail))
-    return Effect(step.timeline, step.outcome, step.findings, late=step.late)
+    return Effect(step.timeline, step.outcome, step.findings, late=step.late, too_late=step.too_late)
+
+
+def _sent_on(identified: IdentifiedTouch, into: str, at: int) -> IdentifiedTouch:
+    """The touch under another customer's id, which the index knew at the moment `at`."""
+    own = identified.identifier or identified.customer_id
+    return replace(identified, customer_id=into, identifier="" if own == into else own, resolved_at=at)
 
 
 def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     """A command for this customer."""
     if command.kind == "customer_merged" and command.into and command.into < command.customer_id:
         return _merged(timeline, command, command.into, policy)
+    if command.kind == "customer_split" and command.into and command.into != command.customer_id:
+        return _split(timeline, command, command.into, policy)
     if command.kind == "timeline_moved":
         return _moved(timeline, command, policy)
+    if command.kind == "finding_acknowledged" and command.finding_id:
+        return _acknowledged(timeline, command, command.finding_id, policy)
+    if command.kind == "customer_erased":
+        return _erased(timeline, command, policy)
+    if command.kind == "customer_forgotten":
+        spent = timeline.erased_at <= command.decided_at and replace(timeline, erased_at=0) == EMPTY
+        return Effect(EMPTY if spent else timeline, "applied")
     detail = f"command {command.kind!r} is unknown to this release, or its ids are out of order; a newer worker may take it on replay"
     return Effect(timeline, "refused", refused=("unroutable", detail))
 
 
-def merge_command(loser: str, winner: str, issued_at: int, cause: str) -> Command:
+def merge_command(loser: str, winner: str, issued_at: int, cause: str, decided_at: int = 0) -> Command:
     """Tells the customer `loser` that it goes by `winner` from now on."""
     id_ = command_id("customer_merged", loser, winner)
-    return Command(id_, loser, "customer_merged", issued_at, cause, into=winner)
+    return Command(id_, loser, "customer_merged", issued_at, cause, into=winner, decided_at=decided_at)
+
+
+def split_command(
+    customer: str, into: str, identifiers: Iterable[str], issued_at: int, cause: str, decided_at: int
+) -> Command:
+    """Tells the customer that touches of these identifiers belong to `into` from now on."""
+    ids = tuple(sorted(identifiers))
+    id_ = command_id("customer_split", customer, into, str(decided_at), *ids)
+    return Command(id_, customer, "customer_split", issued_at, cause, into=into, decided_at=decided_at, identifiers=ids)
 
 
 def _merged(timeline: Timeline, command: Command, into: str, policy: Policy) -> Effect:
-    customer, known = command.customer_id, timeline.merged_into
-    if known == into:
+    at, known = command.decided_at, timeline.merged_into
+    if at < max(timeline.identity_at, timeline.erased_at):
         return Effect(timeline, "duplicate")
-    if known is not None:  # two ids claim this customer, so they are one person
-        winner, loser = sorted((known, into))
-        again = merge_command(loser, winner, command.issued_at, command.cause)
-        return Effect(timeline, "applied", commands=(again,), links=((winner, loser),))
-    emptied, findings, entries = pipeline.leave(timeline, into, policy, customer)
-    return Effect(emptied, "applied", findings, tuple(_moves(customer, into, entries, command)))
+    if known is None:
+        cause = Cause("merge", command.cause)
+        rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
+        emptied = replace(rest, merged_into=into, identity_at=at)
+        return Effect(emptied, "applied", findings, tuple(_moves(command.customer_id, into, entries, command, at)))
+    if at == timeline.identity_at and into >= known:
+        return Effect(timeline, "duplicate")
+    return Effect(replace(timeline, merged_into=into, identity_at=at), "applied")
+
+
+def _split(timeline: Timeline, command: Command, into: str, policy: Policy) -> Effect:
+    at, customer = command.decided_at, command.customer_id
+    newer = {id_ for id_ in command.identifiers if timeline.left.get(id_, ("", 0))[1] < at}
+    if not newer:
+        return Effect(timeline, "duplicate")
+    timeline = replace(timeline, left=timeline.left | dict.fromkeys(sorted(newer), (into, at)))
+    if timeline.merged_into is not None:  # the touches are there, or on their way
+        return Effect(timeline, "forwarded", commands=(replace(command, customer_id=timeline.merged_into),))
+    cause = Cause("split", command.cause)
+    rest, findings, entries = pipeline.leave(timeline, policy, customer, cause, frozenset(newer))
+    return Effect(rest, "applied", findings, tuple(_moves(customer, into, entries, command, at)))
 
 
 def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     try:
-        entries = tuple(decode_entry(data) for data in command.entries)
+        decoded = [decode_entry(data) for data in command.entries]
     except ValueError as error:
         return Effect(timeline, "refused", refused=("undecodable", str(error)))
+    at, customer, source = command.decided_at, command.customer_id, command.source_customer_id or ""
+    entries = [replace(entry, identifier=entry.identifier or source) for entry in decoded]
     absurd = next((entry for entry in entries if not EARLIEST_MS <= entry.at <= LATEST_MS), None)
     if absurd is not None:
         return Effect(
             timeline, "refused", refused=("not_a_touch", f"entry {absurd.id} lies outside the years 2000 to 9999")
         )
-    customer, into = command.customer_id, timeline.merged_into
-    if into is not None:
-        return Effect(timeline, "forwarded", commands=tuple(_moves(customer, into, entries, command)))
-    findings: list[Finding] = []
+    if timeline.erased_at and at <= timeline.erased_at:
+        return Effect(timeline, "erased")
+    commands: list[Command] = []
+    here: list[Entry] = []
+    elsewhere: dict[tuple[str, int], list[Entry]] = {}
     for entry in entries:
-        step = pipeline.add(timeline, entry, policy, customer)
+        place = timeline.left.get(entry.identifier, ("", 0))
+        (elsewhere.setdefault(place, []) if at < place[1] else here).append(entry)
+    for (into, since), theirs in elsewhere.items():
+        commands += _moves(customer, into, theirs, command, since)
+    if timeline.merged_into is not None:
+        if at <= timeline.identity_at:
+            commands += _moves(customer, timeline.merged_into, here, command, timeline.identity_at)
+            return Effect(timeline, "forwarded", commands=tuple(commands))
+        timeline = replace(timeline, merged_into=None, identity_at=at)  # a split gave the id back
+    cause = Cause("merge" if customer < source else "split", command.cause)
+    findings: list[Finding] = []
+    for entry in here:
+        own = replace(entry, identifier="" if entry.identifier == customer else entry.identifier)
+        step = pipeline.add(timeline, own, policy, customer, cause)
         timeline = step.timeline
         findings += step.findings
-    return Effect(timeline, "applied", tuple(findings))
+    return Effect(timeline, "applied", tuple(findings), tuple(commands))
 
 
-def _moves(customer: str, into: str, entries: tuple[Entry, ...], cause: Command) -> Iterator[Command]:
+def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy: Policy) -> Effect:
+    customer = command.customer_id
+    if finding_id in timeline.acknowledged:
+        return Effect(timeline, "duplicate")
+    held = (one for one in detect.everything(timeline, policy, customer) if one.finding_id == finding_id)
+    finding = next(held, None)
+    if finding is None:
+        detail = f"finding {finding_id} does not hold for customer {customer}, or not any more: there is nothing to acknowledge"
+        return Effect(timeline, "refused", refused=("unroutable", detail))
+    known = timeline.acknowledged | {finding_id: (command.issued_at, command.requested_by or "somebody")}
+    cause = Cause("acknowledgement", command.command_id)
+    changed = [replace(finding, state="amended")]
+    findings, timeline = detect.numbered(changed, replace(timeline, acknowledged=known), cause)
+    return Effect(timeline, "applied", findings)
+
+
+ERASED = "Withdrawn: what was held of the customer was erased."
+
+
+def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+    """Everything goes but the moment of the erasure, so that what is still on its way from before it is known as such."""
+    if command.decided_at <= timeline.erased_at:
+        return Effect(timeline, "duplicate")
+    blank = [
+        replace(
+            finding, state="retracted", customer_name=None, reason=ERASED, evidence=(), contradictions=(),
+            handoff=finding.handoff and replace(finding.handoff, components=(), recent_campaigns=()),
+        )
+        for finding in detect.everything(timeline, policy, command.customer_id)
+    ]  # fmt: skip
+    cause = Cause("erasure", command.command_id)
+    findings, _ = detect.numbered(blank, replace(timeline, acknowledged={}), cause)
+    return Effect(Timeline(erased_at=command.decided_at), "erased", findings)
+
+
+def _moves(customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int) -> Iterator[Command]:
     """The entries in commands that each fit into a Kafka record."""
+    waiting = list(entries)
     part: list[bytes] = []
     first = 0
-    for n, encoded in enumerate(map(encode_entry, entries)):
+    for n, entry in enumerate(waiting):
+        encoded = encode_entry(replace(entry, identifier=entry.identifier or customer))
         if part and (len(part) == ENTRIES_PER_COMMAND or sum(map(len, part)) + len(encoded) > BYTES_PER_COMMAND):
-            yield _move(customer, into, entries[first], entries[n - 1], tuple(part), cause)
+            yield _move(customer, into, waiting[first], waiting[n - 1], tuple(part), cause, at)
             part, first = [], n
         part.append(encoded)
     if part:
-        yield _move(customer, into, entries[first], entries[-1], tuple(part), cause)
+        yield _move(customer, into, waiting[first], waiting[-1], tuple(part), cause, at)
 
 
-def _move(customer: str, into: str, first: Entry, last: Entry, entries: tuple[bytes, ...], cause: Command) -> Command:
-    id_ = command_id("timeline_moved", customer, into, first.id, last.id)
+def _move(
+    customer: str, into: str, first: Entry, last: Entry, entries: tuple[bytes, ...], cause: Command, at: int
+) -> Command:
+    id_ = command_id("timeline_moved", customer, into, first.id, last.id, str(at))
     return Command(
-        id_, into, "timeline_moved", cause.issued_at, cause.cause, source_customer_id=customer, entries=entries
-    )
+        id_, into, "timeline_moved", cause.issued_at, cause.cause,
+        source_customer_id=customer, entries=entries, decided_at=at,
+    )  # fmt: skip

@@ -15,7 +15,12 @@ class DamagedError(ValueError):
 
 
 class Entry(Struct, frozen=True, gc=False, array_like=True):
-    """A touch as a timeline keeps it: what rules and their sentences need, nothing else. Times in UTC ms."""
+    """A touch as a timeline keeps it: what rules and their sentences need, nothing else. Times in UTC ms.
+
+    `identifier` is as in `IdentifiedTouch`. `late`: it came later than the policy allows, so no rule looks at it but for its opt-out.
+    Of a deleted touch its id, time and version stay, under the kind `DELETED`, so that an older version that comes later does not
+    bring it back.
+    """
 
     at: int
     id: str
@@ -32,6 +37,18 @@ class Entry(Struct, frozen=True, gc=False, array_like=True):
     name: str | None = None
     interaction_id: str | None = None
     claims: tuple[Claim, ...] = ()
+    version: int = 1
+    late: bool = False
+    identifier: str = ""
+    category: str | None = None
+    priority: int | None = None
+    sequence: str | None = None
+    account: str | None = None
+    time_zone: str | None = None
+    country: str | None = None
+
+
+DELETED = "deleted"
 
 
 class Engagement(Struct, frozen=True, gc=False, array_like=True):
@@ -83,7 +100,12 @@ def decode_entries(data: bytes | memoryview) -> tuple[Entry, ...]:
 def entry_of(identified: IdentifiedTouch) -> Entry:
     """What the timeline keeps of a touch."""
     touch = identified.touch
-    actor, message = touch.actor, touch.message
+    if touch.deleted:
+        return Entry(
+            touch.occurred_at, touch.touch_id, touch.channel, touch.department, touch.direction, DELETED, identified.published_at,
+            version=touch.version, identifier=identified.identifier,
+        )  # fmt: skip
+    actor, message, account, customer = touch.actor, touch.message, touch.account, touch.customer
     return Entry(
         touch.occurred_at,
         touch.touch_id,
@@ -97,9 +119,18 @@ def entry_of(identified: IdentifiedTouch) -> Entry:
         actor.kind if actor else None,
         touch.campaign,
         ((message.offer or message.subject) if message else None) or touch.campaign,
-        touch.customer.name,
+        customer.name,
         touch.interaction_id,
         identified.claims,
+        touch.version,
+        False,
+        identified.identifier,
+        touch.category,
+        touch.priority,
+        touch.sequence,
+        (account.id or account.domain) if account else None,
+        customer.time_zone,
+        customer.country,
     )
 
 

@@ -23,7 +23,9 @@ def as_dict(finding: Finding) -> dict[str, Any]:
     if finding.handoff is not None:
         values["handoff"]["due_at"] = rfc3339(finding.handoff.due_at)
     ordered = {name: values.pop(name) for name in _FIRST}
-    return ordered | {name: value for name, value in values.items() if value not in (None, [], ())}
+    return ordered | {
+        name: value for name, value in values.items() if value not in (None, [], ()) and value is not False
+    }
 
 
 def line(finding: Finding) -> str:

@@ -58,10 +58,13 @@ class Fact(Struct, frozen=True, gc=False):
 
 
 class Resolved(Struct, frozen=True, gc=False):
-    """The customer of one touch, and the facts that the log does not hold yet for sure."""
+    """The customer of one touch, and the facts that the log does not hold yet for sure. `identifier` is the touch's own identifier that
+    decided it, empty when it is the customer id; `resolved_at` is the index's clock (us; 0 when it was not asked)."""
 
     customer_id: str
     facts: tuple[Fact, ...] = ()
+    identifier: str = ""
+    resolved_at: int = 0
 
 
 def resolve_alone(ids: Sequence[str], cause: bytes = b"") -> Resolved:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from streams.core import segments
@@ -27,6 +29,12 @@ def spliced(timeline: Timeline, i: int, removed: int, added: tuple[Entry, ...], 
     return after
 
 
+def remade(timeline: Timeline, entries: Sequence[Entry], opt_outs: tuple[Entry, ...], policy: Policy) -> Timeline:
+    """The timeline with only these entries, in order, and these standing opt-outs. What pruned touches left of engagement stays."""
+    tail = handoff.fold_all(timeline.base, entries, policy.handoff)
+    return trimmed(replace(timeline, entries=tuple(entries), opt_outs=opt_outs, tail=tail), policy)
+
+
 def _refolded(timeline: Timeline, segments_too: bool, policy: Policy) -> Timeline:
     """The timeline with its engagement counted anew, since an entry came, changed or went."""
     entries, rules = timeline.entries, policy.handoff
@@ -40,7 +48,7 @@ def _refolded(timeline: Timeline, segments_too: bool, policy: Policy) -> Timelin
 
 def trimmed(timeline: Timeline, policy: Policy) -> Timeline:
     """The timeline without what is past its retention, and with no more recent entries than one touch should read and write."""
-    while cut := prunable(timeline.entries, policy):
+    while timeline.entries and (cut := prunable(timeline.entries, policy)):
         timeline = shorten(timeline, cut, policy)
     while recent(timeline) > 2 * segments.LENGTH:
         timeline = sealed(timeline, segments.LENGTH, policy)
@@ -80,6 +88,7 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
         base=handoff.fold_all(timeline.base, gone, policy.handoff),
         floor=key(gone[-1]),
         revisions={id_: known for id_, known in timeline.revisions.items() if known[1] >= kept[0].at},
+        acknowledged={id_: known for id_, known in timeline.acknowledged.items() if known[0] >= kept[0].at},
     )
 
 

@@ -14,10 +14,20 @@ from streams.core.touch import Origin
 
 FindingState = Literal["detected", "amended", "retracted"]
 Severity = Literal["low", "medium", "high"]
+CauseKind = Literal[
+    "touch", "late_touch", "correction", "deletion", "merge", "split", "erasure", "acknowledgement"
+]  # fmt: skip
 RejectReason = Literal[
     "undecodable", "unknown_schema", "too_large", "not_a_touch", "no_identifier", "occurred_in_future", "too_old",
     "id_conflict", "unknown_event", "broken_record", "wrong_channel", "unroutable",
 ]  # fmt: skip
+
+
+class Cause(Struct, frozen=True, gc=False):
+    """What made a revision of a finding. `id` is that of the touch, or of the command."""
+
+    kind: CauseKind
+    id: str
 
 
 class Evidence(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -71,7 +81,10 @@ class Handoff(Struct, frozen=True, gc=False):
 
 
 class Finding(Struct, frozen=True, gc=False):
-    """A conflict or a hand-off. `touch_ids` are sorted; `event_time` is that of the touch that made it true (UTC ms)."""
+    """A conflict or a hand-off. `touch_ids` are sorted; `event_time` is that of the touch that made it true (UTC ms).
+
+    `acknowledged_by` is who acts on it. Such a finding is never retracted: when it does not hold any more it is amended and `withdrawn`.
+    """
 
     finding: Literal["conflict", "handoff"]
     rule: str
@@ -88,6 +101,9 @@ class Finding(Struct, frozen=True, gc=False):
     evidence: tuple[Evidence, ...] = ()
     contradictions: tuple[Contradiction, ...] = ()
     handoff: Handoff | None = None
+    cause: Cause | None = None
+    acknowledged_by: str | None = None
+    withdrawn: bool = False
 
 
 class Rejected(Struct, frozen=True, gc=False):

@@ -13,20 +13,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.core import claims, detect, keeping
-from streams.core.entry import Entry, entry_of, is_opt_out, with_opt_outs
-from streams.core.outcome import Finding
+from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, with_opt_outs
+from streams.core.outcome import Cause, Finding
 from streams.core.policy import MINUTE_MS, Policy
-from streams.core.timeline import Timeline, find, place, too_old
+from streams.core.timeline import Timeline, find, place, too_late, too_old
 from streams.core.touch import IdentifiedTouch, Origin, Touch
 
 
 class Step(Struct, frozen=True, gc=False):
-    """What one touch does to its customer. `timeline` is the new state; `late` means a later touch was already there."""
+    """What one touch does to its customer. `timeline` is the new state; `late` means a later touch was already there, `too_late`
+    that it came too late to re-decide anything."""
 
     timeline: Timeline
-    outcome: Literal["applied", "duplicate", "too_old", "id_conflict"]
+    outcome: Literal["applied", "corrected", "deleted", "duplicate", "outdated", "too_old", "id_conflict"]
     findings: tuple[Finding, ...] = ()
     late: bool = False
+    too_late: bool = False
 
 
 def receive(touch: Touch, now: int, policy: Policy) -> tuple[Literal["occurred_in_future"], str] | None:
@@ -42,46 +44,119 @@ def receive(touch: Touch, now: int, policy: Policy) -> tuple[Literal["occurred_i
     return None
 
 
-def identify(touch: Touch, customer_id: str, published_at: int, origin: Origin | None = None) -> IdentifiedTouch:
-    """The touch with its customer and the claims of its message."""
-    return IdentifiedTouch(customer_id, touch, claims.extract(touch.message, touch.occurred_at), published_at, origin)
+def identify(
+    touch: Touch,
+    customer_id: str,
+    published_at: int,
+    origin: Origin | None = None,
+    identifier: str = "",
+    resolved_at: int = 0,
+) -> IdentifiedTouch:
+    """The touch with its customer and the claims of its message. `identifier` is its own strongest identifier's id."""
+    stated = claims.extract(touch.message, touch.occurred_at)
+    own = "" if identifier == customer_id else identifier
+    return IdentifiedTouch(customer_id, touch, stated, published_at, origin, own, resolved_at)
 
 
 def advance(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Step:
-    """One touch onto its customer's timeline."""
-    return add(timeline, entry_of(identified), policy, identified.customer_id)
+    """One touch, as it arrives, onto its customer's timeline."""
+    entry = entry_of(identified)
+    return add(
+        timeline,
+        replace(entry, late=True) if too_late(timeline, entry, policy) else entry,
+        policy,
+        identified.customer_id,
+    )
 
 
-def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str) -> Step:
-    """One entry onto a timeline: placed by event time, rules run where it matters, old entries sealed or left to the standing."""
+def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: Cause | None = None) -> Step:
+    """One entry onto a timeline: placed by event time, rules run where it matters, old entries sealed or left to the standing.
+
+    `cause` is the entry itself unless given: it may also have moved here.
+    """
     known = find(timeline, entry.id)
     if known is not None:
-        alike = replace(entry, published_at=known.published_at) == known
-        return Step(timeline, "duplicate" if alike else "id_conflict")
+        if entry.version > known.version:
+            return _correct(timeline, known, replace(entry, late=known.late), policy, customer)
+        if entry.version < known.version:
+            return Step(timeline, "outdated")
+        same = replace(entry, published_at=known.published_at, late=known.late, identifier=known.identifier) == known
+        return Step(timeline, "duplicate" if same else "id_conflict")
     if too_old(timeline, entry, policy):
-        return _add_old_opt_out(timeline, entry, policy, customer) if is_opt_out(entry) else Step(timeline, "too_old")
+        return (
+            _add_old_opt_out(timeline, entry, policy, customer, cause)
+            if is_opt_out(entry)
+            else Step(timeline, "too_old")
+        )
     i = place(timeline, entry)
     after = keeping.spliced(timeline, i, 0, (entry,), policy)
-    findings, after = detect.numbered(detect.changes(timeline, after, i, policy, customer), after)
-    return Step(keeping.trimmed(after, policy), "applied", findings, late=i < len(timeline.entries))
+    late = i < len(timeline.entries)
+    because = cause or Cause("late_touch" if late else "touch", entry.id)
+    findings, after = detect.numbered(detect.changes(timeline, after, i, policy, customer), after, because)
+    return Step(keeping.trimmed(after, policy), "applied", findings, late, entry.late)
 
 
-def _add_old_opt_out(timeline: Timeline, entry: Entry, policy: Policy, customer: str) -> Step:
+def _correct(timeline: Timeline, known: Entry, entry: Entry, policy: Policy, customer: str) -> Step:
+    """A higher version takes the place of what is known of a touch, at its own time."""
+    outcome: Literal["corrected", "deleted"] = "deleted" if entry.kind == DELETED else "corrected"
+    standing = tuple(opt_out for opt_out in timeline.opt_outs if opt_out.id != known.id)
+    came: Entry | None = entry
+    if len(standing) < len(timeline.opt_outs):  # only its opt-out is left of it
+        kept = with_opt_outs(standing, (entry,)) if is_opt_out(entry) else standing
+        after = replace(timeline, opt_outs=kept)
+        changed = _difference(timeline, after, policy, customer)
+    else:
+        after = keeping.spliced(timeline, place(timeline, known), 1, (), policy)
+        if not too_old(after, entry, policy):
+            after = keeping.spliced(after, place(after, entry), 0, (entry,), policy)
+        else:
+            came = None
+        changed = detect.redecided(timeline, after, known, came, policy, customer)
+    findings, after = detect.numbered(
+        changed, after, Cause("deletion" if outcome == "deleted" else "correction", entry.id)
+    )
+    return Step(keeping.trimmed(after, policy), outcome, findings, late=True)
+
+
+def _add_old_opt_out(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: Cause | None) -> Step:
     """An opt-out is never too late: it holds for every contact since, however long ago it was made."""
     after = replace(timeline, opt_outs=with_opt_outs(timeline.opt_outs, (entry,)))
     if after.opt_outs == timeline.opt_outs:
         return Step(timeline, "too_old")
-    changed = detect.difference(
-        detect.everything(timeline, policy, customer), detect.everything(after, policy, customer)
-    )
-    findings, after = detect.numbered(changed, after)
+    changed = _difference(timeline, after, policy, customer)
+    findings, after = detect.numbered(changed, after, cause or Cause("late_touch", entry.id))
     return Step(after, "applied", findings, late=True)
 
 
+def _difference(before: Timeline, after: Timeline, policy: Policy, customer: str) -> list[Finding]:
+    """All that differs between two timelines, whatever changed."""
+    old, new = (detect.everything(timeline, policy, customer) for timeline in (before, after))
+    return detect.difference(old, new)
+
+
 def leave(
-    timeline: Timeline, into: str, policy: Policy, customer: str
+    timeline: Timeline, policy: Policy, customer: str, cause: Cause, gone: frozenset[str] | None = None
 ) -> tuple[Timeline, tuple[Finding, ...], tuple[Entry, ...]]:
-    """A customer who goes by another id from now on: the emptied timeline, its findings retracted, the entries to move."""
-    gone = [replace(finding, state="retracted") for finding in detect.everything(timeline, policy, customer)]
-    findings, _ = detect.numbered(gone, timeline)
-    return Timeline(merged_into=into), findings, (*timeline.opt_outs, *timeline.entries)
+    """Touches go to another customer: those of the identifiers `gone`, or all. The timeline without them, the findings that follow,
+    and the entries, which say whose they are."""
+    owned = [
+        replace(entry, identifier=entry.identifier or customer) for entry in (*timeline.opt_outs, *timeline.entries)
+    ]
+    moved = tuple(entry for entry in owned if gone is None or entry.identifier in gone)
+    if not moved:
+        return timeline, (), ()
+    if gone is None:
+        t = timeline
+        rest = Timeline(
+            revisions=t.revisions,
+            acknowledged=t.acknowledged,
+            left=t.left,
+            identity_at=t.identity_at,
+            erased_at=t.erased_at,
+        )
+    else:
+        ids = {entry.id for entry in moved}
+        kept = [entry for entry in timeline.entries if entry.id not in ids]
+        rest = keeping.remade(timeline, kept, tuple(o for o in timeline.opt_outs if o.id not in ids), policy)
+    findings, rest = detect.numbered(_difference(timeline, rest, policy, customer), rest, cause)
+    return rest, findings, moved

@@ -31,6 +31,11 @@ class PolicyError(ValueError):
 
 class TouchPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     max_future_minutes: Positive = 60
+    late_after_days: Positive = 7
+
+    @property
+    def late_ms(self) -> int:
+        return int(self.late_after_days * DAY_MS)
 
 
 class TimelinePolicy(Struct, frozen=True, forbid_unknown_fields=True):

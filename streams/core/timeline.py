@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core import segments
-from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, key
+from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, is_opt_out, key
 from streams.core.policy import Policy
 from streams.core.segments import Entries, Load, Row, Segment
 
@@ -32,10 +32,13 @@ else:
 class Timeline(Struct, frozen=True, gc=False, array_like=True):
     """All state of one customer.
 
-    `merged_into` is the id the customer goes by now; then the rest is empty and touches are sent on. `floor` is the sort key of the
+    `merged_into` is the id the customer goes by now; then it holds no entries and touches are sent on. `identity_at` is the identity
+    index's clock (us) when it last said whose this id is, `left` where touches of identifiers that were split off belong, each with the
+    clock of that decision, and `erased_at` that of an erasure. `floor` is the sort key of the
     newest pruned touch, `name` the customer's name as the newest pruned touch with one gave it.
     `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
-    ids that were amended or retracted, with their last revision and event time.
+    ids that were amended or retracted, with their last revision and event time; `acknowledged` those that somebody acts on, with when
+    they said so (UTC ms) and who.
     """
 
     merged_into: str | None = None
@@ -46,6 +49,10 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     floor: tuple[int, str] = (0, "")
     revisions: dict[str, tuple[int, int]] = {}
     name: str | None = None
+    identity_at: int = 0
+    left: dict[str, tuple[str, int]] = {}
+    acknowledged: dict[str, tuple[int, str]] = {}
+    erased_at: int = 0
 
 
 class _Head(Struct, frozen=True, gc=False, array_like=True):
@@ -61,6 +68,10 @@ class _Head(Struct, frozen=True, gc=False, array_like=True):
     name: str | None
     engagement: Engagement
     directory: tuple[Row, ...]
+    identity_at: int = 0
+    left: dict[str, tuple[str, int]] = {}
+    acknowledged: dict[str, tuple[int, str]] = {}
+    erased_at: int = 0
 
 
 EMPTY = Timeline()
@@ -88,7 +99,7 @@ def encode_head(timeline: Timeline) -> bytes:
     directory = tuple(segment.row for segment in entries.segments)
     head = _Head(
         t.merged_into, entries.recent, t.opt_outs, t.base, t.tail, t.floor, t.revisions, t.name,
-        entries.engagement, directory,
+        entries.engagement, directory, t.identity_at, t.left, t.acknowledged, t.erased_at,
     )  # fmt: skip
     return HEAD + _encoder.encode(head)
 
@@ -118,8 +129,9 @@ def _joined(head: _Head, load: Load) -> Timeline:
         raise DamagedError("damaged timeline: a head without segments, or without recent entries")
     entries = Entries(parts, head.recent, head.engagement)
     return Timeline(
-        head.merged_into, entries, head.opt_outs, head.base, head.tail, head.floor, head.revisions, head.name
-    )
+        head.merged_into, entries, head.opt_outs, head.base, head.tail, head.floor, head.revisions, head.name,
+        head.identity_at, head.left, head.acknowledged, head.erased_at,
+    )  # fmt: skip
 
 
 def segment_key(customer: bytes, digest: bytes) -> bytes:
@@ -130,13 +142,14 @@ def segment_key(customer: bytes, digest: bytes) -> bytes:
 def records(customer: bytes, before: Timeline, after: Timeline) -> dict[bytes, bytes | None]:
     """What turns `before` into `after` in the changelog, by key and in this order: new segments, the head, and a null for each
     segment that is no more. So what the log holds is one of the two at any moment, and perhaps segments that nobody means."""
+    head = None if after is EMPTY else encode_head(after)  # what is left of an erased customer is forgotten
     if isinstance(before.entries, tuple) and isinstance(after.entries, tuple):
-        return {customer: encode_head(after)}
+        return {customer: head}
     old, new = _parts(before), _parts(after)
     changed: dict[bytes, bytes | None] = {
         segment_key(customer, digest): part.encoded() for digest, part in new.items() if digest not in old
     }
-    changed[customer] = encode_head(after)
+    changed[customer] = head
     changed |= {segment_key(customer, digest): None for digest in old if digest not in new}
     return changed
 
@@ -206,6 +219,12 @@ def prunable(entries: History, policy: Policy) -> int:
     if entries[cut].at < horizon:
         cut = bisect_left(entries, horizon, lo=cut, key=lambda entry: entry.at)
     return cut
+
+
+def too_late(timeline: Timeline, entry: Entry, policy: Policy) -> bool:
+    """Whether the entry comes so late that it re-decides nothing. An opt-out never does."""
+    entries = timeline.entries
+    return bool(entries) and entry.at < entries[-1].at - policy.touch.late_ms and not is_opt_out(entry)
 
 
 def too_old(timeline: Timeline, entry: Entry, policy: Policy) -> bool:

@@ -47,7 +47,10 @@ class Money(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Customer(Struct, frozen=True, gc=False, omit_defaults=True):
-    """How the source knows the customer, as the source wrote it (not normalised). At least one identifier is needed."""
+    """How the source knows the customer, as the source wrote it (not normalised). At least one identifier is needed.
+
+    `time_zone` is an IANA name ("Europe/Berlin"), `country` an ISO 3166 code ("DE").
+    """
 
     email: str | None = None
     phone: str | None = None
@@ -55,6 +58,8 @@ class Customer(Struct, frozen=True, gc=False, omit_defaults=True):
     crm_id: str | None = None
     click_id: str | None = None
     name: str | None = None
+    time_zone: str | None = None
+    country: str | None = None
 
 
 class Account(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -88,7 +93,9 @@ class Touch(Struct, frozen=True, gc=False, omit_defaults=True):
 
     `touch_id` is unique per source event: the producer's own id, else derived from the provider's event id
     (`streams.core.ids.touch_id`). `interaction_id` ties the phases of one interaction together (a call's dialed, answered,
-    voicemail); without it the phases are joined by actor and nearness in time.
+    voicemail); without it the phases are joined by actor and nearness in time. Of several records with one `touch_id` the one with
+    the highest `version` is the truth; `deleted` says that the touch must not count any more. `category`, `priority` and `sequence` are
+    the sender's, as they were when the message was sent.
     """
 
     touch_id: str
@@ -105,6 +112,11 @@ class Touch(Struct, frozen=True, gc=False, omit_defaults=True):
     cost: Money | None = None
     source: str | None = None
     interaction_id: str | None = None
+    version: int = 1
+    deleted: bool = False
+    category: str | None = None
+    priority: int | None = None
+    sequence: str | None = None
 
 
 class Claim(Struct, frozen=True, gc=False, array_like=True):
@@ -131,10 +143,14 @@ class Origin(Struct, frozen=True, gc=False):
 
 class IdentifiedTouch(Struct, frozen=True, gc=False):
     """A touch of a known customer. `customer_id` is pseudonymous (`streams.core.identify`); `published_at` is when the
-    producer handed the touch to Kafka (UTC ms), the start of the end-to-end latency."""
+    producer handed the touch to Kafka (UTC ms), the start of the end-to-end latency. `identifier` is the pseudonymous id of the
+    touch's own strongest identifier, empty when it is the customer id; `resolved_at` is the identity index's clock at the look-up (us;
+    0 when it was not asked)."""
 
     customer_id: str
     touch: Touch
     claims: tuple[Claim, ...]
     published_at: int
     origin: Origin | None = None
+    identifier: str = ""
+    resolved_at: int = 0

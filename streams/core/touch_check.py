@@ -15,6 +15,7 @@ MAX_TOUCH_ID = 200
 MAX_SHORT = 1024
 MAX_URL = 8 * 1024
 MAX_TEXT = 64 * 1024
+LARGEST_INT = 2**31 - 1
 
 # 2000-01-01 and the end of 9999 (RFC 3339 has four digits for a year), UTC ms.
 EARLIEST_MS = 946_684_800_000
@@ -85,6 +86,11 @@ def check(touch: Touch) -> None:
     _time(touch.occurred_at)
     _customer(touch)
     _parts(touch)
+    _number("version", touch.version, 1)
+    if touch.priority is not None:
+        _number("priority", touch.priority, -LARGEST_INT)
+    if not isinstance(touch.deleted, bool):
+        raise TouchError(f"deleted: expected true or false, got {type(touch.deleted).__name__}")
 
 
 def _time(occurred_at: object) -> None:
@@ -98,6 +104,11 @@ def _time(occurred_at: object) -> None:
         raise TouchError("occurred_at: lies after the year 9999; is the unit right (milliseconds)?")
 
 
+def _number(path: str, value: object, least: int) -> None:
+    if type(value) is not int or not least <= value <= LARGEST_INT:
+        raise TouchError(f"{path}: expected a whole number from {least} to {LARGEST_INT}, got {_short(value)}")
+
+
 def _customer(touch: Touch) -> None:
     customer = touch.customer
     found = False
@@ -109,12 +120,16 @@ def _customer(touch: Touch) -> None:
     if not found:
         raise TouchError(f"customer: needs at least one of {', '.join(IDENTIFIERS)}", "no_identifier")
     _optional("customer.name", customer.name)
+    _optional("customer.time_zone", customer.time_zone)
+    _optional("customer.country", customer.country)
 
 
 def _parts(touch: Touch) -> None:
     _optional("campaign", touch.campaign)
     _optional("source", touch.source)
     _optional("interaction_id", touch.interaction_id)
+    _optional("category", touch.category)
+    _optional("sequence", touch.sequence)
     if touch.account is not None:
         _optional("account.id", touch.account.id)
         _optional("account.domain", touch.account.domain)

@@ -49,6 +49,8 @@ class Customer(Struct, forbid_unknown_fields=True):
     crm_id: str | None = None
     click_id: str | None = None
     name: str | None = None
+    time_zone: str | None = None
+    country: str | None = None
 
 
 class Account(Struct, forbid_unknown_fields=True):
@@ -86,6 +88,11 @@ class Touch(Struct, forbid_unknown_fields=True):
     cost: Money | None = None
     source: str | None = None
     interaction_id: str | None = None
+    version: int = 1
+    deleted: bool = False
+    category: str | None = None
+    priority: int | None = None
+    sequence: str | None = None
 
 
 _ALLOWED = {
@@ -189,8 +196,15 @@ def _touch(value: object) -> TouchValue:
         cost=None if read.cost is None else _money(read.cost, "cost"),
         source=read.source,
         interaction_id=read.interaction_id,
+        version=read.version,
+        deleted=read.deleted,
+        category=read.category,
+        priority=read.priority,
+        sequence=read.sequence,
     )
     if read.touch_id is None:
+        if touch.deleted or touch.version != 1:
+            raise TouchError("touch_id: missing; a correction or deletion must name the touch that it is about")
         # Stands in for the real id so that the content is checked (and known to be text) before it is hashed.
         check(msgspec.structs.replace(touch, touch_id="-"))
         return msgspec.structs.replace(touch, touch_id=derive_id(touch.source or "json", _canonical(touch)))

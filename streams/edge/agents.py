@@ -9,22 +9,26 @@ from __future__ import annotations
 from streams.edge.app import App
 from streams.edge.gather import Gather, Stage
 from streams.edge.lane import Write
-from streams.edge.stages import Ingest, Timelines
+from streams.edge.stages import Ingest, Requests, Timelines
 from streams.edge.topics import COMMANDS, IDENTIFIED, TOUCH_TOPICS
 from streams.edge.transport import Records
 
 
-def register(app: App, ingest: Ingest, timelines: Timelines) -> None:
-    """One agent for the four touch topics, one for the customers' topics."""
+def register(app: App, ingest: Ingest, requests: Requests, timelines: Timelines) -> None:
+    """One agent for the four touch topics, one for what others ask for, one for the customers' touches."""
 
     async def ingested(batches: list[Records]) -> list[Write]:
         return [await ingest.run([record for records in batches for record in records])]
+
+    async def requested(batches: list[Records]) -> list[Write]:
+        return [await requests.run([record for records in batches for record in records])]
 
     async def applied(batches: list[Records]) -> list[Write]:
         return [await timelines.run(partition, records) for partition, records in by_partition(batches).items()]
 
     follow(app, "ingest", tuple(TOUCH_TOPICS.values()), ingested)
-    follow(app, "timelines", (IDENTIFIED, COMMANDS), applied)
+    follow(app, "requests", (COMMANDS,), requested)
+    follow(app, "timelines", (IDENTIFIED,), applied)
 
 
 def follow(app: App, name: str, topics: tuple[str, ...], stage: Stage) -> None:

@@ -20,7 +20,7 @@ from streams.edge.metrics import Metrics
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.recovery import Tables
 from streams.edge.registry import Registry, RegistryUnavailable
-from streams.edge.stages import Ingest, Timelines
+from streams.edge.stages import Ingest, Requests, Timelines
 from streams.edge.store import Store
 from streams.edge.topics import COMMANDS, IDENTIFIED, TIMELINES_TABLE, TOUCH_TOPICS, changelog
 from streams.settings import Settings
@@ -135,7 +135,8 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     app.codec = codec = make_codec(settings, registry)
     app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after)
     ingest = Ingest(settings, policy, codec, app.metrics, index)
-    agents.register(app, ingest, Timelines(settings, policy, codec, app.metrics, store))
+    requests = Requests(settings, policy, codec, app.metrics)
+    agents.register(app, ingest, requests, Timelines(settings, policy, codec, app.metrics, store))
     watch.register(app, store)
     mend.register(app, ingest)
     return app

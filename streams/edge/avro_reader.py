@@ -151,7 +151,10 @@ class _Generator:
             self.source.add(f"{to} = {{{items}}}")
             return
         maker = self.makers[kind.name]
-        if kind.fields != tuple(getattr(maker, "__struct_fields__", kind.fields)):
+        # Older versions have the first fields only; the record's defaults stand for the others.
+        known = tuple(getattr(maker, "__struct_fields__", kind.fields))
+        optional = len(getattr(maker, "__struct_defaults__", ()))
+        if kind.fields != known[: len(kind.fields)] or len(kind.fields) < len(known) - optional:
             raise UnsafeSchema(f"{kind.name}: fields differ from those of {maker}")
         self.source.add(f"{to} = {self._maker(kind, maker)}({', '.join(values)})")
 

@@ -87,6 +87,7 @@ def _array(values: Iterable[Any], write: Callable[[Any], bytes]) -> bytes:
 
 
 _NAMES = {
+    "BOOLEANS": {False: b"\x00", True: b"\x01"},
     "zigzag": zigzag, "zigzag_int": zigzag_int, "pack_double": _pack_double, "write_array": _array,
     "SIZES": _Sizes(b""), "SOME_SIZES": _Sizes(b"\x02"),
     "header": None, "record": None, "spliced": None, "item": None,
@@ -163,6 +164,8 @@ class _Generator:
             return f"{self.source.constant(path, symbols)}[{value}]"
         if kind.kind == "array":
             return f"write_array({value}, {self._item(kind.parts[0], path)})"
+        if kind.kind == "boolean":
+            return f"BOOLEANS[{value}]"
         calls = {"long": "zigzag", "int": "zigzag_int", "double": "pack_double"}
         if kind.kind not in calls:
             raise NotImplementedError(f"{path}: no writer of {kind.kind} {[part.kind for part in kind.parts]}")

@@ -33,8 +33,9 @@ class MetricSpec:
 CATALOGUE: tuple[MetricSpec, ...] = (
     MetricSpec(
         "touchstream_touches_total", "counter", ("channel", "outcome"),
-        "Touches by what became of them: identified (forwarded to its customer), applied (new on the timeline), duplicate"
-        " (already there), rejected (dead-lettered).",
+        "Touches by what became of them: identified (forwarded to its customer), applied (new on the timeline), corrected or deleted (a"
+        " higher version), duplicate (already there), outdated (a higher version is there), erased (of a customer who was erased since),"
+        " rejected (dead-lettered).",
         "identified without applied: the timeline stage is behind or down. Many duplicates: a producer repeats itself. Rejected: see"
         " touchstream_dead_letters_total.",
     ),
@@ -42,6 +43,11 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "touchstream_late_touches_total", "counter", ("channel",),
         "Touches that arrived after a later touch of the same customer was already on the timeline.",
         "Harmless for correctness. A sudden rise: a source reports late; look at its connector.",
+    ),
+    MetricSpec(
+        "touchstream_too_late_touches_total", "counter", ("channel",),
+        "Touches that came later than touch.late_after_days of the policy: kept on the timeline and marked, but they re-decide nothing.",
+        "A source reports days late: mend its connector, or raise touch.late_after_days if such findings still help somebody.",
     ),
     MetricSpec(
         "touchstream_findings_total", "counter", ("rule", "state"),
@@ -136,6 +142,7 @@ class Metrics:
         self.registry = registry
         self.touches = self._counter("touchstream_touches_total")
         self.late_touches = self._counter("touchstream_late_touches_total")
+        self.too_late_touches = self._counter("touchstream_too_late_touches_total")
         self.findings = self._counter("touchstream_findings_total")
         self.finding_latency = self._histogram("touchstream_finding_latency_seconds")
         self.lag = self._gauge("touchstream_lag_records")

@@ -38,13 +38,14 @@ FORGET_ABOVE = 10_000
 
 
 _MADE = {"touch", "identified_touch", "command"}
-"""Subjects whose schemas have the fields of the core's records, so that reading can make these at once."""
+"""Subjects whose schemas have the fields of the core's records in their order, older versions the first ones of them, so that
+reading can make these at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
     """One schema that bytes may have been written with. `name` is its unqualified record name (the Avro specification resolves
-    records by it), `read` gives checked plain values; `made` gives the records themselves, for the newest schemas of `_MADE` only."""
+    records by it), `read` gives checked plain values; `made` gives the records themselves, for the schemas of `_MADE` only."""
 
     what: str
     name: str
@@ -183,7 +184,7 @@ def _shipped() -> Mapping[bytes, Writer]:
         numbers = schemas.versions(subject)
         for number in numbers:
             schema, newest = schemas.load(subject, number), number == numbers[-1]
-            made = compile_reader(schema, MAKERS) if newest and subject in _MADE else None
+            made = compile_reader(schema, MAKERS) if subject in _MADE else None
             known[single_object_header(schema)] = Writer(
                 f"{subject} v{number}", _name(schema), parse_schema(plain(schema)), compile_reader(schema), made, newest
             )

@@ -57,12 +57,12 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         for channel, name in TOUCH_TOPICS.items()
     ),
     TopicSpec(
-        IDENTIFIED, "Touches of known customers; between them, as commands, what workers tell each other of merges.", "customer id",
-        "identified_touch", "worker, identify stage", "worker, timeline stage", _keep(7),
+        IDENTIFIED, "Touches of known customers; between them, as commands, merges, splits and what others asked for.", "customer id",
+        "identified_touch", "worker, identify, requests and timeline stages", "worker, timeline stage", _keep(7),
     ),
     TopicSpec(
-        COMMANDS, "What is not a touch but changes a customer's state.", "customer id",
-        "command", "worker, identify and timeline stages", "worker, timeline stage", _keep(30),
+        COMMANDS, "What others ask for: acknowledge a finding, split a customer, erase one.", "customer id, or any id of the customer",
+        "command", "`touchstream` commands, your systems", "worker, requests stage", _keep(30),
     ),
     TopicSpec(
         IDENTITIES, "Log of the identity index: which identifier or id leads to which id. Rebuilds a lost Redis.", "identifier id",

@@ -109,7 +109,5 @@ class Hop2:
             yield topic, finding.customer.encode(), self._codec.encode_finding(finding)
         for command in effect.commands:
             yield IDENTIFIED, command.customer_id.encode(), self._codec.encode_command(command)
-        for a, b in effect.links:
-            yield IDENTITIES, f"{a}|{b}".encode(), b"link"
         if effect.forward is not None:
             yield IDENTIFIED, effect.forward.customer_id.encode(), self._codec.encode_identified(effect.forward)

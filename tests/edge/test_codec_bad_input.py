@@ -128,6 +128,7 @@ def test_an_array_in_sized_blocks_is_read() -> None:
         + b"\x02"
         + b"\x02w"
         + b"\x00\x00"
+        + b"\x00\x00\x00"
     )
     assert rest[:10] == body[:10]
     assert CODEC.decode_finding(body).touch_ids == ("a", "b", "c")
@@ -145,7 +146,7 @@ def test_a_large_touch_is_not_looked_at() -> None:
 
 def test_a_finding_with_unknown_state_is_refused() -> None:
     """The `unknown` of a finding's enums is refused with the field's name."""
-    payload = bytearray(conflict_up_to_touch_ids() + b"\x00" + b"\x00" + b"\x02" + b"\x02w" + b"\x00\x00")
+    payload = bytearray(conflict_up_to_touch_ids() + b"\x00" + b"\x00" + b"\x02" + b"\x02w" + bytes(5))
     payload[13] = 0  # the state, after header, finding_id and revision
     error = refused(CODEC.decode_finding, bytes(payload))
     assert error.reason == "undecodable" and "$.state" in error.detail

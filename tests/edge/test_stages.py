@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import faust
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -313,7 +314,8 @@ def test_a_merge_retracts_and_moves(timelines: Timelines) -> None:
     assert (move.kind, move.customer_id, move.source_customer_id, move.cause) == ("timeline_moved", A, B, "t-3")
     assert [decode_entry(entry).id for entry in move.entries] == ["t-1", "t-2"]
     assert left.outputs[1].key == A.encode()
-    assert changelog(left) == {B: Timeline(merged_into=A)}
+    known = {retracted.finding_id: (2, retracted.event_time)}
+    assert changelog(left) == {B: Timeline(merged_into=A, revisions=known)}
 
     adopted = take(timelines, command_record(move))
     ((topic, key, detected),) = story(adopted)
@@ -330,7 +332,7 @@ def test_what_reaches_a_merged_customer_is_sent_on(timelines: Timelines, metrics
     take(timelines, command_record(merge_command(B, A, T0, "ids")))
     late = touch("t-9", 5)
     write = take(timelines, identified_record(B, late))
-    assert story(write) == [("touches.identified", A, identified(A, late))]
+    assert story(write) == [("touches.identified", A, msgspec.structs.replace(identified(A, late), identifier=B))]
     assert (write.outputs[0].timestamp, write.changelog) == (T0 + 5, {})
     assert counted(metrics, channel="email", outcome="applied") == 0
 
@@ -346,14 +348,13 @@ def test_what_reaches_a_merged_customer_is_sent_on(timelines: Timelines, metrics
     )
 
 
-def test_two_merges_of_one_id(timelines: Timelines) -> None:
-    """An id that two others claim shows that they are one person: the larger is merged into the smaller, and the log has it."""
-    take(timelines, command_record(merge_command(C, B, T0, "one")))
-    write = take(timelines, command_record(merge_command(C, A, T0 + 1, "other")))
-    assert story(write) == [
-        ("touches.identified", B, merge_command(B, A, T0 + 1, "other")),
-        ("identities", f"{A}|{B}", b""),
-    ]
+def test_the_later_of_two_merges_holds(timelines: Timelines) -> None:
+    """An id that is told of two merges goes where the later decision sends it, in whichever order they come."""
+    first, second = merge_command(C, B, T0, "one", decided_at=1), merge_command(C, A, T0, "other", decided_at=2)
+    for commands in ((first, second), (second, first)):
+        take(timelines, *map(command_record, commands))
+        (topic, _, onward) = story(take(timelines, identified_record(C, touch("t-1"))))[0]
+        assert (topic, onward.customer_id, onward.resolved_at) == ("touches.identified", A, 2)
 
 
 def test_a_bad_command_stands_in_nobodys_way(timelines: Timelines) -> None:

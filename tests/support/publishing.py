@@ -30,8 +30,8 @@ def expected(settings: Settings, touches: list[Touch]) -> list[Finding]:
 
 
 def comparable(found: list[Finding]) -> list[Finding]:
-    """Findings without what depends on the order of arrival: revision, and detected or amended."""
-    return [replace(finding, revision=1, state="detected") for finding in found]
+    """Findings without what depends on the order of arrival: revision, its cause, and detected or amended."""
+    return [replace(finding, revision=1, state="detected", cause=None) for finding in found]
 
 
 def streamed(settings: Settings) -> list[Finding]:

@@ -1,8 +1,8 @@
 """The rules, and how findings follow a timeline that changes.
 
 `RULES` is the ordered list of all rules. `changes` says what a new touch makes true, untrue or different: it runs the affected rules
-on the timeline without and with the touch, over the stretch that the touch can affect, and compares. So nothing but revision
-numbers has to be remembered, and late touches amend and retract.
+on the timeline without and with the touch, over the stretch that the touch can affect, and compares; `redecided` does so for a touch
+that is corrected or deleted. So nothing but revision numbers has to be remembered, and late touches amend and retract.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from streams.core.detect import contact_after_opt_out, double_contact, handoff, incongruent_message
 from streams.core.detect.base import Rule
-from streams.core.entry import Entry
-from streams.core.outcome import Finding
+from streams.core.entry import Entry, key
+from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline
+from streams.core.timeline import Timeline, bisect
 
 RULES: tuple[Rule, ...] = (double_contact.RULE, contact_after_opt_out.RULE, incongruent_message.RULE, handoff.RULE)
 
@@ -35,6 +35,48 @@ def changes(before: Timeline, after: Timeline, i: int, policy: Policy, customer:
             old = rule.find(before, lo, hi - 1, policy, customer) if hi - 1 > lo else []
             changed += difference(old, new)
     return changed
+
+
+def redecided(
+    before: Timeline, after: Timeline, gone: Entry, came: Entry | None, policy: Policy, customer: str
+) -> list[Finding]:
+    """Findings that differ because `after` has `came`, here or at another time, where `before` has `gone`; not yet numbered."""
+    changed: list[Finding] = []
+    for rule in RULES:
+        if not rule.enabled(policy):
+            continue
+        spans = [_span(rule, before.entries, gone, policy)]
+        if came is not None:
+            spans.append(_span(rule, after.entries, came, policy))
+        held = [span for span in spans if span is not None]
+        if held:
+            start, end = min(span[0] for span in held), max(span[1] for span in held)
+            old, new = (_between(rule, timeline, start, end, policy, customer) for timeline in (before, after))
+            changed += difference(old, new)
+    return changed
+
+
+_END = (1 << 62, "")
+"""A sort key behind every entry."""
+
+
+def _span(
+    rule: Rule, entries: Sequence[Entry], entry: Entry, policy: Policy
+) -> tuple[tuple[int, str], tuple[int, str]] | None:
+    """The sort keys between which the rule's findings may rest on the entry."""
+    i = bisect(entries, key(entry))
+    affected, renamed = rule.affected(entries, i, policy), _renamed(entries, i)
+    if affected is None and renamed == i + 1:
+        return None
+    end = max(renamed, affected[1] if affected is not None else 0)
+    return key(entry), key(entries[end]) if end < len(entries) else _END
+
+
+def _between(
+    rule: Rule, timeline: Timeline, start: tuple[int, str], end: tuple[int, str], policy: Policy, customer: str
+) -> list[Finding]:
+    lo, hi = bisect(timeline.entries, start), bisect(timeline.entries, end)
+    return rule.find(timeline, lo, hi, policy, customer) if lo < hi else []
 
 
 def difference(old: list[Finding], new: list[Finding]) -> list[Finding]:
@@ -68,16 +110,24 @@ def _renamed(entries: Sequence[Entry], i: int) -> int:
     return j
 
 
-def numbered(findings: list[Finding], timeline: Timeline) -> tuple[tuple[Finding, ...], Timeline]:
-    """Gives each changed finding its revision, and returns the timeline that remembers them.
+def numbered(findings: list[Finding], timeline: Timeline, cause: Cause) -> tuple[tuple[Finding, ...], Timeline]:
+    """Gives each changed finding its revision and its cause, and returns the timeline that remembers them.
 
-    The first detection is revision 1 and is not remembered; every later change of the same id counts up from there.
+    The first detection is revision 1 and is not remembered; every later change of the same id counts up from there. What somebody
+    acts on is not taken from under their hands: instead of being retracted, it is amended and withdrawn.
     """
-    known = timeline.revisions
+    if not findings:
+        return (), timeline
+    known, acknowledged = timeline.revisions, timeline.acknowledged
     if all(finding.state == "detected" and finding.finding_id not in known for finding in findings):
-        return tuple(findings), timeline
+        return tuple([replace(finding, cause=cause) for finding in findings]), timeline
     known, counted = dict(known), []
     for finding in findings:
+        finding = replace(finding, cause=cause)
+        if finding.finding_id in acknowledged:
+            by = acknowledged[finding.finding_id][1]
+            withdrawn = finding.state == "retracted"
+            finding = replace(finding, state="amended", acknowledged_by=by, withdrawn=withdrawn)
         if finding.state != "detected" or finding.finding_id in known:
             revision = known.get(finding.finding_id, (1, 0))[0] + 1
             known[finding.finding_id] = (revision, finding.event_time)

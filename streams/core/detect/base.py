@@ -42,7 +42,7 @@ def until(entries: Sequence[Entry], i: int, reach_ms: int) -> int:
 
 def is_contact(entry: Entry) -> bool:
     """Whether the touch reaches the customer from our side."""
-    return entry.direction == "outbound" and entry.kind in CONTACT_KINDS
+    return entry.direction == "outbound" and entry.kind in CONTACT_KINDS and not entry.late
 
 
 def _caller(entry: Entry) -> tuple[str, str | None, str | None]:
@@ -65,7 +65,7 @@ def contacts(entries: Sequence[Entry], lo: int, hi: int, reach_ms: int, policy: 
     first = since(entries, lo, reach_ms)
     start = _calls_start(entries, first, hi, policy)
     for j, entry in enumerate(entries[start:hi], start):
-        if entry.kind not in CONTACT_KINDS or entry.direction != "outbound":
+        if entry.kind not in CONTACT_KINDS or entry.direction != "outbound" or entry.late:
             continue
         if entry.kind in CALL_KINDS:
             caller = _caller(entry)

@@ -31,6 +31,7 @@ def counts(entry: Entry, policy: HandoffPolicy) -> bool:
     return (
         (entry.direction == "inbound" or entry.kind == "meeting")
         and entry.department in policy.departments
+        and not entry.late
         and (weight(entry.kind, policy) > 0 or entry.kind in policy.request_kinds)
     )
 
@@ -126,7 +127,7 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
 
 def _recent_campaigns(entries: Sequence[Entry], j: int, reach_ms: int) -> tuple[str, ...]:
     near, limit = entries[since(entries, j, reach_ms) : j + 1], entries[j].at - reach_ms
-    named = [entry.campaign for entry in reversed(near) if entry.campaign and entry.at > limit]
+    named = [entry.campaign for entry in reversed(near) if entry.campaign and entry.at > limit and not entry.late]
     return tuple(dict.fromkeys(named))[:10]
 
 

@@ -23,7 +23,7 @@ _MESSAGE_KINDS = CONTACT_KINDS | {"impression"}
 
 
 def _is_message(entry: Entry) -> bool:
-    return bool(entry.claims) and entry.direction == "outbound" and entry.kind in _MESSAGE_KINDS
+    return bool(entry.claims) and entry.direction == "outbound" and entry.kind in _MESSAGE_KINDS and not entry.late
 
 
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:

@@ -70,7 +70,7 @@ class Ingest(Stage):
         for who in await self._index.overdue():
             for fact in (Fact(who.customer_id, who.customer_id), *who.facts):
                 facts.append(fact)
-                outputs += self._published(fact, who.customer_id)
+                outputs += self._published(fact, who)
         return Write(outputs, done=lambda: self._logged(facts))
 
     async def _logged(self, facts: list[Fact]) -> None:
@@ -124,22 +124,25 @@ class Ingest(Stage):
         """The touches under their customers' ids, and the facts that came to light."""
         facts: dict[Fact, None] = {}
         for (record, touch, _), who in zip(taken, resolved, strict=True):
-            identified = pipeline.identify(touch, who.customer_id, record.timestamp, origin(record))
+            identified = pipeline.identify(
+                touch, who.customer_id, record.timestamp, origin(record), who.identifier, who.resolved_at
+            )
             value = self._codec.encode_identified(identified, record.value)
             outputs.append(Out(self._topic(IDENTIFIED), who.customer_id.encode(), value, record.timestamp))
             self._outcomes[touch.channel, "identified"] += 1
             for fact in who.facts:
                 if fact not in facts:
                     facts[fact] = None
-                    outputs += self._published(fact, who.customer_id)
+                    outputs += self._published(fact, who)
         return outputs, list(facts)
 
-    def _published(self, fact: Fact, customer: str) -> list[Out]:
+    def _published(self, fact: Fact, who: Resolved) -> list[Out]:
         """A fact for the log, for the customer's timeline or for people."""
         if fact.kind == "told":
             cause = decode_cause(fact)
             at = cause.published_at if cause else time.time_ns() // 1_000_000
-            command = merge_command(fact.a, customer, at, cause.touch_id if cause else "identity log")
+            said = cause.touch_id if cause else "identity log"
+            command = merge_command(fact.a, who.customer_id, at, said, who.resolved_at)
             return [Out(self._topic(IDENTIFIED), fact.a.encode(), self._codec.encode_command(command), at)]
         outputs = [self.fact(fact)]
         if fact.kind == "blocked":

@@ -1,4 +1,4 @@
-"""touches.identified, commands -> timelines, conflicts, handoffs; and on to another id where a customer was merged.
+"""touches.identified -> timelines, conflicts, handoffs; and on to another id where a customer was merged or split.
 
 What workers tell each other of merges stands in touches.identified, between the touches: read again after a crash, one topic gives
 the same order, so the same findings with the same revisions. Two topics would interleave in another way, and what was
@@ -17,7 +17,6 @@ from streams.core import keeping
 from streams.core.commands import Command
 from streams.core.customer import Effect
 from streams.core.entry import DamagedError
-from streams.core.identity_facts import Fact
 from streams.core.policy import Policy
 from streams.core.segments import LARGEST
 from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key
@@ -118,7 +117,6 @@ class Timelines(Stage):
         for command in effect.commands:
             value = self._codec.encode_command(command)
             outputs.append(Out(self._identified, command.customer_id.encode(), value, command.issued_at))
-        outputs += [self.fact(Fact(a, b)) for a, b in effect.links]
         if effect.forward is not None:
             value = self._codec.encode_identified(effect.forward)
             outputs.append(Out(self._identified, effect.forward.customer_id.encode(), value, record.timestamp))
@@ -129,6 +127,8 @@ class Timelines(Stage):
             self._outcomes[channel, "rejected" if effect.outcome == "refused" else effect.outcome] += 1
         if effect.late:
             self._metrics.late_touches.labels(channel).inc()
+        if effect.too_late:
+            self._metrics.too_late_touches.labels(channel).inc()
 
     def _published(self, found: list[tuple[str, int]]) -> None:
         now = time.time() * 1000

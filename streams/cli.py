@@ -13,6 +13,7 @@ COMMANDS = {
     "send": "Publish touches: one from options, or JSON lines from standard input.",
     "import": "Publish touches from a provider's export or webhook log.",
     "tail": "Print conflicts, hand-offs or dead letters as they come.",
+    "acknowledge": "Say that you act on a finding, so that it is never retracted under your hands.",
     "dead-letter": "List dead letters, and replay them once mended.",
     "identity": "Show who an identifier belongs to, and why.",
     "backtest": "Find conflicts and hand-offs in a file of touches, without Kafka.",

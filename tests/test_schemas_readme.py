@@ -29,14 +29,15 @@ def test_the_bytes_are_what_the_codec_writes() -> None:
 
 
 def test_the_consumer_folds_findings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python of the README, run as it stands, keeps the highest revision and forgets what was retracted."""
+    """The Python of the README, run as it stands, keeps the highest revision and forgets what was retracted or withdrawn."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(ROOT)
     consumer: dict[str, Any] = {}
     exec(compile(code, "schemas/README.md", "exec"), consumer)
     amended = replace(CONFLICT, revision=2, state="amended", reason="amended")
     gone = replace(HANDOFF, revision=3, state="retracted")
-    for finding in (amended, HANDOFF, CONFLICT, amended, gone, HANDOFF):
+    withdrawn = replace(CONFLICT, finding_id="other", revision=2, state="amended", withdrawn=True)
+    for finding in (amended, HANDOFF, CONFLICT, amended, gone, HANDOFF, withdrawn):
         consumer["consume"](Codec().encode_finding(finding))
     assert [finding["reason"] for finding in consumer["standing"]()] == ["amended"]
 

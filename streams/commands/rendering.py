@@ -19,7 +19,7 @@ PREVIEW = 400
 
 def finding(value: Finding) -> str:
     """Time, severity, rule and reason; below them one line a piece of evidence, each contradiction, and the ids."""
-    state = "" if value.state == "detected" else f" [{value.state}]"
+    state = "".join(f" [{part}]" for part in _state(value))
     who = value.customer if value.customer_name is None else f"{value.customer_name} ({value.customer})"
     lines = [
         f"{rfc3339(value.event_time)}  {value.severity.upper()}  {value.rule}{state}  {who}",
@@ -39,6 +39,14 @@ def finding(value: Finding) -> str:
             lines.append(f"  campaigns: {', '.join(value.handoff.recent_campaigns)}")
     lines.append(f"  finding {value.finding_id} revision {value.revision}")
     return clean("\n".join(lines))
+
+
+def _state(value: Finding) -> list[str]:
+    """What became of a finding since it was detected, and why; who acts on it."""
+    changed: list[str] = [] if value.state == "detected" else ["withdrawn" if value.withdrawn else value.state]
+    if changed and value.cause is not None:
+        changed[0] += f": {value.cause.kind.replace('_', ' ')} {value.cause.id}"
+    return changed + ([f"{value.acknowledged_by} acts on it"] if value.acknowledged_by else [])
 
 
 def touch(value: Touch) -> str:

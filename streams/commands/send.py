@@ -21,7 +21,18 @@ from streams.settings import Settings, SettingsError
 
 _CUSTOMER = ("email", "phone", "linkedin_url", "crm_id", "click_id", "name")
 _MESSAGE = ("subject", "text", "offer", "url")
-_PLAIN = ("touch_id", "channel", "department", "direction", "kind", "occurred_at", "campaign", "source")
+_PLAIN = (
+    "touch_id",
+    "channel",
+    "department",
+    "direction",
+    "kind",
+    "occurred_at",
+    "campaign",
+    "source",
+    "version",
+    "deleted",
+)
 
 
 @click.command()
@@ -46,10 +57,14 @@ _PLAIN = ("touch_id", "channel", "department", "direction", "kind", "occurred_at
 @click.option("--actor-name", help="Name of that person.")
 @click.option("--source", help="System that reported the touch.")
 @click.option("--touch-id", help="Id of the event in its source; default: derived from the content.")
+@click.option(
+    "--touch-version", "version", type=click.IntRange(min=1), help="Higher than before: corrects that --touch-id."
+)
+@click.option("--deleted", is_flag=True, help="Takes back that --touch-id, with a higher --touch-version.")
 @click.option("--occurred-at", metavar="TIME", help="RFC 3339 with time zone; default now.")
 @kafka_options
 def send(
-    touch: str | None, file: BinaryIO | None, bootstrap: str | None, topic_prefix: str | None, **options: str | None
+    touch: str | None, file: BinaryIO | None, bootstrap: str | None, topic_prefix: str | None, **options: Any
 ) -> None:
     """Publish touches to Kafka, and wait until they are stored.
 
@@ -62,7 +77,7 @@ def send(
     touchstream send < touches.jsonl
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value not in (None, False)}
     if sum((touch is not None, file is not None, bool(given))) > 1:
         raise click.UsageError("give one of TOUCH_JSON, --file, or the options of one touch")
     if touch is not None or given:
@@ -94,7 +109,7 @@ async def _publish(settings: Settings, items: Iterable[Item], counts: Counts) ->
         await publish(client, items, counts)
 
 
-def _single(text: str | None, options: dict[str, str]) -> Candidate:
+def _single(text: str | None, options: dict[str, Any]) -> Candidate:
     """One touch from the command line. A mistake in it is an error at once, not a dead letter: its writer is right there."""
     try:
         return Candidate(touch_json.parse(text) if text is not None else touch_json.from_mapping(_values(options)))
@@ -102,7 +117,7 @@ def _single(text: str | None, options: dict[str, str]) -> Candidate:
         raise CommandError(f"the touch cannot be sent: {error}") from None
 
 
-def _values(options: dict[str, str]) -> dict[str, Any]:
+def _values(options: dict[str, Any]) -> dict[str, Any]:
     now = touch_json.rfc3339(time.time_ns() // 1_000_000)
     values: dict[str, Any] = {"direction": "outbound", "occurred_at": now}
     values |= {name: options[name] for name in _PLAIN if name in options}

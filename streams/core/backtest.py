@@ -83,5 +83,5 @@ def fold(known: dict[str, Finding], findings: Iterable[Finding]) -> None:
 
 def standing(known: dict[str, Finding]) -> list[Finding]:
     """The findings that hold, sorted by event time, then id."""
-    held = [finding for finding in known.values() if finding.state != "retracted"]
+    held = [finding for finding in known.values() if finding.state != "retracted" and not finding.withdrawn]
     return sorted(held, key=lambda finding: (finding.event_time, finding.finding_id))

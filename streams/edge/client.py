@@ -8,7 +8,8 @@
     with Client.sync(bootstrap="kafka:9092") as client:      # the same from a plain script
         client.send_many(touches)
 
-A touch is a `streams.core.touch.Touch` or a dict of the names in `streams.core.touch_json`. It is checked before it is sent;
+A touch sent again with a higher `version` corrects the one of its `touch_id`, with `deleted` it takes it back. A touch is a
+`streams.core.touch.Touch` or a dict of the names in `streams.core.touch_json`. It is checked before it is sent;
 `send` returns when all replicas have it. Settings come from the environment (TOUCHSTREAM_...), keyword arguments win.
 """
 
@@ -16,20 +17,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
 from streams import settings as settings_module
+from streams.core.commands import Command
 from streams.core.identify import contact_key
+from streams.core.ids import command_id
+from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError, check, from_mapping
 from streams.edge.codec import EncodeError
 from streams.edge.publisher import Publisher, PublishError, Record, TooLarge
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
-from streams.edge.topics import TOUCH_TOPICS
+from streams.edge.topics import COMMANDS, TOUCH_TOPICS
 from streams.settings import Settings
 
 __all__ = ["Client", "PublishError", "SendManyError", "Sent", "SyncClient", "TouchError"]
@@ -145,6 +150,32 @@ class Client:
             results += await self._published(chunk)
         return results
 
+    async def request(
+        self, kind: str, customer_id: str, *, by: str, identifiers: tuple[str, ...] = (), finding_id: str | None = None
+    ) -> str:
+        """Ask for what is no touch, by a command (`streams.core.commands.FROM_OUTSIDE`); returns its id once all replicas have it.
+
+        Raises:
+            PublishError: Kafka did not acknowledge it.
+        """
+        now = time.time_ns() // 1_000_000
+        id_ = command_id(kind, customer_id, finding_id or "", by, str(now), *identifiers)
+        command = Command(
+            id_, customer_id, kind, now, by, identifiers=identifiers, finding_id=finding_id, requested_by=by
+        )
+        value = self.codec.encode_command(command)
+        await self.publisher.publish(Record(self.settings.topic(COMMANDS), customer_id.encode(), value))
+        return id_
+
+    async def acknowledge(self, finding: Finding, by: str) -> str:
+        """Say that `by` acts on a finding: from then on it is amended, also when it does not hold any more (`withdrawn`), and never
+        retracted. Returns the command's id.
+
+        Raises:
+            PublishError: Kafka did not acknowledge it.
+        """
+        return await self.request("finding_acknowledged", finding.customer, by=by, finding_id=finding.finding_id)
+
     def encode(self, touch: Touch) -> Record:
         """The Kafka record of a touch: topic by channel, keyed by the pseudonymous id of the contact.
 
@@ -227,6 +258,10 @@ class SyncClient:
     def send_many(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent]:
         """As `Client.send_many`."""
         return self._run(self._connected().send_many(touches))
+
+    def acknowledge(self, finding: Finding, by: str) -> str:
+        """As `Client.acknowledge`."""
+        return self._run(self._connected().acknowledge(finding, by))
 
     def attempt(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent | TouchError | PublishError]:
         """As `Client.attempt`."""

@@ -1,0 +1,78 @@
+"""`touchstream acknowledge`: somebody acts on a finding."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import time
+
+import click
+
+from streams.commands import rendering
+from streams.commands.common import CommandError, kafka_options, load_settings
+from streams.commands.publishing import quiet_kafka
+from streams.core.outcome import Finding
+from streams.edge import reader
+from streams.edge.client import Client, PublishError
+from streams.edge.codec import DecodeError
+from streams.edge.reader import ReadError
+from streams.settings import Settings, SettingsError
+
+EVERY = 0.5
+"""Seconds between two looks for the workers' answer."""
+
+
+@click.command()
+@click.argument("finding_id")
+@click.option("--by", default=getpass.getuser, show_default="you", help="Who acts on it.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait for the workers; 0: not at all.",
+)
+@kafka_options
+def acknowledge(finding_id: str, by: str, wait: float, bootstrap: str | None, topic_prefix: str | None) -> None:
+    """Say that you act on a conflict or hand-off. FINDING_ID is as `touchstream tail --json` prints it.
+
+    From then on the finding is amended and never retracted: if a late touch, a correction or a merge makes it untrue, its next
+    revision says `withdrawn`, with the cause.
+    """
+    settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    quiet_kafka()
+    try:
+        answer = asyncio.run(_acknowledge(settings, finding_id, by, wait))
+    except (ReadError, DecodeError, PublishError, SettingsError) as error:
+        raise CommandError(str(error)) from None
+    click.echo(rendering.clean(answer))
+
+
+async def _acknowledge(settings: Settings, finding_id: str, by: str, wait: float) -> str:
+    finding = await _held(settings, finding_id)
+    if finding.acknowledged_by is not None:
+        return f"{finding.acknowledged_by} acts on it already: {finding.reason}"
+    async with Client(settings=settings) as client:
+        await client.acknowledge(finding, by)
+    deadline = time.monotonic() + wait
+    while time.monotonic() < deadline:
+        await asyncio.sleep(EVERY)
+        finding = await _held(settings, finding_id)
+        if finding.acknowledged_by is not None:
+            return f"{finding.acknowledged_by} acts on it: {finding.reason}"
+    if not wait:
+        return "asked for; the workers will say so in the finding's next revision"
+    raise CommandError(
+        f"no worker answered within {wait:g} s; the command is stored and will be done. Are workers running?"
+    )
+
+
+async def _held(settings: Settings, finding_id: str) -> Finding:
+    finding = (await reader.findings(settings)).get(finding_id)
+    if finding is None:
+        raise CommandError(
+            f"no finding {finding_id} is in the alert topics; `touchstream tail conflicts --json --no-follow` lists them"
+        )
+    if finding.state == "retracted":
+        raise CommandError(f"finding {finding_id} was retracted: there is nothing to act on")
+    return finding

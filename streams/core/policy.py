@@ -125,6 +125,17 @@ class HandoffPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     weights: dict[Kind, Annotated[float, Meta(ge=0)]] = field(default_factory=_default_weights)
 
 
+class ErasurePolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds after a person was erased."""
+
+    later_touches: Literal["refuse", "fresh"] = "refuse"
+    grace_minutes: Positive = 60
+
+    @property
+    def grace_ms(self) -> int:
+        return int(self.grace_minutes * MINUTE_MS)
+
+
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """All rules' numbers. The defaults here and in `streams/policy.toml` are the same; a test compares them."""
 
@@ -136,6 +147,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     contact_after_opt_out: OptOutPolicy = OptOutPolicy()
     incongruent_message: IncongruencePolicy = IncongruencePolicy()
     handoff: HandoffPolicy = field(default_factory=HandoffPolicy)
+    erasure: ErasurePolicy = ErasurePolicy()
     campaigns: dict[str, CampaignFacts] = field(default_factory=dict)
 
 

@@ -22,6 +22,7 @@ from fastavro.read import SchemaResolutionError
 import schemas
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter, bury
+from streams.core.erasure import Receipt
 from streams.core.outcome import Finding, Rejected
 from streams.core.touch import IdentifiedTouch, Touch
 from streams.edge import records
@@ -123,6 +124,14 @@ class Codec:
     def decode_dead_letter(self, payload: bytes) -> DeadLetter:
         """A dead letter."""
         return self._decode("dead_letter", payload, records.dead_letter_from_dict)
+
+    def encode_receipt(self, receipt: Receipt) -> bytes:
+        """A part of an erasure's receipt."""
+        return self._encode("erasure", receipt)
+
+    def decode_receipt(self, payload: bytes) -> Receipt:
+        """A part of an erasure's receipt."""
+        return self._decode("erasure", payload, records.receipt_from_dict)
 
     def _encode(self, subject: str, record: Any, channel: str = "", spliced: bytes | None = None) -> bytes:
         header = self._book.header(subject, channel)

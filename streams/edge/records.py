@@ -12,6 +12,7 @@ import msgspec
 
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
+from streams.core.erasure import Receipt
 from streams.core.outcome import Finding
 from streams.core.touch import Account, Actor, Claim, Customer, IdentifiedTouch, Message, Money, Origin, Touch
 
@@ -70,3 +71,8 @@ def dead_letter_from_dict(record: dict[str, Any]) -> DeadLetter:
     origin = {name: values.pop(name) for name in ("topic", "partition", "offset")}
     values["origin"] = None if origin["topic"] is None else origin
     return msgspec.convert(values, DeadLetter)
+
+
+def receipt_from_dict(record: dict[str, Any]) -> Receipt:
+    """Raises msgspec.ValidationError."""
+    return msgspec.convert(record, Receipt)

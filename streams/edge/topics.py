@@ -46,6 +46,7 @@ IDENTITIES = "identities"
 CONFLICTS = "conflicts"
 HANDOFFS = "handoffs"
 DEAD_LETTER = "touches.dead-letter"
+ERASURES = "erasures"
 TIMELINES_TABLE = "timelines"
 
 CATALOGUE: tuple[TopicSpec, ...] = (
@@ -77,8 +78,13 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         "handoff", "worker, timeline stage", "downstream systems", _keep(90),
     ),
     TopicSpec(
-        DEAD_LETTER, "Input that could not go on, with reason and address; can be replayed.", "the record's own key",
+        DEAD_LETTER, "Input that could not go on, with reason and address; can be replayed.", "as the record's, hashed unless pseudonymous",
         "dead_letter", "worker, all stages; `touchstream import`", "`touchstream dead-letter`", _keep(30),
+    ),
+    # Whoever must prove an erasure (GDPR article 5(2)) must do so until claims are barred, in most places three years after the year's end.
+    TopicSpec(
+        ERASURES, "Receipts of erasures in parts, without personal data; fold by request_id.", "customer id",
+        "erasure", "worker, requests and timeline stages", "`touchstream customer`, your records", _keep(4 * 366),
     ),
 )  # fmt: skip
 

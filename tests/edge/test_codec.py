@@ -167,6 +167,7 @@ def test_the_examples_are_the_core_records(subject: str) -> None:
         "conflict": CODEC.encode_finding,
         "handoff": CODEC.encode_finding,
         "command": CODEC.encode_command,
+        "erasure": CODEC.encode_receipt,
     }
     if subject != "dead_letter":
         assert encode[subject](record) == value

@@ -8,6 +8,7 @@ import msgspec
 
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
+from streams.core.erasure import Receipt
 from streams.core.outcome import Finding, Rejected
 from streams.core.touch import IdentifiedTouch, Origin, Touch
 from streams.edge import records
@@ -19,6 +20,7 @@ IDENTIFIED: IdentifiedTouch = records.identified_from_dict(example("identified_t
 CONFLICT: Finding = records.finding_from_dict("conflict", example("conflict"))
 HANDOFF: Finding = records.finding_from_dict("handoff", example("handoff"))
 COMMAND: Command = records.command_from_dict(example("command"))
+RECEIPT: Receipt = records.receipt_from_dict(example("erasure"))
 DEAD_LETTER: DeadLetter = records.dead_letter_from_dict(example("dead_letter"))
 REJECTED = Rejected("undecodable", "no Avro", "ingest", b"\x00\xff", Origin("touches.calls", 3, 2**40), b"key", "x", 7)
 
@@ -32,6 +34,7 @@ def payloads(codec: Codec) -> dict[str, bytes]:
         "handoff": codec.encode_finding(HANDOFF),
         "command": codec.encode_command(COMMAND),
         "dead_letter": codec.encode_dead_letter(REJECTED, 1_772_466_000_000),
+        "erasure": codec.encode_receipt(RECEIPT),
     }
 
 
@@ -44,6 +47,7 @@ def decoders(codec: Codec) -> dict[str, Any]:
         "handoff": codec.decode_finding,
         "command": codec.decode_command,
         "dead_letter": codec.decode_dead_letter,
+        "erasure": codec.decode_receipt,
     }
 
 

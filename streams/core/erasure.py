@@ -1,0 +1,122 @@
+"""Erasure (GDPR article 17): what becomes of touches that come later, the mark that is left of a timeline, and the receipt.
+
+What is erased is not gone from Kafka at once. A compacted topic loses it when Kafka compacts, a topic with a retention when that ends;
+`fate` says when. Until then, and for touches that are still on their way, marks tell what was before the erasure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec import Struct, field
+
+from streams.core.policy import ErasurePolicy
+from streams.core.timeline import Timeline, encode
+
+IDENTITY, TIMELINE = "identity", "timeline"
+"""The parts of a receipt."""
+
+DETAIL = (
+    "the person was erased after a request, and the policy refuses touches that come later (erasure.later_touches); the payload is not"
+    " kept here. Have the source erase the person, too; if it is a new start of theirs, set erasure.later_touches to fresh"
+)
+"""What a dead letter says of a touch of somebody who was erased."""
+
+SEGMENT_MS = 7 * 86_400_000
+"""Kafka's default of `segment.ms`: after so long a segment is closed, so that it can be deleted or compacted."""
+
+
+class Fate(Struct, frozen=True, gc=False):
+    """What becomes of a person's earlier records in one topic: "compaction" or "retention", and by when nothing is left (UTC ms)."""
+
+    topic: str
+    how: str
+    gone_by: int
+
+
+class Receipt(Struct, frozen=True, gc=False):
+    """One part of what was erased, as in `schemas/erasure`. Times are UTC ms; `timelines` are the customer ids that answer with a part
+    of their own. It holds nothing of the person but pseudonymous ids."""
+
+    request_id: str
+    part: str
+    customer_id: str
+    requested_at: int
+    done_at: int
+    requested_by: str | None = None
+    identifiers: int = 0
+    log_records: int = 0
+    timelines: tuple[str, ...] = ()
+    touches: int = 0
+    findings: int = 0
+    segments: int = 0
+    topics: tuple[Fate, ...] = ()
+
+
+class Erasure(Struct):
+    """One erasure: the parts of its receipt that are there, the timelines' by customer id."""
+
+    identity: Receipt | None = None
+    timelines: dict[str, Receipt] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every timeline that was told has answered."""
+        return self.identity is not None and set(self.identity.timelines) <= self.timelines.keys()
+
+    def add(self, receipt: Receipt) -> None:
+        """Of several records of one part the first holds: read again after a crash, a timeline has nothing left to count."""
+        if receipt.part == IDENTITY and self.identity is None:
+            self.identity = receipt
+        elif receipt.part == TIMELINE:
+            self.timelines.setdefault(receipt.customer_id, receipt)
+
+
+def folded(receipts: Iterable[Receipt]) -> dict[str, Erasure]:
+    """Erasures by request id. Parts of one customer id must come in the order of their partition."""
+    known: dict[str, Erasure] = {}
+    for receipt in receipts:
+        known.setdefault(receipt.request_id, Erasure()).add(receipt)
+    return known
+
+
+def verdict(
+    erased_at: int, published_at: int, occurred_at: int, policy: ErasurePolicy
+) -> Literal["dropped", "refused"] | None:
+    """What becomes of a touch whose person was erased at `erased_at` (UTC ms; 0: never); None when it is taken.
+
+    What was published before is what the erasure was about, and goes without a word. So does, where later touches start afresh, an
+    old event that is published again: an import of last year's history must not bring last year's history back.
+    """
+    if not erased_at:
+        return None
+    if published_at <= erased_at:
+        return "dropped"
+    if policy.later_touches == "refuse":
+        return "refused"
+    return "dropped" if occurred_at <= erased_at else None
+
+
+_MARK = encode(Timeline(erased_at=1 << 40))[:-8]
+MARK_SIZE = len(_MARK) + 8
+"""Bytes of a timeline of which nothing is left but the moment of its erasure."""
+
+
+def erased_at(data: bytes) -> int:
+    """The moment (identity index's clock, us) of an encoded timeline that only says when it was erased; 0 of any other."""
+    return int.from_bytes(data[-8:]) if len(data) == MARK_SIZE and data.startswith(_MARK) else 0
+
+
+def fate(topic: str, config: Mapping[str, str], at: int) -> Fate:
+    """What becomes of records of a topic with these settings that were superseded, or written at the latest, at `at` (UTC ms).
+
+    Compaction: the segment is closed within the maximal compaction lag, compacted within another, and the null values go with the first
+    compaction after `delete.retention.ms`. Retention: a segment goes when its newest record is old enough, which may be as much newer
+    than ours as a segment is open. Kafka's documentation, "Topic configs" and "Log compaction".
+    """
+    segment = int(config.get("segment.ms", SEGMENT_MS))
+    if config.get("cleanup.policy") == "compact":
+        lag = int(config["max.compaction.lag.ms"])
+        return Fate(topic, "compaction", at + min(lag, segment) + lag + int(config["delete.retention.ms"]) + lag)
+    return Fate(topic, "retention", at + int(config["retention.ms"]) + segment)

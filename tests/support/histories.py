@@ -152,7 +152,7 @@ def _letter(number: int, rng: random.Random) -> Message:
     return Message(subject=f"{plan} plan for your team", text=text)
 
 
-def stream(seed: int, customers: int, count: int, days: float = 6.0) -> Iterator[Touch]:
+def stream(seed: int, customers: int, count: int, days: float = 14.0) -> Iterator[Touch]:
     """`count` touches as a load arrives: in order of event time but for 3 % that are late by up to two days, and 1 % that repeat
     one of the last thousand."""
     rng = random.Random(seed)

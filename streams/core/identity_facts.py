@@ -9,11 +9,16 @@ blocked    seen in one touch, but `customers` contradict each other: not linked 
 shared     many people have the identifier a: it links nobody any more                 shared:a|a
 told       the timeline of a knows that its customer goes by b, or by a smaller id     told:a|b
 seen       seen in one touch while the index was away: it decides when it is back      seen:a|b
+cut        a person decided that the link a|b is wrong: it links nothing               cut:a|b
+erased     what was known of a was erased; touches of `until` or before are refused    erased:a|a
 =========  ==========================================================================  =================
 
 Facts only add up, and the key tells them apart, so compaction loses none, and a log read in any order gives the same graph
-(`streams.core.identity_graph`). The value is JSON: {"v": 1, "customers": [...], "cause": {...}}; releases before 2026-11-24 wrote
-"link", which says nothing more than the key.
+(`streams.core.identity_graph`). Only an erasure takes facts back: records without a value. The value is JSON: {"v": 1,
+"customers": [...], "ids": [...], "at": ..., "until": ..., "cause": {...}}, all but "v" optional; releases before 2026-11-24 wrote "link",
+which says nothing more than the key.
+
+A fact "gone" is never in the log: the index asks with it that what the log says of the pair be taken back (`taken_back`).
 """
 
 from __future__ import annotations
@@ -26,8 +31,11 @@ from msgspec import Struct
 
 from streams.core.touch import Origin, Touch
 
-FactKind = Literal["link", "blocked", "shared", "told", "seen"]
+FactKind = Literal["link", "blocked", "shared", "told", "seen", "cut", "erased", "gone"]
 _KINDS = frozenset(get_args(FactKind))
+_TAKEN_BACK: tuple[FactKind, ...] = ("link", "blocked", "seen", "told")
+ASKED_FOR = frozenset({"cut", "erased"})
+"""Facts that a person asked for; all others follow from touches."""
 
 
 class Cause(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -42,14 +50,32 @@ class Cause(Struct, frozen=True, gc=False, omit_defaults=True):
     origin: str = ""
 
 
+class Request(Struct, frozen=True, gc=False, omit_defaults=True):
+    """The command that led to a fact, as far as people ask. `requested_at` in UTC ms; `reason` as they wrote it."""
+
+    command_id: str
+    requested_by: str
+    requested_at: int
+    reason: str = ""
+
+
 class Fact(Struct, frozen=True, gc=False):
-    """See the module. `cause` is a `Cause` in JSON, empty when unknown; `customers` (only of "blocked") are those kept apart."""
+    """See the module. `cause` is a `Cause` in JSON, of "cut" and "erased" a `Request`; empty when unknown.
+
+    `customers` of "blocked" are those kept apart. Of "cut" the one that the person went by and goes by on, and, unless other links
+    still hold the two together, the new one; then other ids that touches of the first were sent on under, whose timelines are
+    told anew. `ids` (of "cut") are the identifiers that belong to the new one. `at` is the index's clock (us) at the decision, of
+    "told", "cut" and "erased"; `until` (of "erased") UTC ms.
+    """
 
     a: str
     b: str
     kind: FactKind = "link"
     cause: bytes = b""
     customers: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    at: int = 0
+    until: int = 0
 
     @property
     def key(self) -> str:
@@ -59,12 +85,30 @@ class Fact(Struct, frozen=True, gc=False):
 
 class Resolved(Struct, frozen=True, gc=False):
     """The customer of one touch, and the facts that the log does not hold yet for sure. `identifier` is the touch's own identifier that
-    decided it, empty when it is the customer id; `resolved_at` is the index's clock (us; 0 when it was not asked)."""
+    decided it, empty when it is the customer id; `resolved_at` is the index's clock (us; 0 when it was not asked).
+
+    `erased_at` (UTC ms) is when one of the touch's identifiers was erased, 0 when none was. When `refused`, the touch must not be taken:
+    it is of the erased person, and too old, or policy has it so. Nothing of it was noted in the index.
+    """
 
     customer_id: str
     facts: tuple[Fact, ...] = ()
     identifier: str = ""
     resolved_at: int = 0
+    erased_at: int = 0
+    refused: bool = False
+
+
+class Erased(Struct, frozen=True, gc=False):
+    """What the index removed of one person. `identifiers` are all that are theirs alone, `used` all ids (of shared identifiers, too)
+    that touches were sent on under, so that a timeline may be there, `log_keys` the records of the identity log that are to get a
+    tombstone; `decided_at` is the index's clock (us)."""
+
+    customer_id: str
+    identifiers: tuple[str, ...]
+    used: tuple[str, ...]
+    decided_at: int
+    log_keys: tuple[str, ...]
 
 
 def resolve_alone(ids: Sequence[str], cause: bytes = b"") -> Resolved:
@@ -94,17 +138,22 @@ def parse_key(key: str) -> tuple[FactKind, str, str]:
 class _Value(Struct, frozen=True, omit_defaults=True):
     v: int = 1
     customers: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    at: int = 0
+    until: int = 0
     cause: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decoder = msgspec.json.Decoder(_Value)
 _causes = msgspec.json.Decoder(Cause)
+_requests = msgspec.json.Decoder(Request)
 _NO_VALUE = _Value()
 
 
 def encode(fact: Fact) -> bytes:
     """The value of a fact's record."""
-    return msgspec.json.encode(_Value(1, fact.customers, msgspec.Raw(fact.cause or b"null")))
+    cause = msgspec.Raw(fact.cause or b"null")
+    return msgspec.json.encode(_Value(1, fact.customers, fact.ids, fact.at, fact.until, cause))
 
 
 def decode(key: bytes, value: bytes) -> Fact:
@@ -114,12 +163,14 @@ def decode(key: bytes, value: bytes) -> Fact:
         ValueError: it is no record of ours.
     """
     kind, a, b = parse_key(key.decode())
+    if kind == "gone":
+        raise ValueError(f"{key!r} is no key of the identity log")
     try:
         held = _NO_VALUE if value == b"link" else _decoder.decode(value)
     except msgspec.MsgspecError as error:
         raise ValueError(f"the identity log's record {key!r} has a damaged value: {error}") from None
     cause = bytes(held.cause)
-    return Fact(a, b, kind, b"" if cause == b"null" else cause, held.customers)
+    return Fact(a, b, kind, b"" if cause == b"null" else cause, held.customers, held.ids, held.at, held.until)
 
 
 def cause_of(touch: Touch, published_at: int, origin: Origin | None = None) -> bytes:
@@ -130,5 +181,15 @@ def cause_of(touch: Touch, published_at: int, origin: Origin | None = None) -> b
 
 
 def decode_cause(fact: Fact) -> Cause | None:
-    """Why the fact holds, or None when that is not known."""
-    return _causes.decode(fact.cause) if fact.cause else None
+    """The touch by which the fact holds, or None when that is not known, or it was a person who decided."""
+    return _causes.decode(fact.cause) if fact.cause and fact.kind not in ASKED_FOR else None
+
+
+def decode_request(fact: Fact) -> Request | None:
+    """Who asked for the cut or the erasure, or None when that is not known."""
+    return _requests.decode(fact.cause) if fact.cause and fact.kind in ASKED_FOR else None
+
+
+def taken_back(fact: Fact) -> tuple[str, ...]:
+    """Keys of the log's records of the pair of a fact "gone"."""
+    return tuple(Fact(fact.a, fact.b, kind).key for kind in _TAKEN_BACK)

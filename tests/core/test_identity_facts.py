@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from streams.core.identity_facts import Cause, Fact, Resolved, cause_of, decode, decode_cause, encode, resolve_alone
+from streams.core.identity_facts import (
+    Cause,
+    Fact,
+    Request,
+    Resolved,
+    cause_of,
+    decode,
+    decode_cause,
+    decode_request,
+    encode,
+    resolve_alone,
+    taken_back,
+)
 from streams.core.touch import Origin
 from tests.core.made import touch
 
@@ -29,6 +42,19 @@ def test_facts_come_back(kind: str) -> None:
     assert decode_cause(back) == expected
 
 
+def test_what_a_person_decided_comes_back() -> None:
+    """A cut and an erasure come back with all they say, and with who asked instead of a touch."""
+    request = Request("command", "dana", 9, "wrong number")
+    cut = Fact(A, B, "cut", msgspec.json.encode(request), (A, B, C), (B, "c5-e"), 77)
+    erased = Fact(A, A, "erased", msgspec.json.encode(request), at=78, until=5)
+    for fact in (cut, erased):
+        back = decode(fact.key.encode(), encode(fact))
+        assert back == fact
+        assert (decode_request(back), decode_cause(back)) == (request, None)
+    assert decode_request(Fact(A, B, "cut")) is None
+    assert taken_back(Fact(A, B, "gone")) == ("c1-a|c2-b", "blocked:c1-a|c2-b", "seen:c1-a|c2-b", "told:c1-a|c2-b")
+
+
 def test_older_records_are_read() -> None:
     """Releases that noted no cause wrote "link"; a fact without a cause is no error."""
     assert decode(b"c1-a|c2-b", b"link") == Fact(A, B)
@@ -38,7 +64,15 @@ def test_older_records_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [(b"", b"link"), (b"x", b"link"), (b"odd:a|b", b"link"), (b"a|", b"link"), (b"a|b", b"{"), (b"a|b", b"")],
+    [
+        (b"", b"link"),
+        (b"x", b"link"),
+        (b"gone:a|b", b"link"),
+        (b"odd:a|b", b"link"),
+        (b"a|", b"link"),
+        (b"a|b", b"{"),
+        (b"a|b", b""),
+    ],
 )
 def test_foreign_records_are_told(key: bytes, value: bytes) -> None:
     """What is no fact is a ValueError, which names the record."""

@@ -8,6 +8,8 @@ everything that has come in meanwhile, up to a limit, through the stage and into
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,9 +21,20 @@ from streams.edge.transport import Records
 Stage = Callable[[list[Records]], Awaitable[list[Write]]]
 """Takes micro-batches in order of arrival; gives what they lead to."""
 
+RETRY_AFTER = 1.0
+"""Seconds until a stage that cannot go on now is asked again."""
+
+log = logging.getLogger("touchstream.gather")
+
+
+class NotNow(Exception):
+    """What a stage needs is away: it has written nothing, and must be given the same again later. To wait in the stage would hold up
+    a rebalance, and with it all partitions of the worker."""
+
 
 class Gather:
-    """One for each agent. `limit` is the number of records taken at once, unless a single micro-batch is larger."""
+    """One for each agent. `limit` is the number of records taken at once, unless a single micro-batch is larger. `put_off_at` is when
+    the stage could not go on last, as `time.monotonic`."""
 
     def __init__(self, app: Any, stage: Stage, limit: int) -> None:
         self._app, self._stage, self._limit = app, stage, limit
@@ -32,6 +45,7 @@ class Gather:
         self._room = asyncio.Event()
         self._room.set()
         self._busy = asyncio.Lock()
+        self.put_off_at = 0.0
 
     async def follow(self, stream: Any) -> None:
         """The agent: queues its micro-batches, and reads no further while enough of them wait."""
@@ -51,16 +65,28 @@ class Gather:
         """The task. An exception here is a bug or an outage: the process leaves without committing."""
         while not self._app.should_stop:
             await self._came.wait()
-            async with self._busy:
-                batches = self._take()
-                try:
-                    for write in await self._stage(batches):
-                        await self._app.writes.submit(write)
-                except Exception as error:  # noqa: BLE001 - Faust would acknowledge and go on
-                    places = ", ".join(f"{b[0].topic}[{b[0].partition}]@{b[0].offset}-{b[-1].offset}" for b in batches)
-                    doubt.leave(f"processing {places} failed", error)
-                for records in batches:
-                    records.done = True
+            if not await self._one():
+                await asyncio.sleep(RETRY_AFTER)
+
+    async def _one(self) -> bool:
+        """Take what waits through the stage; False when the stage cannot do it now."""
+        async with self._busy:
+            batches = self._take()
+            try:
+                for write in await self._stage(batches):
+                    await self._app.writes.submit(write)
+            except NotNow as reason:
+                log.warning("waiting: %s", reason)
+                self.put_off_at = time.monotonic()
+                self._waiting.extendleft(reversed(batches))
+                self._settle()
+                return False
+            except Exception as error:  # noqa: BLE001 - Faust would acknowledge and go on
+                places = ", ".join(f"{b[0].topic}[{b[0].partition}]@{b[0].offset}-{b[-1].offset}" for b in batches)
+                doubt.leave(f"processing {places} failed", error)
+            for records in batches:
+                records.done = True
+        return True
 
     async def drop(self) -> None:
         """Partitions are being revoked: forget what waits (it is read again by whoever owns it then), let what is under way end."""
@@ -81,7 +107,9 @@ class Gather:
 
     def _settle(self) -> None:
         self._held = sum(map(len, self._waiting))
-        if not self._waiting:
+        if self._waiting:
+            self._came.set()
+        else:
             self._came.clear()
         if self._held < self._limit:
             self._room.set()

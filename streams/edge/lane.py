@@ -34,22 +34,24 @@ clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while th
 
 
 class Out(Struct, frozen=True, gc=False):
-    """One record to publish. `timestamp` (UTC ms) is Kafka's; None means now."""
+    """One record to publish. A value of None deletes the key in a compacted topic. `timestamp` (UTC ms) is Kafka's; None means now."""
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     timestamp: int | None = None
 
 
 class Write(Struct):
-    """All output of one micro-batch: `outputs`, then `changelog` (key to value, None deletes) of `partition`, then `done` is called."""
+    """All output of one micro-batch: `outputs`, then `last`, then `changelog` (key to value, None deletes) of `partition`, then `done`
+    is called; each once the broker has what comes before it."""
 
     outputs: list[Out]
     partition: int = -1
     changelog: dict[bytes, bytes | None] | None = None
     published: Callable[[], None] | None = None
     done: Callable[[], Awaitable[None]] | None = None
+    last: list[Out] = []
 
 
 @lru_cache(maxsize=65_536)  # aiokafka's murmur2 is Python: 6 us a key, and keys repeat
@@ -90,11 +92,7 @@ class Lane:
         """Begin a write; returns when its outputs are handed to the producer. Waits while too many are under way."""
         await self._slots.acquire()
         try:
-            sent = [
-                await self._send(topic, p, batch)
-                for (topic, p), batches in self._grouped(write.outputs).items()
-                for batch in batches
-            ]
+            sent = await self._send_all(write.outputs)
         except Exception as error:  # noqa: BLE001 - any failure to write is doubt
             doubt.leave("a record could not be handed to Kafka", error)
         task = asyncio.get_running_loop().create_task(self._finish(write, sent, self._last.get(write.partition)))
@@ -143,6 +141,8 @@ class Lane:
         await self._acknowledged(sent)
         if sent:
             crash_points.reach("after_outputs_acknowledged")
+        if write.last:
+            await self._acknowledged(await self._send_all(write.last))
         if write.published is not None:
             write.published()
         if write.changelog:
@@ -175,7 +175,7 @@ class Lane:
                 doubt.leave(f"Kafka did not acknowledge a write to {topic}", error)
 
     def _grouped(self, outputs: list[Out]) -> dict[tuple[str, int], list[Any]]:
-        by_place: dict[tuple[str, int], list[tuple[bytes | None, bytes, int | None]]] = {}
+        by_place: dict[tuple[str, int], list[tuple[bytes | None, bytes | None, int | None]]] = {}
         for out in outputs:
             place = (out.topic, partition_of(out.key or b"", self._partitions))
             by_place.setdefault(place, []).append((out.key, out.value, out.timestamp))
@@ -189,6 +189,13 @@ class Lane:
                 batches.append(self._producer.create_batch())
                 batches[-1].append(key=key, value=value, timestamp=timestamp)  # takes a first record of any size
         return batches
+
+    async def _send_all(self, outputs: list[Out]) -> list[tuple[str, asyncio.Future[Any]]]:
+        return [
+            await self._send(topic, p, batch)
+            for (topic, p), batches in self._grouped(outputs).items()
+            for batch in batches
+        ]
 
     async def _send(self, topic: str, partition: int, batch: Any) -> tuple[str, asyncio.Future[Any]]:
         batch.close()

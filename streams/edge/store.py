@@ -13,19 +13,22 @@ from typing import Any
 from faust.stores import base
 from faust.types import TP, EventT
 
-from streams.core.timeline import is_customer
+from streams.core.erasure import MARK_SIZE, erased_at
+from streams.core.timeline import is_customer, segment_key
 
 
 class Partition:
     """Encoded timelines of one partition, counted as they change: walking millions of them each second would take too long.
 
-    `offset` is where the changelog goes on behind what was restored from it.
+    `offset` is where the changelog goes on behind what was restored from it. `marks` are the customers of whom nothing is left but
+    when they were erased (identity index's clock, us).
     """
 
-    __slots__ = ("customers", "offset", "size", "values")
+    __slots__ = ("customers", "marks", "offset", "size", "values")
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
+        self.marks: dict[bytes, int] = {}
         self.customers = 0
         self.offset = 0
         self.size = 0
@@ -36,10 +39,14 @@ class Partition:
         if old is not None:
             self.customers -= is_customer(old)
             self.size -= len(old)
+            if self.marks:
+                self.marks.pop(key, None)
         if value is not None:
             self.values[key] = value
             self.customers += is_customer(value)
             self.size += len(value)
+            if len(value) == MARK_SIZE and (at := erased_at(value)):
+                self.marks[key] = at
 
 
 class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
@@ -53,6 +60,15 @@ class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
         """Encoded timeline of a customer, or None."""
         held = self.partitions.get(partition)
         return None if held is None else held.values.get(key)
+
+    def segments(self, partition: int, customer: bytes) -> list[bytes]:
+        """Keys of all segments held of a customer, also of those that no timeline means any more. Walks the partition."""
+        held, prefix = self.partitions.get(partition), segment_key(customer, b"")
+        return [] if held is None else [key for key in held.values if key.startswith(prefix)]
+
+    def marks(self) -> dict[bytes, int]:
+        """Customers of whom nothing is left but when they were erased (identity index's clock, us)."""
+        return {key: at for held in self.partitions.values() for key, at in held.marks.items()}
 
     def write(self, partition: int, values: dict[bytes, bytes | None]) -> None:
         """Take over new values, None deletes; the lane has them in the changelog before their offsets are committed."""

@@ -75,7 +75,8 @@ def _measure(app: Any, store: Store, recovery_began: list[float], shown: set[tup
     metrics.timelines_bytes.set(size)
     now = time.monotonic()
     waiting = consumer.waiting_since
-    age = 0.0 if waiting is None else now - max(waiting, consumer.committed_at, app.index.synced_at)
+    put_off = [gather.put_off_at for gather in app.gathers]  # knows what it waits for, and says so in the log
+    age = 0.0 if waiting is None else now - max(waiting, consumer.committed_at, app.index.synced_at, *put_off)
     metrics.commit_age.set(age)
     if recovery_began:
         if now - recovery_began[0] > RECOVERY_LIMIT:

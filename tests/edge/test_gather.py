@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
-from streams.edge.gather import Gather
+from streams.edge import gather
+from streams.edge.gather import Gather, NotNow
 from streams.edge.lane import Write
 from streams.edge.metrics import Metrics
 from streams.edge.transport import Records
@@ -42,6 +44,7 @@ class Desk:
         self.given: list[list[list[int]]] = []
         self.written: list[Write] = []
         self.may_go = asyncio.Event()
+        self.away = False
         self.app = SimpleNamespace(metrics=Metrics(CollectorRegistry()), should_stop=False, writes=self)
         self.gather = Gather(self.app, self.stage, limit)
         self.stream = Stream()
@@ -51,6 +54,8 @@ class Desk:
         """See the class."""
         self.given.append([[record.offset for record in records] for records in batches])
         await self.may_go.wait()
+        if self.away:
+            raise NotNow("Redis is away")
         return [Write([])]
 
     async def submit(self, write: Write) -> None:
@@ -131,6 +136,40 @@ def test_a_rebalance_drops_what_waits_and_lets_the_round_end() -> None:
         await desk.settle()
         assert desk.given == [[[0]], [[5]]]
         assert after.done
+        await desk.end()
+
+    asyncio.run(run())
+
+
+def test_a_stage_that_cannot_go_on_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stage puts off is given to it again, in the same order and before what came later, and is not done until then; a
+    rebalance in between drops it as if it had only waited."""
+    monkeypatch.setattr(gather, "RETRY_AFTER", 0)
+
+    async def run() -> None:
+        desk = Desk(limit=100)
+        desk.away = True
+        desk.may_go.set()
+        first = [desk.stream.add(0), desk.stream.add(1)]
+        await desk.settle()
+        assert desk.given[-1] == [[0], [1]] and desk.written == []
+        assert not any(records.done for records in first)
+        later = desk.stream.add(2)
+        desk.away = False
+        await desk.settle()
+        assert [batch for given in desk.given[-2:] for batch in given][-3:] == [[0], [1], [2]]
+        assert all(records.done for records in (*first, later))
+
+        desk.away = True
+        dropped = desk.stream.add(3)
+        await desk.settle()
+        await desk.gather.drop()
+        desk.away = False
+        before = len(desk.given)
+        after = desk.stream.add(4)
+        await desk.settle()
+        assert desk.given[before:] == [[[4]]]
+        assert after.done and not dropped.done
         await desk.end()
 
     asyncio.run(run())

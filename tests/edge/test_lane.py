@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from streams.edge.doubt import EXIT_CODE
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.lane import IN_FLIGHT, Lane, Out, Write, partition_of
-from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, changelog
+from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, IDENTITIES, changelog
 from streams.settings import Settings
 from tests.support import histories
 from tests.support.committed import committed
@@ -61,6 +61,24 @@ def test_outputs_are_acknowledged_before_the_changelog_is_sent(settings: Setting
     for topic in topics:
         for record in asyncio.run(contents(settings, topic)):
             assert record.partition == partition_of(record.key, 2)
+
+
+def test_last_outputs_follow_the_first(settings: Settings) -> None:
+    """What a write has for last is sent once the rest is acknowledged, before the changelog; a null value goes out as one."""
+    first, last = settings.topic(CONFLICTS), settings.topic(IDENTITIES)
+
+    async def run() -> tuple[list[tuple[str, str, int]], list[bytes | None]]:
+        async with lane_of(settings) as (lane, producer):
+            write = Write([Out(first, b"k", b"v")], 1, {b"k": b"state"}, last=[Out(last, b"a|b", None)])
+            await lane.submit(write)
+            await lane.barrier()
+            return producer.log, [record.value for record in await contents(settings, last)]
+
+    log, values = asyncio.run(run())
+    assert [place[:2] for place in log] == [
+        (what, topic) for topic in (first, last, changelog(settings)) for what in ("sent", "acknowledged")
+    ]
+    assert values == [None]
 
 
 def test_changelog_of_a_partition_keeps_its_order(settings: Settings) -> None:

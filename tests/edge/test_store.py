@@ -100,3 +100,23 @@ def test_fausts_own_recovery_is_refused(store: Store) -> None:
     """Two recoveries at once would mix old and new values; the second one says so instead."""
     with pytest.raises(RuntimeError, match=r"streams\.edge\.recovery"):
         store.apply_changelog_batch([], None, None)  # type: ignore[arg-type]
+
+
+def test_segments_of_one_customer(store: Store) -> None:
+    """All segments of a customer are found, with or without a head that means them; not those of an id that begins alike."""
+    restore(store, 0, (b"c1-a", HEAD), (b"c1-a#1", SEGMENT), (b"c1-a#2", SEGMENT), (b"c1-ab#1", SEGMENT))
+    restore(store, 1, (b"c1-a#3", SEGMENT))
+    assert store.segments(0, b"c1-a") == [b"c1-a#1", b"c1-a#2"]
+    assert (store.segments(0, b"c1-b"), store.segments(7, b"c1-a")) == ([], [])
+
+
+def test_marks_of_erasures(store: Store) -> None:
+    """A customer of whom only the moment of an erasure is left is known as such, until something else or nothing takes its place."""
+    mark = encode(Timeline(erased_at=1_772_442_722_000_123))
+    fresh = encode(Timeline(entries=(ENTRY,), erased_at=1_772_442_722_000_123))
+    restore(store, 0, (b"a", OWN), (b"a", mark), (b"b", mark), (b"c", fresh), (b"d", mark))
+    restore(store, 1, (b"e", mark))
+    store.write(0, {b"b": fresh, b"d": None})
+    assert store.marks() == {b"a": 1_772_442_722_000_123, b"e": 1_772_442_722_000_123}
+    store.keep({0})
+    assert list(store.marks()) == [b"a"]

@@ -75,7 +75,7 @@ def main(sizes: tuple[str, ...], jobs: tuple[Job, ...], engines: str | None, rep
     """Measure touchstream beside its peers; writes results.json, results.png and results.svg beside this file."""
     chosen = [SIZES["quick"]] if quick else [SIZES[name] for name in sizes or ("200k", "1m")]
     wanted = engines.split(",") if engines else list(QUICK) if quick else None
-    if unknown := set(wanted or ()) - set(measure.engines("rule_only")):
+    if unknown := set(wanted or ()) - set(measure.engines("rule_only") + measure.engines("whole_worker")):
         raise click.BadParameter(
             f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(measure.engines('rule_only'))}"
         )

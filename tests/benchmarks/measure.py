@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -36,7 +36,8 @@ PYTHON_ENGINES = ("touchstream", "quixstreams", "bytewax", "faust_guide", "librd
 
 def engines(job: Job) -> list[str]:
     """All engines that do this job."""
-    return [*PYTHON_ENGINES, *([] if job == "whole_worker" else ["kafka_streams", "kafka_streams_2_threads"])]
+    more = ["touchstream_2_workers"] if job == "whole_worker" else ["kafka_streams", "kafka_streams_2_threads"]
+    return [*PYTHON_ENGINES, *more]
 
 
 class Result(Struct, frozen=True):
@@ -121,35 +122,42 @@ def measure(stack: EmbeddedStack, job: Job, prefix: str, records: int, engine: s
     Path(run.data_dir).mkdir()
     try:
         asyncio.run(cluster.prepare(run))
-        with child(_command(engine, run), environment(run.settings())) as process:
-            seconds = _wait(run, process)
-        cpu_us = (process.cpu[-1] - process.cpu[0]) / records * 1e6 if process.cpu else 0.0
-        return Result(engine, records / seconds, seconds, cpu_us, process.rss / 2**20, found(run))
+        with ExitStack() as started:
+            command, env = _command(engine, run), environment(run.settings())
+            count = 2 if engine.endswith("_2_workers") else 1
+            processes = [started.enter_context(child(command, env)) for _ in range(count)]
+            seconds = _wait(run, processes)
+        used = sum(process.cpu[-1] - process.cpu[0] for process in processes if process.cpu)
+        rss = sum(process.rss for process in processes) / 2**20
+        return Result(engine, records / seconds, seconds, used / records * 1e6, rss, found(run))
     finally:
         shutil.rmtree(run.data_dir, ignore_errors=True)
         asyncio.run(cluster.recreate(run.bootstrap, [], remove=run.group))
 
 
 def _command(engine: str, run: Run) -> list[str]:
-    if engine == "touchstream" and run.job == "whole_worker":
+    if engine.startswith("touchstream") and run.job == "whole_worker":
         return [sys.executable, "-m", "streams", "worker"]
     if engine.startswith("kafka_streams"):
         return kafka_streams.command(run)
     return [sys.executable, "-m", f"tests.benchmarks.engines.{engine}", run.encode()]
 
 
-def _wait(run: Run, child: Child) -> float:
+def _wait(run: Run, children: list[Child]) -> float:
     """Seconds from the first record to the end."""
     deadline = time.monotonic() + DEADLINE
 
     def stop() -> bool:
-        return child.over() or time.monotonic() > deadline
+        over = [child.over() for child in children]  # each is looked at
+        return any(over) or time.monotonic() > deadline
 
     committed = asyncio.run(cluster.ended(run, stop))
-    end = time.time() if committed else child.moments.get("done")
-    if end is None or "first" not in child.moments:
-        raise Failed(f"the engine did not finish (exit code {child.process.poll()}):\n{''.join(child.log)}")
-    return end - child.moments["first"]
+    end = time.time() if committed else children[0].moments.get("done")
+    begun = [child.moments["first"] for child in children if "first" in child.moments]
+    if end is None or not begun:
+        codes, log = [child.process.poll() for child in children], "".join(children[0].log)
+        raise Failed(f"the engine did not finish (exit codes {codes}):\n{log}")
+    return end - min(begun)
 
 
 def found(run: Run) -> frozenset[tuple[str, str]]:

@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PEERS = (
     "touchstream",
+    "touchstream_2_workers",
     "quixstreams",
     "bytewax",
     "faust_guide",
@@ -31,6 +32,7 @@ PEERS = (
 )
 TITLES = {
     "touchstream": "touchstream",
+    "touchstream_2_workers": "touchstream, 2 workers",
     "quixstreams": "Quix Streams",
     "bytewax": "Bytewax",
     "faust_guide": "Faust, as its guide",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+import re
 import uuid
 
 from msgspec import Struct
@@ -16,6 +18,9 @@ DETAIL_LIMIT = 2000
 
 KEY_LIMIT = 16 * 1024
 """Bytes of a record's key that are kept. Real keys are ids of some tens of bytes."""
+
+
+_PSEUDONYM = re.compile(rb"c[1-5]-[0-9a-f]{24}")
 
 
 class DeadLetter(Struct, frozen=True, gc=False):
@@ -66,6 +71,14 @@ def bury(rejected: Rejected, rejected_at: int, payload_limit: int) -> DeadLetter
         source=None if rejected.source is None else _printable(rejected.source),
         key=None if rejected.key is None else rejected.key[:KEY_LIMIT],
     )
+
+
+def letter_key(key: bytes | None, secret: str) -> bytes | None:
+    """Kafka key of the dead letter of a record with this key: the same when it is one of our pseudonymous ids, else a keyed hash of it,
+    since a producer's own key may be a plain address. `DeadLetter.key` keeps what a replay needs."""
+    if key is None or _PSEUDONYM.fullmatch(key):
+        return key
+    return b"k-" + hmac.digest(secret.encode(), key, "sha256").hex()[:24].encode()
 
 
 def _printable(text: str) -> str:

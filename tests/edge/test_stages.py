@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from streams.core import backtest
 from streams.core.commands import Command
 from streams.core.customer import merge_command
+from streams.core.dead_letter import letter_key
 from streams.core.entry import decode_entry
 from streams.core.identify import nodes
 from streams.core.identity_facts import Fact, Resolved, cause_of, resolve_alone
@@ -34,6 +35,7 @@ SETTINGS, POLICY, CODEC = Settings(topic_prefix="x."), Policy(), Codec()
 T0 = 1_772_409_600_000
 MINUTE = 60_000
 A, B, C = "c1-a", "c2-b", "c3-c"
+KEY = (letter_key(b"key", SETTINGS.id_key) or b"").decode()
 
 
 @dataclass
@@ -196,7 +198,7 @@ def test_ingest_sends_good_on_and_bad_away(metrics: Metrics) -> None:
     (_, _, first), (_, _, second) = story(write)[1], story(write)[3]
     cause = cause_of(said, T0 + 5, Origin("x.touches.email", 1, 40))
     assert story(write) == [
-        ("touches.dead-letter", "key", ("undecodable", Origin("x.touches.email", 1, 41))),
+        ("touches.dead-letter", KEY, ("undecodable", Origin("x.touches.email", 1, 41))),
         ("touches.identified", customer, IdentifiedTouch(customer, said, first.claims, T0 + 5, Origin("x.touches.email", 1, 40))),
         ("identities", f"{customer}|{customer}", cause),
         ("touches.identified", customer, IdentifiedTouch(customer, touch("t-2"), (), T0 + 5, Origin("x.touches.email", 1, 42))),
@@ -291,7 +293,7 @@ def test_a_conflict_and_its_timeline(timelines: Timelines, metrics: Metrics) -> 
     write = take(timelines, identified_record(customer, mail), bad, identified_record(customer, later))
     (expected,) = findings_of(customer, mail, later)
     assert story(write) == [
-        ("touches.dead-letter", "key", ("undecodable", Origin("x.touches.identified", 1, 6))),
+        ("touches.dead-letter", KEY, ("undecodable", Origin("x.touches.identified", 1, 6))),
         ("conflicts", customer, expected),
     ]
     assert [entry.id for entry in changelog(write)[customer].entries] == ["t-1", "t-2"]
@@ -361,5 +363,5 @@ def test_a_bad_command_stands_in_nobodys_way(timelines: Timelines) -> None:
     """An unknown command is a dead letter; the touch behind it is applied."""
     unknown = Command("id", A, "lunch_reserved", T0, "a newer release")
     write = take(timelines, command_record(unknown), identified_record(A, touch("t-1")))
-    assert story(write) == [("touches.dead-letter", "key", ("unroutable", Origin("x.touches.identified", 1, 8)))]
+    assert story(write) == [("touches.dead-letter", KEY, ("unroutable", Origin("x.touches.identified", 1, 8)))]
     assert changelog(write).keys() == {A}

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from streams.core.dead_letter import letter_key
 from streams.core.identity_facts import Fact, encode
 from streams.core.outcome import Rejected, RejectReason
 from streams.core.policy import Policy
@@ -43,12 +44,14 @@ class Stage:
             self._metrics.touches.labels(channel, outcome).inc(number)
         self._outcomes.clear()
 
-    def dead(self, record: Any, reason: RejectReason, detail: str) -> Out:
-        """The dead letter of a consumed record, counted and logged by its address."""
-        rejected = Rejected(reason, detail, self.name, record.value or b"", origin(record), record.key)
+    def dead(self, record: Any, reason: RejectReason, detail: str, whole: bool = True) -> Out:
+        """The dead letter of a consumed record, counted and logged by its address. Unless `whole`, without its payload and key."""
+        payload, key = (record.value or b"", record.key) if whole else (b"", None)
+        rejected = Rejected(reason, detail, self.name, payload, origin(record), key)
         self._metrics.dead_letters.labels(record.topic, reason).inc()
         log.warning("dead letter: %s at %s[%s]@%s", reason, record.topic, record.partition, record.offset)
-        return Out(self._topic(DEAD_LETTER), record.key, self._codec.encode_dead_letter(rejected, record.timestamp))
+        value = self._codec.encode_dead_letter(rejected, record.timestamp)
+        return Out(self._topic(DEAD_LETTER), letter_key(record.key, self._settings.id_key), value)
 
     def fact(self, fact: Fact) -> Out:
         """A fact for the identity log."""

@@ -26,6 +26,7 @@ from streams.edge import doubt
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
+from streams.edge.stages import erasures
 from streams.edge.stages.base import Stage
 from streams.edge.store import Store
 from streams.edge.topics import CONFLICTS, HANDOFFS, IDENTIFIED
@@ -55,15 +56,19 @@ class Timelines(Stage):
             outputs: list[Out] = []
             found: list[tuple[str, int]] = []
             opened: dict[str, tuple[Timeline, Timeline]] = {}
+            erased: set[str] = set()
             for record in batch:
                 try:
-                    outputs += self._one(partition, record, opened, found)
+                    outputs += self._one(partition, record, opened, found, erased)
                 except DecodeError as error:
                     outputs.append(self.dead(record, error.reason, error.detail))
             changelog: dict[bytes, bytes | None] = {}
             for customer, (before, after) in opened.items():
                 if after is not before:
                     changelog |= self._records(customer, before, after)
+            for customer in erased:  # also segments that no timeline means any more
+                leftover = self._store.segments(partition, customer.encode())
+                changelog |= dict.fromkeys(key for key in leftover if changelog.get(key) is None)
             self._store.write(partition, changelog)
         self.count()
         return Write(outputs, partition, changelog, published=lambda: self._published(found))
@@ -74,6 +79,7 @@ class Timelines(Stage):
         record: Any,
         opened: dict[str, tuple[Timeline, Timeline]],
         found: list[tuple[str, int]],
+        erased: set[str],
     ) -> list[Out]:
         """One record: its customer's timeline, as it was before the micro-batch and as it is now, in `opened`; what is to be
         published is returned."""
@@ -86,9 +92,24 @@ class Timelines(Stage):
             effect = self._decide(partition, identified, opened)
             self._count(identified.touch.channel, effect)
             found.extend((finding.rule, identified.published_at) for finding in effect.findings)
-        else:
-            effect = self._decide(partition, self._codec.decode_command(record.value or b""), opened)
-        return self._outputs(record, effect)
+            return self._outputs(record, effect)
+        command = self._codec.decode_command(record.value or b"")
+        if command.kind == erasures.ERASE:
+            erased.add(command.customer_id)
+            return self._erase(partition, record, command, opened)
+        return self._outputs(record, self._decide(partition, command, opened))
+
+    def _erase(
+        self, partition: int, record: Any, command: Command, opened: dict[str, tuple[Timeline, Timeline]]
+    ) -> list[Out]:
+        """The timeline goes, its findings are withdrawn, and the receipt counts both."""
+        customer = command.customer_id
+        known = opened.get(customer)
+        effect = self._decide(partition, command, opened)
+        held = (known or opened[customer])[known is not None]
+        segments = len(self._store.segments(partition, customer.encode()))
+        part = erasures.timeline_part(self._settings, self._codec, command, held, len(effect.findings), segments)
+        return [*self._outputs(record, effect), part]
 
     def _decide(
         self, partition: int, what: IdentifiedTouch | Command, opened: dict[str, tuple[Timeline, Timeline]]

@@ -1,0 +1,76 @@
+"""customer_erased -> identities, touches.identified, erasures: a person is erased (GDPR article 17), and a receipt says so.
+
+The index forgets the person and says what it had. From that follow, in this order: the marks by which touches from before the erasure
+are known, the command for each timeline, and the identity part of the receipt; then, once Kafka has these, null values for all that
+the identity log says of the person. Read again after a crash, all of it comes again: until the offset is committed either the log still
+tells the same, or the index remembers the request.
+"""
+
+from __future__ import annotations
+
+import re
+
+from streams.core.commands import Command
+from streams.core.erasure import IDENTITY, TIMELINE, Receipt, fate
+from streams.core.identity_facts import Erased
+from streams.core.timeline import Timeline
+from streams.edge.codec import Codec
+from streams.edge.lane import Out
+from streams.edge.topics import ERASURES, IDENTIFIED, IDENTITIES, catalogue
+from streams.settings import Settings
+
+ERASE = "customer_erased"
+"""The kind of the command."""
+
+_ID = re.compile(r"c[1-5]-[0-9a-z]{1,64}")
+
+
+def problem(command: Command) -> str | None:
+    """Why the request cannot be carried out, or None. A plain address must not travel on as somebody's id."""
+    if _ID.fullmatch(command.customer_id):
+        return None
+    return (
+        "customer_erased needs the pseudonymous id of a customer or identifier, such as `touchstream identity show` prints, and no plain"
+        " address; `touchstream customer erase` takes either"
+    )
+
+
+def told(settings: Settings, codec: Codec, command: Command, gone: Erased, timestamp: int) -> list[Out]:
+    """A command for each timeline that may hold something of the person, and the identity part of the receipt."""
+    timelines = sorted({gone.customer_id, *gone.used})
+    outputs = []
+    for customer in timelines:
+        own = Command(
+            command.command_id, customer, ERASE, command.issued_at, command.cause,
+            decided_at=gone.decided_at, requested_by=command.requested_by,
+        )  # fmt: skip
+        outputs.append(Out(settings.topic(IDENTIFIED), customer.encode(), codec.encode_command(own), timestamp))
+    done_at = gone.decided_at // 1000
+    theirs = [spec for spec in catalogue(settings) if spec.name != settings.topic(ERASURES)]
+    receipt = Receipt(
+        command.command_id, IDENTITY, gone.customer_id, command.issued_at, done_at, command.requested_by,
+        identifiers=len(gone.identifiers), log_records=len(gone.log_keys), timelines=tuple(timelines),
+        topics=tuple(fate(spec.name, spec.config, done_at) for spec in theirs),
+    )  # fmt: skip
+    return [*outputs, _published(settings, codec, receipt, done_at)]
+
+
+def null_values(settings: Settings, gone: Erased) -> list[Out]:
+    """The end of each record that the identity log has of the person."""
+    return [Out(settings.topic(IDENTITIES), key.encode(), None) for key in gone.log_keys]
+
+
+def timeline_part(
+    settings: Settings, codec: Codec, command: Command, held: Timeline, findings: int, segments: int
+) -> Out:
+    """The receipt of one timeline, `held` as it was."""
+    done_at = command.decided_at // 1000
+    receipt = Receipt(
+        command.command_id, TIMELINE, command.customer_id, command.issued_at, done_at, command.requested_by,
+        touches=len(held.entries) + len(held.opt_outs), findings=findings, segments=segments,
+    )  # fmt: skip
+    return _published(settings, codec, receipt, done_at)
+
+
+def _published(settings: Settings, codec: Codec, receipt: Receipt, timestamp: int) -> Out:
+    return Out(settings.topic(ERASURES), receipt.customer_id.encode(), codec.encode_receipt(receipt), timestamp)

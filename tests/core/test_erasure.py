@@ -1,0 +1,88 @@
+"""What becomes of touches that come after an erasure, how long Kafka keeps what was there before, and receipts in parts."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.core.entry import Entry
+from streams.core.erasure import (
+    IDENTITY,
+    MARK_SIZE,
+    TIMELINE,
+    Erasure,
+    Fate,
+    Receipt,
+    erased_at,
+    fate,
+    folded,
+    verdict,
+)
+from streams.core.policy import ErasurePolicy
+from streams.core.timeline import EMPTY, Timeline, encode
+
+DAY = 86_400_000
+AT = 1_772_442_720_000
+REFUSE, FRESH = ErasurePolicy("refuse"), ErasurePolicy("fresh")
+
+
+@pytest.mark.parametrize(
+    ("published", "occurred", "refuse", "fresh"),
+    [
+        (AT - 1, AT - 1, "dropped", "dropped"),
+        (AT, AT - 1, "dropped", "dropped"),
+        (AT + 1, AT - 1, "refused", "dropped"),
+        (AT + 1, AT, "refused", "dropped"),
+        (AT + 1, AT + 1, "refused", None),
+        (AT, AT + 1, "dropped", "dropped"),
+    ],
+)
+def test_what_becomes_of_a_touch(published: int, occurred: int, refuse: str, fresh: str | None) -> None:
+    """What was published by the moment of the erasure is dropped; later it is refused, or taken if the event is later, too."""
+    assert verdict(AT, published, occurred, REFUSE) == refuse
+    assert verdict(AT, published, occurred, FRESH) == fresh
+
+
+def test_nobody_was_erased() -> None:
+    """Without an erasure every touch is taken."""
+    assert [verdict(0, at, at, policy) for at in (0, AT) for policy in (REFUSE, FRESH)] == [None] * 4
+
+
+def test_a_mark_is_known_without_decoding() -> None:
+    """A timeline with nothing but the moment of its erasure says it; one that holds anything else, and other bytes, do not."""
+    mark = Timeline(erased_at=AT * 1000)
+    assert (erased_at(encode(mark)), len(encode(mark))) == (AT * 1000, MARK_SIZE)
+    entry = Entry(AT, "t-1", "email", "sales", "outbound", "sent")
+    others = (
+        EMPTY,
+        Timeline("c1-a"),
+        Timeline("c1-a", erased_at=AT * 1000),
+        Timeline(identity_at=AT * 1000),
+        Timeline(entries=(entry,), erased_at=AT * 1000),
+        Timeline(name="Dana", erased_at=AT * 1000),
+    )
+    assert [erased_at(encode(other)) for other in others] == [0] * len(others)
+    assert [erased_at(data) for data in (b"", b"\x03segment", bytes(MARK_SIZE))] == [0, 0, 0]
+
+
+def test_when_kafka_has_nothing_left() -> None:
+    """A retention ends so much later as a segment may be open; compaction takes closing, compacting, keeping null values, and once more."""
+    compact = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY), "delete.retention.ms": str(7 * DAY)}
+    assert fate("a", compact, AT) == Fate("a", "compaction", AT + 10 * DAY)
+    assert fate("a", compact | {"segment.ms": "1000"}, AT) == Fate("a", "compaction", AT + 9 * DAY + 1000)
+    kept = {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}
+    assert fate("b", kept, AT) == Fate("b", "retention", AT + 37 * DAY)
+    assert fate("b", kept | {"segment.ms": str(DAY)}, AT).gone_by == AT + 31 * DAY
+
+
+def test_parts_make_one_receipt() -> None:
+    """An erasure is complete when every timeline that was told has answered; the first record of a part holds; others do not mix in."""
+    identity = Receipt("r", IDENTITY, "c1-a", AT, AT, timelines=("c1-a", "c2-b"))
+    one, other = (Receipt("r", TIMELINE, customer, AT, AT, touches=3) for customer in ("c1-a", "c2-b"))
+    again = Receipt("r", TIMELINE, "c1-a", AT, AT)
+    known = folded(
+        [one, Receipt("s", TIMELINE, "c2-b", AT, AT), identity, again, Receipt("r", "newer", "c1-a", AT, AT)]
+    )
+    assert known["r"] == Erasure(identity, {"c1-a": one})
+    assert not known["r"].is_complete and not known["s"].is_complete
+    known["r"].add(other)
+    assert known["r"].is_complete and known["r"].timelines == {"c1-a": one, "c2-b": other}

@@ -1,0 +1,106 @@
+"""Erasures in the timeline stage: a micro-batch in, null values and the receipt out."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from streams.core.commands import Command
+from streams.core.erasure import TIMELINE, Receipt
+from streams.core.timeline import Timeline, encode
+from streams.edge.lane import Write
+from streams.edge.stages import Timelines
+from tests.edge.test_long_timelines import restored
+from tests.edge.test_stages import (
+    CODEC,
+    T0,
+    A,
+    B,
+    Record,
+    call,
+    changelog,
+    command_record,
+    identified,
+    identified_record,
+    take,
+    touch,
+)
+
+DECIDED = (T0 + 60 * 60_000) * 1000
+
+
+def erase(customer: str = A, request: str = "r-1", decided_at: int = DECIDED) -> Command:
+    """The command as the requests stage passes it on."""
+    return Command(request, customer, "customer_erased", T0, "asked", decided_at=decided_at, requested_by="p.ito")
+
+
+def receipts(write: Write) -> list[Receipt]:
+    """The receipts of a write."""
+    return [CODEC.decode_receipt(out.value or b"") for out in write.outputs if out.topic == "x.erasures"]
+
+
+@pytest.fixture
+def timelines() -> Timelines:
+    """The stage with an empty store."""
+    return restored()[0]
+
+
+def test_a_long_timeline_is_erased_with_all_its_segments(timelines: Timelines) -> None:
+    """Of 200 touches in segments only the moment of the erasure is left: a null value for each segment, also for one that no timeline
+    means any more; the receipt counts touches, findings and segments, and another customer is not touched."""
+    long = [touch(f"t-{n:03d}", n, kind="delivered") for n in range(198)]
+    spoken = [touch("t-mail", 200), call("t-call", 230)]
+    first = take(
+        timelines, *(identified_record(A, one) for one in (*long, *spoken)), identified_record(B, touch("b-1"))
+    )
+    sealed = {key for key in first.changelog or {} if b"#" in key}
+    assert len(sealed) >= 3
+    orphan = b"c1-a#00ff"
+    timelines._store.write(1, {orphan: b"\x03left by a crash"})
+    write = take(timelines, command_record(erase()))
+    assert write.changelog == {A.encode(): encode(Timeline(erased_at=DECIDED)), orphan: None, **dict.fromkeys(sealed)}
+    assert receipts(write) == [
+        Receipt("r-1", TIMELINE, A, T0, DECIDED // 1000, "p.ito", touches=200, findings=1, segments=len(sealed) + 1)
+    ]
+    (withdrawn,) = [CODEC.decode_finding(out.value or b"") for out in write.outputs if out.topic == "x.conflicts"]
+    assert (withdrawn.state, withdrawn.evidence, withdrawn.customer_name) == ("retracted", (), None)
+    assert withdrawn.cause is not None and withdrawn.cause.kind == "erasure"
+    assert set(timelines._store.partitions[1].values) == {A.encode(), B.encode()}
+    assert timelines._store.marks() == {A.encode(): DECIDED}
+
+
+def test_read_again_it_says_the_same_or_nothing_new(timelines: Timelines) -> None:
+    """Read again before the changelog had it, an erasure gives the same records; after it, a receipt of nothing, which comes second."""
+    before = take(timelines, identified_record(A, touch("t-1")), identified_record(A, call("t-2", 30)))
+    done = take(timelines, command_record(erase()))
+    again = take(restored(before)[0], command_record(erase()))
+    assert (again.outputs, again.changelog) == (done.outputs, done.changelog)
+    after = take(restored(before, done)[0], command_record(erase()))
+    assert [(one.touches, one.findings, one.segments) for one in receipts(after)] == [(0, 0, 0)]
+    assert after.changelog == {}
+
+
+def test_within_one_micro_batch(timelines: Timelines) -> None:
+    """Touches before and after the erasure in one micro-batch: the earlier ones are counted and gone, one that was looked up before
+    the erasure is dropped, one that was looked up after it begins a timeline anew."""
+    fresh = replace(identified(A, touch("t-3", 90)), resolved_at=DECIDED + 1)
+    write = take(
+        timelines,
+        identified_record(A, touch("t-1")),
+        command_record(erase()),
+        identified_record(A, touch("t-2")),
+        Record("x.touches.identified", CODEC.encode_identified(fresh), 9),
+    )
+    assert [one.touches for one in receipts(write)] == [1]
+    left = changelog(write)[A]
+    assert ([entry.id for entry in left.entries], left.erased_at) == (["t-3"], DECIDED)
+    assert timelines._store.marks() == {}
+
+
+def test_two_requests(timelines: Timelines) -> None:
+    """A second request for the same person, in whichever order the two arrive, has a receipt of its own, of nothing more."""
+    take(timelines, identified_record(A, touch("t-1")))
+    take(timelines, command_record(erase(request="r-2", decided_at=DECIDED + 5)))
+    (late,) = receipts(take(timelines, command_record(erase(request="r-1"))))
+    assert (late.request_id, late.touches) == ("r-1", 0)
+    assert timelines._store.marks() == {A.encode(): DECIDED + 5}

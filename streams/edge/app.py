@@ -95,7 +95,7 @@ class App(faust.App):  # type: ignore[misc]
 
 def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
     """A worker's app, ready to be run by `faust.Worker`."""
-    from streams.edge import agents, mend, watch
+    from streams.edge import agents, forgetting, mend, watch
 
     app = App(
         settings.app_id,
@@ -139,6 +139,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     agents.register(app, ingest, requests, Timelines(settings, policy, codec, app.metrics, store))
     watch.register(app, store)
     mend.register(app, ingest)
+    forgetting.register(app, forgetting.Forgetting(settings, policy, codec, store))
     return app
 
 

@@ -8,11 +8,14 @@ from msgspec.structs import replace
 from streams.core.commands import Command
 from streams.core.erasure import TIMELINE, Receipt
 from streams.core.timeline import Timeline, encode
+from streams.edge.forgetting import Forgetting
 from streams.edge.lane import Write
 from streams.edge.stages import Timelines
 from tests.edge.test_long_timelines import restored
 from tests.edge.test_stages import (
     CODEC,
+    POLICY,
+    SETTINGS,
     T0,
     A,
     B,
@@ -104,3 +107,31 @@ def test_two_requests(timelines: Timelines) -> None:
     (late,) = receipts(take(timelines, command_record(erase(request="r-1"))))
     assert (late.request_id, late.touches) == ("r-1", 0)
     assert timelines._store.marks() == {A.encode(): DECIDED + 5}
+
+
+def test_a_mark_is_forgotten_after_its_grace(timelines: Timelines) -> None:
+    """Once the grace is over the mark is told to go, once a minute; the timeline stage then deletes it. One that came to hold touches
+    again stays, and a later erasure has a grace of its own."""
+    fresh = replace(identified(B, touch("t-1")), resolved_at=DECIDED + 1)
+    take(
+        timelines,
+        command_record(erase(A)),
+        command_record(erase(B)),
+        Record("x.touches.identified", CODEC.encode_identified(fresh), 9),
+    )
+    forgetting = Forgetting(SETTINGS, POLICY, CODEC, timelines._store)
+    over = DECIDED // 1000 + POLICY.erasure.grace_ms
+    assert forgetting.due(over - 1, 0.0).outputs == []
+    (out,) = forgetting.due(over, 1.0).outputs
+    assert (out.topic, out.key) == ("x.touches.identified", A.encode())
+    assert forgetting.due(over, 30.0).outputs == []
+    assert forgetting.due(over, 61.0).outputs == [out]
+    command = CODEC.decode_command(out.value or b"")
+
+    take(timelines, command_record(erase(A, "r-2", DECIDED + 1)))
+    kept = take(timelines, command_record(command))
+    assert (kept.outputs, kept.changelog) == ([], {})
+    gone = take(timelines, command_record(replace(command, decided_at=DECIDED + 1)))
+    assert (gone.outputs, gone.changelog) == ([], {A.encode(): None})
+    assert set(timelines._store.partitions[1].values) == {B.encode()}
+    assert forgetting.due(2 * over, 200.0).outputs == []

@@ -57,7 +57,8 @@ def demo(once: bool, count: int) -> None:
     """
     quiet_kafka()
     with tempfile.TemporaryDirectory(prefix="touchstream-demo-") as directory:
-        settings = replace(load_settings(), data_dir=directory, metrics_port=0, id_key="demo")
+        policy = str(files("streams").joinpath("demo", "policy.toml"))
+        settings = replace(load_settings(), data_dir=directory, metrics_port=0, id_key="demo", policy_path=policy)
         with running(settings, count, kafka_port=0, redis_port=0) as stack:
             story = _publish_story(stack.settings)
             found = _await_findings(stack, story)

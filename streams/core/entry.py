@@ -17,7 +17,7 @@ class DamagedError(ValueError):
 class Entry(Struct, frozen=True, gc=False, array_like=True):
     """A touch as a timeline keeps it: what rules and their sentences need, nothing else. Times in UTC ms.
 
-    `identifier` is as in `IdentifiedTouch`. `late`: it came later than the policy allows, so no rule looks at it but for its opt-out.
+    `identifier` is as in `IdentifiedTouch`. `late`: it came later than the policy allows, so no rule looks at it.
     Of a deleted touch its id, time and version stay, under the kind `DELETED`, so that an older version that comes later does not
     bring it back.
     """

@@ -16,7 +16,7 @@ from streams.core import claims, detect, keeping
 from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, with_opt_outs
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import MINUTE_MS, Policy
-from streams.core.timeline import Timeline, find, place, too_late, too_old
+from streams.core.timeline import Timeline, find, place, too_old
 from streams.core.touch import IdentifiedTouch, Origin, Touch
 
 
@@ -61,12 +61,14 @@ def identify(
 def advance(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Step:
     """One touch, as it arrives, onto its customer's timeline."""
     entry = entry_of(identified)
-    return add(
-        timeline,
-        replace(entry, late=True) if too_late(timeline, entry, policy) else entry,
-        policy,
-        identified.customer_id,
-    )
+    if too_late(entry, policy):
+        entry = replace(entry, late=True)
+    return add(timeline, entry, policy, identified.customer_id)
+
+
+def too_late(entry: Entry, policy: Policy) -> bool:
+    """Whether a touch reached Kafka so long after it occurred that nothing is decided by it. An opt-out or a correction never is."""
+    return entry.published_at - entry.at > policy.touch.late_ms and entry.version == 1 and not is_opt_out(entry)
 
 
 def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: Cause | None = None) -> Step:
@@ -77,7 +79,7 @@ def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: 
     known = find(timeline, entry.id)
     if known is not None:
         if entry.version > known.version:
-            return _correct(timeline, known, replace(entry, late=known.late), policy, customer)
+            return _correct(timeline, known, entry, policy, customer)
         if entry.version < known.version:
             return Step(timeline, "outdated")
         same = replace(entry, published_at=known.published_at, late=known.late, identifier=known.identifier) == known

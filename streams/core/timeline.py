@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core import segments
-from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, is_opt_out, key
+from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, key
 from streams.core.policy import Policy
 from streams.core.segments import Entries, Load, Row, Segment
 
@@ -219,12 +219,6 @@ def prunable(entries: History, policy: Policy) -> int:
     if entries[cut].at < horizon:
         cut = bisect_left(entries, horizon, lo=cut, key=lambda entry: entry.at)
     return cut
-
-
-def too_late(timeline: Timeline, entry: Entry, policy: Policy) -> bool:
-    """Whether the entry comes so late that it re-decides nothing. An opt-out never does."""
-    entries = timeline.entries
-    return bool(entries) and entry.at < entries[-1].at - policy.touch.late_ms and not is_opt_out(entry)
 
 
 def too_old(timeline: Timeline, entry: Entry, policy: Policy) -> bool:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from streams.settings import Settings
 from tests.benchmarks import COMMIT_SECONDS, PARTITIONS
+from tests.support.stack import POLICY
 
 Job = Literal["whole_worker", "rule_only"]
 JOBS: tuple[Job, ...] = ("whole_worker", "rule_only")
@@ -59,6 +60,7 @@ class Run(Struct, frozen=True):
             partitions=PARTITIONS,
             commit_interval=COMMIT_SECONDS,
             metrics_port=0,
+            policy_path=str(POLICY),
         )
 
     def topic(self, name: str) -> str:

@@ -30,6 +30,7 @@ from streams.settings import Settings
 from tests.faults.checker import Checker, Sample
 from tests.faults.load import Load, publish_before
 from tests.faults.proxy import Proxy
+from tests.support.stack import POLICY
 from tests.support.waiting import wait_until
 
 WORKERS = 3
@@ -229,6 +230,7 @@ def running(directory: Path, seed: int, workers: int = WORKERS, **overrides: obj
         values: dict[str, object] = {
             "bootstrap": stack.bootstrap, "redis_url": stack.redis_url, "partitions": PARTITIONS, "id_key": "faults",
             "session_timeout": 6.0, "commit_interval": 0.5, "metrics_port": 0, "max_batch_records": 200,
+            "policy_path": str(POLICY),
         }  # fmt: skip
         settings = Settings(**{**values, **overrides})  # type: ignore[arg-type]
         asyncio.run(topic_admin.create_missing(settings))

@@ -20,6 +20,7 @@ from streams.settings import Settings
 # Tests delete their topics; without this the files stay for a minute each.
 KAFKA_CONFIG = {"log.segment.delete.delay.ms": "1000"}
 _databases = itertools.count(1)
+POLICY = Path(__file__).with_name("policy.toml")
 
 
 def unavailable(why: str) -> None:
@@ -58,5 +59,6 @@ def fresh_settings(stack: EmbeddedStack, **overrides: Any) -> Settings:
         "metrics_port": 0,
         "partitions": 2,
         "session_timeout": 10.0,
+        "policy_path": str(POLICY),
     }
     return Settings(**{**values, **overrides})

@@ -1,41 +1,47 @@
 -- The identity index. ARGV[1] is the operation, ARGV[2] the key prefix, the rest its operands. Everything here is atomic.
+-- This file has what is linked; identity_apart.lua, what is taken apart or erased; identity_operations.lua, the operations. They are one
+-- script.
 --
 -- One key a node: the node above it (itself when it is a customer), then marks, space between: "u" a touch was sent on under this id,
--- "t" its timeline was told where it went, "*" many people share it, ID it was linked with this stronger one, "!ID" it was seen
--- with this one, but a guard kept them apart. The rules are those of streams/core/identity_graph.py, which explains them.
+-- "t<AT>" its timeline was told where it went, "n<AT>" what it was told before this counts no more, ">ID" it was told to go there, "*"
+-- many people share it, "e<MS>" it was erased, ID it was linked with this stronger one, "!ID" it was seen with this one, but a guard
+-- kept them apart, "-ID" a person cut this link. below:ID are the weaker ones that name ID. The rules are those of
+-- streams/core/identity_graph.py, which explains them. <AT> is the index's clock: microseconds, strictly increasing ("clock").
 --
--- What the log may not hold yet stands in unlogged:CUSTOMER, a hash of fact (key of the log) to "roots\ncause", and is reported until it is
--- known to be logged, so that a crash in between loses none. Facts: "a|b" linked, "a|a" in use, "blocked:a|b", "shared:a|a",
--- "told:a|b" a's timeline is to hear that it goes by b or smaller, "seen:a|b" seen together while the index was away: undecided.
--- A told fact is reported whoever finds the merge, also when it comes from the log. Hearing it twice does no harm.
---
--- resolve PLACE LIMIT NODES CAUSE NODES CAUSE...
---                    first {place, 1 when nothing is missing, id, id, ...}: the customers that went by another id since PLACE.
---                    Then a touch: its node ids, space between, strongest first, and what to note as the cause. Answers, a touch,
---                    {customer id, fact, value, fact, value, ...}. LIMIT: see `shared_after` in streams/policy.toml.
--- logged LIMIT FACT CAUSE...  Kafka has these. One that the index did not report was decided without it: it is applied.
--- apply LIMIT FACT CAUSE...  facts read from the log.
--- overdue SECONDS N  up to N customers with facts that were found so long ago and are not known to be logged, as resolve answers.
--- begin TOKEN        before reading the log: {epoch, 1 when complete, partition, offset, partition, offset, ...}.
--- synced EPOCH ...   the log was applied up to these (partition, offset, ...); refused when a flush came in between.
+-- What the log may not hold yet stands in unlogged:CUSTOMER, a hash of fact (key of the log) to "HEAD\ncause", and is reported until it is
+-- known to be logged, so that a crash in between loses none. HEAD: "customers;at;until;ids", lists with spaces, empty ends left out.
+-- Facts: see streams/core/identity_facts.py. A told fact is reported whoever finds the merge, also when it comes from the log. Hearing it
+-- twice does no harm.
 local prefix = ARGV[2]
 local due = prefix .. 'due'
-local changes = prefix .. 'changes' -- the newest ids that ceased to be customers; 'changed' counts all of them
+local clock = prefix .. 'clock'
+local cuts = prefix .. 'cuts' -- a|b to what was decided, as in unlogged
+local changes = prefix .. 'changes' -- the newest ids that ceased to be customers, or lost a part of themselves; 'changed' counts all of them
 local changed = prefix .. 'changed'
 local KEPT = 20000
 local AT_ONCE = 1000 -- keys of one command; Lua passes no more than some 8000 arguments
-local records, unsaved, now, limit = {}, {}, nil, 0
+local LAYOUT = '2' -- of the keys; an index of another one is built anew
+local live = redis.call('GET', prefix .. 'synced') == LAYOUT -- else it is empty, or somebody builds it
+local records, unsaved, now, limit, refuse = {}, {}, nil, 0, false
 
 local function parsed(value)
   if not value then return false end
   local record = {pairs = {}}
   for token in string.gmatch(value, '%S+') do
+    local first = string.sub(token, 1, 1)
     if not record.root then record.root = token
+    elseif first == 'c' then record.pairs[token] = 'linked'
     elseif token == 'u' then record.used = true
-    elseif token == 't' then record.told = true
     elseif token == '*' then record.shared = true
-    elseif string.sub(token, 1, 1) == '!' then record.pairs[string.sub(token, 2)] = 'blocked'
-    else record.pairs[token] = 'linked' end
+    elseif first == '!' then record.pairs[string.sub(token, 2)] = 'blocked'
+    elseif first == '-' then record.pairs[string.sub(token, 2)] = 'cut'
+    elseif first == 't' then record.told = tonumber(string.sub(token, 2)) or 0
+    elseif first == 'n' then record.after = tonumber(string.sub(token, 2))
+    elseif first == 'e' then record.erased = tonumber(string.sub(token, 2))
+    elseif first == '>' then
+      record.winners = record.winners or {}
+      record.winners[string.sub(token, 2)] = true
+    end
   end
   return record
 end
@@ -59,15 +65,22 @@ end
 
 local function save(id) unsaved[id] = true end
 
+local function digits(number) return string.format('%.0f', number) end
+
+local SIGNS = {linked = '', blocked = '!', cut = '-'}
+
 local function saved(answer) -- once, at the end: a record changes several times on the way
   local written = {}
   for id in pairs(unsaved) do
     local record = records[id]
     local parts = {record.root}
     if record.used then parts[#parts + 1] = 'u' end
-    if record.told then parts[#parts + 1] = 't' end
+    if record.told then parts[#parts + 1] = 't' .. digits(record.told) end
+    if record.after then parts[#parts + 1] = 'n' .. digits(record.after) end
     if record.shared then parts[#parts + 1] = '*' end
-    for other, state in pairs(record.pairs) do parts[#parts + 1] = (state == 'blocked' and '!' or '') .. other end
+    if record.erased then parts[#parts + 1] = 'e' .. digits(record.erased) end
+    for other in pairs(record.winners or {}) do parts[#parts + 1] = '>' .. other end
+    for other, state in pairs(record.pairs) do parts[#parts + 1] = SIGNS[state] .. other end
     written[#written + 1] = prefix .. id
     written[#written + 1] = table.concat(parts, ' ')
     if #written >= 2 * AT_ONCE then
@@ -102,7 +115,43 @@ local function find(id)
   return root
 end
 
+local function words(text)
+  local parts = {}
+  for part in string.gmatch(text, '%S+') do parts[#parts + 1] = part end
+  return parts
+end
+
+local function parse(fact)
+  local kind, a, b = string.match(fact, '^(%l+):([^|]+)|(.+)$')
+  if kind then return kind, a, b end
+  a, b = string.match(fact, '^([^|]+)|(.+)$')
+  return 'link', a, b
+end
+
+local function headed(value) -- HEAD and cause
+  local head, cause = string.match(value, '^([^\n]*)\n(.*)$')
+  local fields = {}
+  for field in string.gmatch((head or '') .. ';', '([^;]*);') do fields[#fields + 1] = field end
+  return {
+    customers = words(fields[1]), at = tonumber(fields[2]) or 0, till = tonumber(fields[3]) or 0, ids = words(fields[4] or ''),
+  }, cause or ''
+end
+
+local function advance_clock(at) -- at least to this moment
+  if at > tonumber(redis.call('GET', clock) or 0) then redis.call('SET', clock, digits(at)) end
+end
+
+local function tick()
+  local time = redis.call('TIME')
+  local at, last = time[1] * 1000000 + time[2], tonumber(redis.call('GET', clock) or 0)
+  if at <= last then at = last + 1 end
+  redis.call('SET', clock, digits(at))
+  return at
+end
+
 local function unlogged(root) return prefix .. 'unlogged:' .. root end
+
+local function below(id) return prefix .. 'below:' .. id end
 
 local function report(root, fact, value)
   now = now or redis.call('TIME')[1]
@@ -116,15 +165,24 @@ local function drop(root, fact)
   return gone
 end
 
-local function note_change(loser)
+local function taken_out(root) -- all that waits there
+  local open = redis.call('HGETALL', unlogged(root))
+  if #open > 0 then
+    redis.call('DEL', unlogged(root))
+    redis.call('ZREM', due, root)
+  end
+  return open
+end
+
+local function note_change(customer)
   redis.call('INCR', changed)
-  if redis.call('RPUSH', changes, loser) > 2 * KEPT then redis.call('LTRIM', changes, -KEPT, -1) end
+  if redis.call('RPUSH', changes, customer) > 2 * KEPT then redis.call('LTRIM', changes, -KEPT, -1) end
 end
 
 local function changes_since(place)
   local epoch, count = redis.call('GET', prefix .. 'epoch'), tonumber(redis.call('GET', changed) or 0)
   local seen_epoch, seen = string.match(place, '^(.+):(%d+)$')
-  local answer = {epoch .. ':' .. string.format('%d', count), '1'}
+  local answer = {epoch .. ':' .. string.format('%d', count), '1', digits(tick())}
   local missed = seen_epoch == epoch and count - tonumber(seen)
   if not missed or missed < 0 or missed > redis.call('LLEN', changes) then
     answer[2] = '0'
@@ -134,21 +192,25 @@ local function changes_since(place)
   return answer
 end
 
+local function is_told(record) return record.told and record.told >= (record.after or 0) end
+
+local function note_pair(strong, weak, state)
+  ensure(weak).pairs[strong] = state
+  save(weak)
+  redis.call('SADD', below(strong), weak)
+end
+
 local function merge(one, other, cause)
   local winner, loser = one, other
   if other < one then winner, loser = other, one end
   local record = ensure(loser)
   record.root = winner
   save(loser)
-  local open = redis.call('HGETALL', unlogged(loser))
+  local open = taken_out(loser)
   for i = 1, #open, 2 do report(winner, open[i], open[i + 1]) end
-  if #open > 0 then
-    redis.call('DEL', unlogged(loser))
-    redis.call('ZREM', due, loser)
-  end
   if record.used then
     note_change(loser)
-    if not record.told then report(winner, 'told:' .. loser .. '|' .. winner, '\n' .. cause) end
+    if not is_told(record) then report(winner, 'told:' .. loser .. '|' .. winner, '\n' .. cause) end
   end
   return winner
 end
@@ -175,14 +237,12 @@ local function pair(strong, weak, cause)
   end
   local one, other = find(strong), find(weak)
   if one ~= other and guarded(one, other) then
-    record.pairs[strong] = 'blocked'
-    save(weak)
+    note_pair(strong, weak, 'blocked')
     return report(one, 'blocked:' .. strong .. '|' .. weak, one .. ' ' .. other .. '\n' .. cause)
   end
-  record.pairs[strong] = 'linked'
+  note_pair(strong, weak, 'linked')
   if one ~= other then one = merge(one, other, cause) end
   record.root = one
-  save(weak)
   report(one, strong .. '|' .. weak, '\n' .. cause)
 end
 
@@ -197,14 +257,43 @@ local function strongest(ids) -- its place; see _strongest in streams/core/ident
   return 1
 end
 
+-- When the event of a touch was: that of its publication, should a source's clock be ahead. A touch that nobody knows is as old as can be.
+local function event_of(cause)
+  local occurred, published = string.match(cause, '"occurred_at":(%d+)'), string.match(cause, '"published_at":(%d+)')
+  return math.min(tonumber(occurred) or 0, tonumber(published) or 0)
+end
+
+-- The ids that a touch may name now that some were erased, nil when it must not be taken, and when the last of them was.
+local function admitted(ids, cause)
+  local erased, kept, event = 0, {}, nil
+  for _, id in ipairs(ids) do
+    local record = load(id)
+    local till = record and record.erased
+    if till then
+      event = event or event_of(cause)
+      erased = math.max(erased, till)
+    end
+    if not (till and (refuse or event <= till)) then kept[#kept + 1] = id end
+  end
+  if #kept == #ids then return ids, erased end
+  -- One whose strongest id nobody erased is another person, if that is known; else it is most likely the erased one.
+  local strong = ids[strongest(ids)]
+  local record = load(strong)
+  if not record or (record.erased and (refuse or event <= record.erased)) then return nil, erased end
+  return kept, erased
+end
+
 local function decide(ids, cause)
-  local first = strongest(ids)
-  local strong = ids[first]
+  local strong = ids[strongest(ids)]
   if not load(strong) then
     ensure(strong)
     save(strong)
   end
-  for i = first + 1, #ids do pair(strong, ids[i], cause) end
+  local weaker = false
+  for _, id in ipairs(ids) do
+    if weaker then pair(strong, id, cause) end
+    weaker = weaker or id == strong
+  end
   local root = find(strong)
   local record = ensure(root)
   if not record.used then
@@ -212,7 +301,7 @@ local function decide(ids, cause)
     save(root)
     report(root, root .. '|' .. root, '\n' .. cause)
   end
-  return root
+  return root, strong
 end
 
 local function is_known(ids, root)
@@ -225,115 +314,3 @@ local function is_known(ids, root)
   end
   return true
 end
-
-local function split(text)
-  local parts = {}
-  for part in string.gmatch(text, '[^ |]+') do parts[#parts + 1] = part end
-  return parts
-end
-
-local function parse(fact)
-  local kind, a, b = string.match(fact, '^(%l+):([^|]+)|(.+)$')
-  if kind then return kind, a, b end
-  a, b = string.match(fact, '^([^|]+)|(.+)$')
-  return 'link', a, b
-end
-
-local function apply(kind, a, b, cause)
-  if kind == 'seen' then
-    decide({a, b}, cause)
-  elseif kind == 'shared' then
-    ensure(a).shared = true
-    save(a)
-  elseif kind == 'told' then
-    local record = ensure(a)
-    record.told = true
-    save(a)
-    local root = find(a)
-    for _, open in ipairs(redis.call('HKEYS', unlogged(root))) do
-      if string.sub(open, 1, #a + 6) == 'told:' .. a .. '|' then drop(root, open) end
-    end
-  elseif a == b then
-    local record = ensure(a)
-    record.used = true
-    save(a)
-    local root = find(a)
-    -- If it goes by another id here, somebody did not know, and its timeline must be told.
-    if root ~= a and not record.told then report(root, 'told:' .. a .. '|' .. root, '\n' .. cause) end
-  else
-    local weak, strong = ensure(b), ensure(a)
-    weak.pairs[a] = kind == 'blocked' and 'blocked' or 'linked'
-    save(a)
-    save(b)
-    local one, other = find(a), find(b)
-    if kind == 'link' and one ~= other then merge(one, other, cause) end
-  end
-end
-
-local function answer_of(root)
-  local answer = redis.call('HGETALL', unlogged(root))
-  table.insert(answer, 1, root)
-  return answer
-end
-
-if ARGV[1] == 'resolve' then
-  if redis.call('EXISTS', prefix .. 'synced') == 0 then return redis.error_reply('UNSYNCED the index is empty or was flushed') end
-  local answers = {changes_since(ARGV[3])}
-  limit = tonumber(ARGV[4])
-  for i = 5, #ARGV, 2 do
-    local ids = split(ARGV[i])
-    local root = find(ids[1])
-    answers[#answers + 1] = answer_of(is_known(ids, root) and root or decide(ids, ARGV[i + 1]))
-  end
-  return saved(answers)
-elseif ARGV[1] == 'logged' then
-  limit = tonumber(ARGV[3])
-  for i = 4, #ARGV, 2 do
-    local kind, a, b = parse(ARGV[i])
-    if drop(find(a), ARGV[i]) then
-      if kind == 'told' then apply(kind, a, b, '') end
-    else
-      apply(kind, a, b, ARGV[i + 1])
-    end
-  end
-  return saved(0)
-elseif ARGV[1] == 'apply' then
-  limit = tonumber(ARGV[3])
-  local ids = {}
-  local function note(id)
-    if records[id] == nil then
-      records[id] = false
-      ids[#ids + 1] = id
-    end
-  end
-  for i = 4, #ARGV, 2 do
-    local _, a, b = parse(ARGV[i])
-    note(a)
-    note(b)
-  end
-  preload(ids)
-  for i = 4, #ARGV, 2 do
-    local kind, a, b = parse(ARGV[i])
-    apply(kind, a, b, ARGV[i + 1])
-  end
-  return saved(0)
-elseif ARGV[1] == 'overdue' then
-  local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[3])
-  local answers = {}
-  for _, root in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', before, 'LIMIT', 0, ARGV[4])) do
-    answers[#answers + 1] = answer_of(root)
-  end
-  return answers
-elseif ARGV[1] == 'begin' then
-  redis.call('SET', prefix .. 'epoch', ARGV[3], 'NX')
-  local answer = redis.call('HGETALL', prefix .. 'offsets')
-  table.insert(answer, 1, tostring(redis.call('EXISTS', prefix .. 'synced')))
-  table.insert(answer, 1, redis.call('GET', prefix .. 'epoch'))
-  return answer
-elseif ARGV[1] == 'synced' then
-  if redis.call('GET', prefix .. 'epoch') ~= ARGV[3] then return redis.error_reply('UNSYNCED the index was flushed while it was built') end
-  for i = 4, #ARGV, 2 do redis.call('HSET', prefix .. 'offsets', ARGV[i], ARGV[i + 1]) end
-  redis.call('SET', prefix .. 'synced', 1)
-  return 0
-end
-return redis.error_reply('unknown operation ' .. tostring(ARGV[1]))

@@ -1,7 +1,7 @@
 """What a worker remembers of the identity index, so that a touch whose answer it knows costs no look-up of its own.
 
 Most touches bring nothing new: all their identifiers lead to one customer, and the log has every link between them. Such an answer
-holds until its customer goes by a smaller id (or is split), and the index tells each worker of that with every look-up,
+holds until its customer goes by a smaller id, is split or erased, and the index tells each worker of that with every look-up,
 before the answer is used. So a remembered answer is as fresh as one that was asked for.
 """
 
@@ -49,12 +49,12 @@ class Settled:
         return not gone or all(answer is None or answer.customer_id not in gone for answer in answers)
 
     def put(self, ids: tuple[str, ...], answer: Resolved) -> None:
-        """Remember an answer that was just given, unless something of it must still be told."""
-        if not answer.facts and answer.customer_id not in self._gone:
+        """Remember an answer that was just given, unless something of it must still be told, or depends on when the touch was."""
+        if not (answer.facts or answer.erased_at or answer.customer_id in self._gone):
             self._keep(ids, answer)
 
     def drop(self, customers: Sequence[str]) -> None:
-        """These ids are no customers any more."""
+        """These ids are no customers any more, or some of their identifiers are no longer theirs."""
         self._gone.update(customers)
         if len(self._gone) > self._generation:
             self.clear()

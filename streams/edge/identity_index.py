@@ -18,23 +18,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
-from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import redis.asyncio as redis
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from streams.core.identity_facts import Fact, Resolved, decode, parse_key, resolve_alone
+from streams.core.identity_facts import Erased, Fact, Resolved, resolve_alone
 from streams.core.identity_graph import SHARED_AFTER
 from streams.edge.identity_cache import Settled
-from streams.edge.kafka_auth import client_options
+from streams.edge.identity_protocol import SCRIPT, erased, fact_of, resolved, value_of
+from streams.edge.identity_sync import CHUNK, sync
 from streams.edge.metrics import Metrics
 from streams.edge.topics import IDENTITIES
 from streams.settings import Settings
@@ -51,10 +49,22 @@ OVERDUE_AFTER = 5
 """Seconds after which a merge that is not known to be logged is published by `Ingest.mend`; a micro-batch takes far less."""
 
 _AT_ONCE = 500
-_CHUNK = 2000
 _ATTEMPTS = 3
 _FAILURES = (RedisError, OSError, KafkaError)
 _RESULTS = (("blocked", "blocked"), ("told", "merged"))
+
+
+Standing = Literal["cut", "again", "before", "blocked", "apart", "indirect"]
+"""How a link stands that is to be cut: it was cut; by the same request before; by another one before; a guard never let it link; its ends
+are two people; or one person, but by other links only."""
+
+
+class IndexUnavailable(Exception):
+    """The index is away, and what was asked is not for one worker to decide alone."""
+
+
+class SharedIdentifier(Exception):
+    """An identifier of many people was named where one person is meant."""
 
 
 def _unknown(_: int) -> bytes:
@@ -62,12 +72,18 @@ def _unknown(_: int) -> bytes:
 
 
 class IdentityIndex:
-    """See the module. Called by the ingest stage only; `suspect` also by `streams.edge.mend`."""
+    """See the module. `refuse_erased`: a touch by an erased identifier is refused, even if it is of an event after the erasure."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, shared_after: int = SHARED_AFTER) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        shared_after: int = SHARED_AFTER,
+        refuse_erased: bool = True,
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._limit = str(shared_after)
+        self._policy = f"{shared_after} refuse" if refuse_erased else str(shared_after)
         self._redis = redis.Redis.from_url(
             settings.redis_url,
             socket_timeout=PATIENCE,
@@ -75,9 +91,7 @@ class IdentityIndex:
             retry=Retry(NoBackoff(), 0),  # the client's own retries would cost a time-out each
             redis_connect_func=self._connected,
         )
-        self._script = self._redis.register_script(
-            files("streams.edge").joinpath("identity.lua").read_text(encoding="utf-8")
-        )
+        self._script = self._redis.register_script(SCRIPT)
         self._prefix = f"touchstream:{settings.app_id}:id:"
         self._away_until = 0.0
         self._behind = True
@@ -114,21 +128,58 @@ class IdentityIndex:
             self.suspect()
             return
         try:
-            await self._take_in("logged", facts)
+            for start in range(0, len(facts), CHUNK):
+                operands = [item for fact in facts[start : start + CHUNK] for item in (fact.key, value_of(fact))]
+                await self._run("logged", [self._policy, *operands])
         except _FAILURES as error:
             self._failed(error)
 
     async def overdue(self) -> list[Resolved]:
-        """Customers with merges that somebody may not have told their timelines; none while Redis is away."""
+        """Customers with facts that somebody may not have published; none while Redis is away."""
         if self._away:
             return []
         try:
             await self._catch_up()
-            found = await self._run("overdue", [str(OVERDUE_AFTER), str(_AT_ONCE)])
+            at, *found = await self._run("overdue", [str(OVERDUE_AFTER), str(_AT_ONCE)])
+        except ResponseError as error:
+            self._check(error)
+            return []
         except _FAILURES as error:
             self._failed(error)
             return []
-        return [] if self._behind else [_resolved(answer) for answer in found]
+        return [] if self._behind else [resolved(answer, (), int(at)) for answer in found]
+
+    async def cut(self, a: str, b: str, request_id: str, cause: bytes) -> tuple[Standing, Fact | None]:
+        """Take apart what the link of two ids holds together: how it stands, and the fact "cut" when there is one.
+
+        The same `request_id` again, which `cause` must hold (`identity_facts.Request`), gives the same fact.
+
+        Raises:
+            IndexUnavailable: Redis or the log is away.
+        """
+        standing, *fact = await self._decided("cut", [a, b, request_id, cause])
+        return standing.decode(), fact_of(*fact) if fact else None
+
+    async def erase(self, node_id: str, request_id: str, at_ms: int, cause: bytes = b"") -> Erased:
+        """Remove what the index has of a person who has this id, and leave a mark on each identifier that is theirs alone.
+
+        Touches of these identifiers of events until `at_ms` (UTC ms) are refused from now on, later ones by policy. The facts "erased",
+        with `cause` (`identity_facts.Request`), are reported until `logged` (`overdue`). The same `request_id` again gives the same answer,
+        until `erasure_done`.
+
+        Raises:
+            SharedIdentifier: many people have it, so it says nothing about whom to erase.
+            IndexUnavailable: Redis or the log is away.
+        """
+        return erased(await self._decided("erase", [node_id, str(at_ms), request_id, cause]))
+
+    async def erasure_done(self, request_id: str) -> None:
+        """All that the answer to this request calls for is in Kafka: the index need not keep it.
+
+        Raises:
+            IndexUnavailable: Redis or the log is away.
+        """
+        await self._decided("erased", [request_id])
 
     def suspect(self) -> None:
         """Redis may lack a part of the log: read its tail before the next look-up."""
@@ -142,6 +193,22 @@ class IdentityIndex:
     @property
     def _away(self) -> bool:
         return time.monotonic() < self._away_until
+
+    async def _decided(self, operation: str, operands: Sequence[str | bytes]) -> Any:
+        """The answer to what only the index can decide."""
+        for _ in range(_ATTEMPTS):
+            if self._away:
+                break
+            try:
+                await self._catch_up()
+                return await self._run(operation, operands)
+            except ResponseError as error:
+                if str(error).startswith("SHARED"):
+                    raise SharedIdentifier(f"many people have {operands[0]!r}") from None
+                self._check(error)
+            except _FAILURES as error:
+                self._failed(error)
+        raise IndexUnavailable("the identity index is away, or was lost again and again while it was asked")
 
     def _failed(self, error: BaseException) -> None:
         self._away_until = time.monotonic() + RETRY_AFTER
@@ -164,7 +231,7 @@ class IdentityIndex:
             for n, answer in enumerate(known):
                 if answer is None:
                     unknown.setdefault(touches[n], n)
-            found = await self._look_up([(ids, cause(n)) for ids, n in unknown.items()], settled)
+            found, at = await self._look_up([(ids, cause(n)) for ids, n in unknown.items()], settled)
             if found is None or self._behind or settled is not self._settled:
                 continue
             if (settled.era != era and any(known)) or not settled.hold(known):
@@ -172,33 +239,40 @@ class IdentityIndex:
             self._metrics.identity_lookup_seconds.observe(time.perf_counter() - started)
             self._count(len(touches), list(unknown), found)
             answers = dict(zip(unknown, found, strict=True))
-            return [answer or answers[ids] for ids, answer in zip(touches, known, strict=True)]
+            return [
+                answers[ids] if answer is None else Resolved(answer.customer_id, (), answer.identifier, at)
+                for ids, answer in zip(touches, known, strict=True)
+            ]
         raise RedisError("its data was lost or changed again and again while it was read")
 
     async def _look_up(
         self, touches: Sequence[tuple[tuple[str, ...], bytes]], settled: Settled
-    ) -> list[Resolved] | None:
-        """The index's answers, once `settled` has heard of all changes before them; None when the index was lost meanwhile."""
+    ) -> tuple[list[Resolved] | None, int]:
+        """The index's answers, once `settled` has heard of all changes before them (None when the index was lost meanwhile), and the
+        moment of its clock up to which it has."""
         found: list[Resolved] = []
-        for start in range(0, max(1, len(touches)), _CHUNK):  # Redis serves nobody else while a script runs
-            part = touches[start : start + _CHUNK]
+        at = 0
+        for start in range(0, max(1, len(touches)), CHUNK):
+            part = touches[start : start + CHUNK]
             try:
                 operands = [operand for ids, cause in part for operand in (" ".join(ids), cause)]
-                news, *answers = await self._run("resolve", [settled.place, self._limit, *operands])
+                news, *answers = await self._run("resolve", [settled.place, self._policy, *operands])
             except ResponseError as error:
                 self._check(error)
-                return None
-            place, whole, *gone = map(bytes.decode, news)
+                return None, 0
+            place, whole, clock, *gone = map(bytes.decode, news)
+            at = int(clock)
             if whole == "0":
                 settled.clear()
                 if start:
-                    return None
+                    return None, 0
             settled.drop(gone)
             settled.place = place
-            found += map(_resolved, answers)
-            for (ids, _), answer in zip(part, found[start:], strict=True):
-                settled.put(ids, answer)
-        return found
+            for (ids, _), answer in zip(part, answers, strict=True):
+                who = resolved(answer, ids, at)
+                settled.put(ids, who)
+                found.append(who)
+        return found, at
 
     async def _catch_up(self) -> None:
         """Bring the index up to the log, if there is any doubt about it."""
@@ -213,14 +287,8 @@ class IdentityIndex:
         log.warning("identity index is empty: rebuilding it from the topic %s", IDENTITIES)
         self.suspect()
 
-    async def _take_in(self, operation: str, facts: Sequence[Fact]) -> None:
-        for start in range(0, len(facts), _CHUNK):
-            operands = [operand for fact in facts[start : start + _CHUNK] for operand in (fact.key, fact.cause)]
-            await self._run(operation, [self._limit, *operands])
-
-    async def _run(self, operation: str, operands: Sequence[str | bytes]) -> list[list[bytes]]:
-        answers = await self._script(args=[operation, self._prefix, *operands])
-        return answers if isinstance(answers, list) else []
+    async def _run(self, operation: str, operands: Sequence[str | bytes]) -> Any:
+        return await self._script(args=[operation, self._prefix, *operands])
 
     def _count(self, touches: int, asked: Sequence[tuple[str, ...]], found: Sequence[Resolved]) -> None:
         """Look-ups by what they brought; a touch whose ids came twice brings nothing the second time."""
@@ -236,7 +304,7 @@ class IdentityIndex:
             self._metrics.identity_lookups.labels(result).inc(count)
 
     async def sync(self) -> int:
-        """Bring Redis up to the end of the log; returns how many links were read.
+        """Bring Redis up to the end of the log; returns how many facts were read.
 
         Raises:
             RedisError: it is away, or was flushed meanwhile.
@@ -245,82 +313,9 @@ class IdentityIndex:
         self._settled = Settled()
         self._behind = False  # what gives rise to doubt from now on needs another sync
         try:
-            return await self._sync()
+            return await sync(self._settings, lambda operation, operands: self._run(operation, operands), self._policy)
         except BaseException:
             self.suspect()
             raise
         finally:
             self.synced_at = time.monotonic()
-
-    async def _sync(self) -> int:
-        started = time.monotonic()
-        epoch, complete, *known = await self._script(args=["begin", self._prefix, uuid.uuid4().hex])
-        offsets = (
-            {int(p): int(offset) for p, offset in zip(known[::2], known[1::2], strict=True)} if int(complete) else {}
-        )
-        consumer = AIOKafkaConsumer(enable_auto_commit=False, fetch_max_wait_ms=50, **client_options(self._settings))
-        await consumer.start()
-        try:
-            topic = self._settings.topic(IDENTITIES)
-            places = [TopicPartition(topic, p) for p in range(self._settings.partitions)]
-            ends = await consumer.end_offsets(places)
-            begins = await consumer.beginning_offsets(places)
-            starts = {place: offsets.get(place.partition, 0) for place in places}
-            starts = {
-                place: at if begins[place] <= at <= ends[place] else begins[place] for place, at in starts.items()
-            }
-            behind = [place for place in places if starts[place] < ends[place]]
-            consumer.assign(behind)
-            for place in behind:
-                consumer.seek(place, starts[place])
-            count, undecided = await self._apply(consumer, {place: ends[place] for place in behind})
-        finally:
-            await consumer.stop()
-        await self._take_in("apply", undecided)  # the log may hold the decision further on
-        reached = [str(item) for place in places for item in (place.partition, ends[place])]
-        await self._script(args=["synced", self._prefix, epoch, *reached])
-        log.info("identity index is up to date: %d links read in %.1f s", count, time.monotonic() - started)
-        return count
-
-    async def _apply(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> tuple[int, list[Fact]]:
-        """Redis takes in the log up to `ends`; how many facts it has, and those that are yet to be decided."""
-        count, undecided = 0, list[Fact]()
-        applying: asyncio.Task[None] | None = None
-        try:
-            while any([await consumer.position(place) < end for place, end in ends.items()]):
-                facts: list[Fact] = []
-                for records in (await consumer.getmany(timeout_ms=500)).values():
-                    facts += [fact for record in records if (fact := _fact(record)) is not None]
-                undecided += [fact for fact in facts if fact.kind == "seen"]
-                count += len(facts)
-                if applying is not None:
-                    await applying
-                decided = [fact for fact in facts if fact.kind != "seen"]
-                applying = asyncio.create_task(self._take_in("apply", decided))  # Redis works while we read on
-            if applying is not None:
-                await applying
-        finally:
-            if applying is not None:
-                applying.cancel()
-                await asyncio.gather(
-                    applying, return_exceptions=True
-                )  # it was awaited above, or another error is on its way
-        return count, undecided
-
-
-def _fact(record: Any) -> Fact | None:
-    """A record of the log; None, with a warning, when somebody else wrote it: one record must not stop all workers."""
-    try:
-        return decode(record.key or b"", record.value or b"")
-    except ValueError as error:
-        log.warning("skipped %s[%s]@%s: %s", record.topic, record.partition, record.offset, error)
-        return None
-
-
-def _resolved(answer: Sequence[bytes]) -> Resolved:
-    facts = []
-    for key, value in zip(answer[1::2], answer[2::2], strict=True):
-        kind, a, b = parse_key(key.decode())
-        customers, _, cause = value.partition(b"\n")
-        facts.append(Fact(a, b, kind, cause, tuple(customers.decode().split())))
-    return Resolved(answer[0].decode(), tuple(facts))

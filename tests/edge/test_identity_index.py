@@ -31,19 +31,19 @@ def test_new_known_linked_merged(settings: Settings) -> None:
 
     async def run() -> None:
         async with workers(settings) as ((worker,), _):
-            (new,) = await worker.resolve((B,))
+            (new,) = await worker.answers((B,))
             assert new == Resolved(B, (Fact(B, B),))
             await worker.publish([new])
-            assert await worker.resolve((B,)) == [Resolved(B)]
-            (linked,) = await worker.resolve((B, C))
+            assert await worker.answers((B,)) == [Resolved(B)]
+            (linked,) = await worker.answers((B, C))
             assert linked == Resolved(B, (Fact(B, C),))
             await worker.publish([linked])
-            assert await worker.resolve((C,), (C,), (B, C)) == [Resolved(B)] * 3
+            assert await worker.answers((C,), (C,), (B, C)) == [Resolved(B)] * 3
             (merged,) = await worker.resolve((A, C))
             assert merged.customer_id == A
             assert set(merged.facts) == {Fact(A, A), Fact(A, C), Fact(B, A, "told")}
             await worker.publish([merged])
-            assert await worker.resolve((A,), (B,), (C,)) == [Resolved(A)] * 3
+            assert await worker.answers((A,), (B,), (C,)) == [Resolved(A)] * 3
             assert await worker.resolve() == []
             assert worker.outcomes() == {"new": 1, "linked": 1, "merged": 1, "hit": 7}
 
@@ -104,15 +104,15 @@ def test_links_are_reported_until_logged(settings: Settings) -> None:
 
     async def run() -> None:
         async with workers(settings, 2) as ((first, second), _):
-            lost = await first.resolve((C, D))
+            lost = await first.answers((C, D))
             assert set(lost[0].facts) == {Fact(C, C), Fact(C, D)}
-            assert await second.resolve((D,)) == lost
+            assert await second.answers((D,)) == lost
             (merged,) = await second.resolve((B, D))
             assert set(merged.facts) == {Fact(B, B), Fact(B, D), Fact(C, B, "told"), *lost[0].facts}
             (again,) = await first.resolve((C,))
             assert set(again.facts) == set(merged.facts)
             await second.publish([merged])
-            assert await first.resolve((D,)) == [Resolved(B)]
+            assert await first.answers((D,)) == [Resolved(B)]
 
     asyncio.run(run())
 

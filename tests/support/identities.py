@@ -7,16 +7,23 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import redis
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from streams.core.identity_facts import Fact, Resolved, encode
+from streams.core.identity_facts import Fact, Resolved, encode, taken_back
 from streams.core.identity_graph import Graph
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.kafka_auth import client_options
 from streams.edge.metrics import Metrics
+from streams.edge.stages.ingest import dated, with_winner
 from streams.edge.topics import IDENTITIES
 from streams.settings import Settings
 from tests.support.waiting import wait_until_async
+
+
+def plain(answer: Resolved) -> Resolved:
+    """An answer without which identifier decided it, and when."""
+    return replace(answer, identifier="", resolved_at=0)
 
 
 class Redirects:
@@ -62,11 +69,18 @@ class Worker:
         """The decision alone, as if the process ended before anything is published."""
         return await self.index.resolve([tuple(ids) for ids in touches])
 
+    async def answers(self, *touches: Sequence[str]) -> list[Resolved]:
+        """Customers and facts alone, as `resolve` has them."""
+        return [plain(answer) for answer in await self.resolve(*touches)]
+
     async def log(self, answers: list[Resolved]) -> list[Fact]:
         """Kafka has the decisions, the index was not told."""
-        facts = [fact for answer in answers for fact in answer.facts]
+        facts = [dated(fact, answer) for answer in answers for fact in answer.facts]
         for fact in facts:
-            if fact.kind != "told":
+            if fact.kind == "gone":
+                for key in taken_back(fact):
+                    await self.take_back(key)
+            elif fact.kind != "told":
                 await self._send(fact)
         await self._producer.flush()
         self._redirects.take(answers)
@@ -84,6 +98,10 @@ class Worker:
     async def _send(self, fact: Fact) -> None:
         await self._producer.send(self.settings.topic(IDENTITIES), encode(fact), key=fact.key.encode())
 
+    async def take_back(self, key: str) -> None:
+        """A null value in the log."""
+        await self._producer.send(self.settings.topic(IDENTITIES), None, key=key.encode())
+
     async def touch(self, *touches: Sequence[str]) -> list[str]:
         """Decide and publish; the customers."""
         answers = await self.resolve(*touches)
@@ -93,7 +111,7 @@ class Worker:
     async def mend(self) -> None:
         """One round of the worker's mending, as `Ingest.mend` does it."""
         found = await self.index.overdue()
-        await self.publish([Resolved(f.customer_id, (Fact(f.customer_id, f.customer_id), *f.facts)) for f in found])
+        await self.publish([replace(who, facts=with_winner(who)) for who in found])
 
     def outcomes(self) -> dict[str, float]:
         """Look-ups so far by result."""

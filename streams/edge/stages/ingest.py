@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from streams.core import identity_conflict, pipeline, touch_check
+from msgspec.structs import replace
+
+from streams.core import identity_conflict, identity_split, pipeline, touch_check
 from streams.core.customer import merge_command
 from streams.core.identify import nodes
-from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause
+from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause, taken_back
 from streams.core.outcome import RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Touch
@@ -19,8 +21,19 @@ from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.stages.base import Stage, origin
-from streams.edge.topics import CONFLICTS, IDENTIFIED, TOUCH_TOPICS
+from streams.edge.topics import CONFLICTS, IDENTIFIED, IDENTITIES, TOUCH_TOPICS
 from streams.settings import Settings
+
+
+def dated(fact: Fact, who: Resolved) -> Fact:
+    """A fact of this answer as the log is to have it: what a timeline is told holds from the moment of the answer."""
+    return replace(fact, at=who.resolved_at) if fact.kind == "told" else fact
+
+
+def with_winner(who: Resolved) -> tuple[Fact, ...]:
+    """The facts of an answer that no touch asked for. A timeline that is told of a merge sends its touches on under the id of this one."""
+    told = any(fact.kind == "told" for fact in who.facts)
+    return (Fact(who.customer_id, who.customer_id), *who.facts) if told else who.facts
 
 
 class _Refused(Exception):
@@ -60,7 +73,7 @@ class Ingest(Stage):
         with self._metrics.stage_seconds.labels("identify").time():
             outputs, facts = self._forward(outputs, taken, resolved)
         self.count()
-        return Write(outputs, done=lambda: self._logged(facts))
+        return Write(outputs, done=lambda: self.logged(facts))
 
     async def mend(self) -> Write:
         """Facts that no touch came by to publish, and which timelines were told of merges. Empty as a rule."""
@@ -68,12 +81,12 @@ class Ingest(Stage):
         outputs = [self.fact(fact) for fact in told]
         facts: list[Fact] = []
         for who in await self._index.overdue():
-            for fact in (Fact(who.customer_id, who.customer_id), *who.facts):
-                facts.append(fact)
-                outputs += self._published(fact, who)
-        return Write(outputs, done=lambda: self._logged(facts))
+            for fact in with_winner(who):
+                facts.append(dated(fact, who))
+                outputs += self.published(fact, who)
+        return Write(outputs, done=lambda: self.logged(facts))
 
-    async def _logged(self, facts: list[Fact]) -> None:
+    async def logged(self, facts: list[Fact]) -> None:
         """Kafka has these. That a timeline was told is written to the log only now that the command is safe in Kafka: a rebuilt
         index takes the log's word for it."""
         await self._index.logged(facts)
@@ -122,7 +135,7 @@ class Ingest(Stage):
         self, outputs: list[Out], taken: list[tuple[Any, Touch, tuple[str, ...]]], resolved: list[Resolved]
     ) -> tuple[list[Out], list[Fact]]:
         """The touches under their customers' ids, and the facts that came to light."""
-        facts: dict[Fact, None] = {}
+        facts: dict[Fact, Fact] = {}
         for (record, touch, _), who in zip(taken, resolved, strict=True):
             identified = pipeline.identify(
                 touch, who.customer_id, record.timestamp, origin(record), who.identifier, who.resolved_at
@@ -132,11 +145,11 @@ class Ingest(Stage):
             self._outcomes[touch.channel, "identified"] += 1
             for fact in who.facts:
                 if fact not in facts:
-                    facts[fact] = None
-                    outputs += self._published(fact, who)
-        return outputs, list(facts)
+                    facts[fact] = dated(fact, who)
+                    outputs += self.published(fact, who)
+        return outputs, list(facts.values())
 
-    def _published(self, fact: Fact, who: Resolved) -> list[Out]:
+    def published(self, fact: Fact, who: Resolved) -> list[Out]:
         """A fact for the log, for the customer's timeline or for people."""
         if fact.kind == "told":
             cause = decode_cause(fact)
@@ -144,7 +157,13 @@ class Ingest(Stage):
             said = cause.touch_id if cause else "identity log"
             command = merge_command(fact.a, who.customer_id, at, said, who.resolved_at)
             return [Out(self._topic(IDENTIFIED), fact.a.encode(), self._codec.encode_command(command), at)]
+        if fact.kind == "gone":
+            return [Out(self._topic(IDENTITIES), key.encode(), None) for key in taken_back(fact)]
         outputs = [self.fact(fact)]
+        if fact.kind == "cut":
+            for command in identity_split.commands(fact):
+                key, value = command.customer_id.encode(), self._codec.encode_command(command)
+                outputs.append(Out(self._topic(IDENTIFIED), key, value, command.issued_at))
         if fact.kind == "blocked":
             finding = identity_conflict.finding(fact, self._policy.identity.conflict_severity)
             if finding is not None:

@@ -1,0 +1,225 @@
+-- What is taken apart: a link that a person says is wrong, and a person who is erased. See identity.lua.
+
+local function component(start) -- all ids that hang together with this one by links, itself first
+  local seen, found, level = {[start] = true}, {start}, {start}
+  local function note(id, following)
+    if not seen[id] then
+      seen[id] = true
+      found[#found + 1] = id
+      following[#following + 1] = id
+    end
+  end
+  while #level > 0 do
+    local following, unknown = {}, {}
+    for _, id in ipairs(level) do
+      if records[id] == nil then unknown[#unknown + 1] = id end
+    end
+    preload(unknown)
+    for _, id in ipairs(level) do
+      for strong, state in pairs((load(id) or {pairs = {}}).pairs) do
+        if state == 'linked' then note(strong, following) end
+      end
+      for _, weak in ipairs(redis.call('SMEMBERS', below(id))) do
+        if (load(weak) or {pairs = {}}).pairs[id] == 'linked' then note(weak, following) end
+      end
+    end
+    level = following
+  end
+  return found
+end
+
+local function smallest(ids)
+  local root = ids[1]
+  for _, id in ipairs(ids) do
+    if id < root then root = id end
+  end
+  return root
+end
+
+local function tell_anew(id, at) -- what its timeline was told before this counts no more
+  local record = ensure(id)
+  record.after = math.max(record.after or 0, at)
+  save(id)
+end
+
+-- Links of these ids, who all went by `old`, were taken away: each goes by the smallest that it still hangs together with.
+local function regroup(old, members)
+  local was_used = (load(old) or {}).used
+  local placed = {}
+  for _, member in ipairs(members) do
+    if not placed[member] then
+      local group = component(member)
+      local root = smallest(group)
+      for _, id in ipairs(group) do
+        placed[id] = true
+        ensure(id).root = root
+        save(id)
+      end
+    end
+  end
+  local open = taken_out(old)
+  for i = 1, #open, 2 do
+    local kind, a = parse(open[i])
+    local home = find(a)
+    if kind ~= 'told' then report(home, open[i], open[i + 1]) end -- these are found anew
+  end
+  for _, id in ipairs(members) do
+    local record, root = load(id), find(id)
+    if record.used and root ~= id and not is_told(record) then report(root, 'told:' .. id .. '|' .. root, '\n') end
+  end
+  if was_used then note_change(old) end
+end
+
+local function unpair(strong, weak)
+  ensure(weak).pairs[strong] = nil
+  save(weak)
+  redis.call('SREM', below(strong), weak)
+end
+
+-- A link is wrong. Answers how it stands ("cut", "again": the same request once more, "before": somebody cut it already, "blocked", "apart",
+-- "indirect": they are one person by other links only), the fact, and its value.
+local function cut(one, other, request, cause)
+  local a, b = one, other
+  local function state() return (load(b) or {pairs = {}}).pairs[a] end
+  if not state() then a, b = other, one end
+  local fact = 'cut:' .. a .. '|' .. b
+  local before = redis.call('HGET', cuts, a .. '|' .. b)
+  if before then
+    local _, asked = headed(before)
+    return {string.find(asked, '"command_id":"' .. request .. '"', 1, true) and 'again' or 'before', fact, before}
+  end
+  if state() ~= 'linked' then
+    return {state() == 'blocked' and 'blocked' or find(one) == find(other) and 'indirect' or 'apart'}
+  end
+  local at, old = tick(), find(a)
+  local members = component(a)
+  note_pair(a, b, 'cut')
+  local mine, left = component(a), {}
+  local there = {}
+  for _, id in ipairs(mine) do there[id] = true end
+  if not there[old] then -- it is the other one that stays
+    left = mine
+  elseif not there[b] then
+    left = component(b)
+  end
+  local customers = {old}
+  if #left > 0 then
+    local new = smallest(left)
+    customers[2] = new
+    local leaves = {}
+    for _, id in ipairs(left) do leaves[id] = true end
+    for _, id in ipairs(members) do
+      if ensure(id).used or leaves[id] then tell_anew(id, at) end
+      if ensure(id).used and not leaves[id] and id ~= old then customers[#customers + 1] = id end
+    end
+    regroup(old, members)
+    if not ensure(new).used then
+      ensure(new).used = true
+      report(new, new .. '|' .. new, '\n')
+    end
+  end
+  table.sort(left)
+  local value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. table.concat(left, ' ') .. '\n' .. cause
+  report(find(a), fact, value)
+  redis.call('HSET', cuts, a .. '|' .. b, value)
+  return {'cut', fact, value}
+end
+
+local function apply_cut(a, b, value)
+  local head = headed(value)
+  advance_clock(head.at)
+  redis.call('HSET', cuts, a .. '|' .. b, value)
+  for _, id in ipairs(head.ids) do tell_anew(id, head.at) end
+  for i = 3, #head.customers do tell_anew(head.customers[i], head.at) end
+  ensure(a)
+  save(a)
+  local linked = ensure(b).pairs[a] == 'linked'
+  local old, members = find(a), linked and component(a)
+  note_pair(a, b, 'cut')
+  if linked then regroup(old, members) end
+end
+
+local function apply_erased(a, value)
+  local head = headed(value)
+  advance_clock(head.at)
+  local record = ensure(a)
+  if (record.erased or 0) >= head.till then return end
+  record.erased = head.till
+  save(a)
+  if not live then return end -- the log's tombstones take back what was known
+  local old, members = find(a), component(a)
+  for strong in pairs(record.pairs) do unpair(strong, a) end
+  for _, weak in ipairs(redis.call('SMEMBERS', below(a))) do unpair(a, weak) end
+  regroup(old, members)
+end
+
+local function take_back(kind, a, b) -- a record of the log without a value, while the index is built
+  local record = ensure(kind == 'told' and a or b)
+  if kind == 'erased' then
+    record.erased = nil
+  elseif kind == 'told' then
+    record.told, record.winners = nil, nil
+  elseif a == b then
+    if kind == 'link' then record.used = nil end
+  elseif record.pairs[a] == (kind == 'link' and 'linked' or kind) then
+    local old, members = find(a), kind == 'link' and component(a)
+    unpair(a, b)
+    if kind == 'cut' then redis.call('HDEL', cuts, a .. '|' .. b) end
+    if members then regroup(old, members) end
+  end
+  save(kind == 'told' and a or b)
+end
+
+-- Everything about a person goes; each identifier that is theirs alone keeps the mark that it was erased. Answers, line by line: customer,
+-- clock, identifiers, used ids, keys of the log.
+local function erase(id, till, cause)
+  local at, customer, members = tick(), find(id), component(id)
+  local theirs, identifiers, others, used, keys = {}, {}, {}, {}, {}
+  for _, member in ipairs(members) do
+    local record = ensure(member)
+    if record.used then used[#used + 1] = member end
+    if record.shared then
+      others[#others + 1] = member
+      tell_anew(member, at)
+    else
+      identifiers[#identifiers + 1] = member
+      theirs[member] = true
+    end
+  end
+  local function forget(strong, weak)
+    local state = ensure(weak).pairs[strong]
+    if not state then return end
+    local name = strong .. '|' .. weak
+    keys[#keys + 1] = name
+    keys[#keys + 1] = 'seen:' .. name
+    if state ~= 'linked' then keys[#keys + 1] = state .. ':' .. name end
+    if state == 'cut' then redis.call('HDEL', cuts, name) end
+    unpair(strong, weak)
+  end
+  for _, member in ipairs(identifiers) do
+    local record, stronger = ensure(member), {}
+    for strong in pairs(record.pairs) do stronger[#stronger + 1] = strong end
+    for _, strong in ipairs(stronger) do forget(strong, member) end
+    for _, weak in ipairs(redis.call('SMEMBERS', below(member))) do forget(member, weak) end
+    if record.used then keys[#keys + 1] = member .. '|' .. member end
+    for winner in pairs(record.winners or {}) do keys[#keys + 1] = 'told:' .. member .. '|' .. winner end
+  end
+  for _, open in ipairs(redis.call('HKEYS', unlogged(customer))) do
+    local _, a, b = parse(open)
+    if theirs[a] or theirs[b] then
+      keys[#keys + 1] = open
+      drop(customer, open)
+    end
+  end
+  regroup(customer, others)
+  for _, member in ipairs(identifiers) do
+    records[member] = {root = member, pairs = {}, erased = till}
+    save(member)
+    report(member, 'erased:' .. member .. '|' .. member, ';' .. digits(at) .. ';' .. digits(till) .. '\n' .. cause)
+  end
+  table.sort(identifiers)
+  table.sort(used)
+  local lines = {customer, digits(at)}
+  for _, ids in ipairs({identifiers, used, keys}) do lines[#lines + 1] = table.concat(ids, ' ') end
+  return table.concat(lines, '\n')
+end

@@ -1,0 +1,191 @@
+-- What may be asked of the index, by ARGV[1]. See identity.lua.
+--
+-- resolve PLACE POLICY NODES CAUSE NODES CAUSE...
+--                    first {place, 1 when nothing is missing, clock, id, id, ...}: the customers that changed since PLACE.
+--                    Then a touch: its node ids, space between, strongest first, and what to note as the cause. Answers, a touch,
+--                    {customer id, fact, value, fact, value, ...}; behind the customer id, when the touch's first id did not decide it or one was
+--                    erased: which one did, when the last was erased (ms), whether the touch must not be taken. POLICY: "LIMIT", see
+--                    `shared_after` in streams/policy.toml, or "LIMIT refuse": later touches of the erased are refused.
+-- logged POLICY FACT VALUE...  Kafka has these. One that the index did not report was decided without it: it is applied.
+-- apply TOKEN POLICY FACT VALUE...  facts read from the log, VALUE "-" for a record without one. VALUE of told, cut and erased facts is as
+--                    in unlogged, of others the cause. TOKEN is that of a builder, else empty.
+-- cut A B REQUEST CAUSE  the link of two ids is wrong; REQUEST is the command's id, in CAUSE, too.
+-- erase ID MS REQUEST CAUSE  a person is erased at MS. The answer to a REQUEST is kept until `erased REQUEST`.
+-- overdue SECONDS N  {clock, answer, answer, ...}: up to N customers with facts that were found so long ago and are not known to be logged,
+--                    as resolve answers.
+-- begin TOKEN        before reading the log: {epoch, state, partition, offset, partition, offset, ...}. State: 1 complete, 0 to be built by the
+--                    asker, who has so long for each step (BUILDER_MS), 2 another one builds it.
+-- synced TOKEN EPOCH ...  the log was applied up to these (partition, offset, ...); refused when a flush came in between.
+-- unsynced           the index is not to be used until it is built anew.
+local BUILDER_MS = 20000
+local building = prefix .. 'building'
+local erasures = prefix .. 'erasures'
+
+local function apply_told(a, b, value)
+  local record, at = ensure(a), headed(value).at
+  advance_clock(at)
+  record.told = math.max(record.told or 0, at)
+  record.winners = record.winners or {}
+  record.winners[b] = true
+  save(a)
+  if not is_told(record) then return end
+  local root = find(a)
+  for _, open in ipairs(redis.call('HKEYS', unlogged(root))) do
+    if string.sub(open, 1, #a + 6) == 'told:' .. a .. '|' then drop(root, open) end
+  end
+end
+
+local function is_stale(a, b, cause) -- a decision about an erased identifier that was under way
+  local till = math.max((load(a) or {}).erased or 0, (load(b) or {}).erased or 0)
+  return till > 0 and event_of(cause) <= till
+end
+
+local function apply(kind, a, b, value)
+  if value == '-' then return take_back(kind, a, b) end
+  if kind == 'cut' then return apply_cut(a, b, value) end
+  if kind == 'erased' then return apply_erased(a, value) end
+  if kind == 'told' then return apply_told(a, b, value) end
+  if kind == 'gone' then return end
+  if kind == 'shared' then
+    ensure(a).shared = true
+    return save(a)
+  end
+  if live and is_stale(a, b, value) then return report(find(a), 'gone:' .. a .. '|' .. b, '\n') end
+  if kind == 'seen' then
+    local ids = admitted({a, b}, value)
+    if ids then decide(ids, value) end
+  elseif a == b then
+    local record = ensure(a)
+    record.used = true
+    save(a)
+    local root = find(a)
+    -- If it goes by another id here, somebody did not know, and its timeline must be told.
+    if root ~= a and not is_told(record) then report(root, 'told:' .. a .. '|' .. root, '\n' .. value) end
+  else
+    ensure(a)
+    save(a)
+    local known = ensure(b).pairs[a]
+    if known == 'cut' then return end
+    note_pair(a, b, known ~= 'linked' and kind == 'blocked' and 'blocked' or 'linked')
+    local one, other = find(a), find(b)
+    if kind == 'link' and one ~= other then merge(one, other, value) end
+  end
+end
+
+local function answer_of(root)
+  local answer = redis.call('HGETALL', unlogged(root))
+  table.insert(answer, 1, root)
+  return answer
+end
+
+local function resolved(named, cause)
+  local ids, erased = admitted(named, cause)
+  if not ids then return {named[1] .. ' 1 ' .. digits(erased) .. ' 1'} end
+  local strong, root = ids[1], find(ids[1])
+  if not is_known(ids, root) then root, strong = decide(ids, cause) end
+  local answer = answer_of(root)
+  if erased > 0 or strong ~= named[1] then
+    local place = 1
+    while named[place] ~= strong do place = place + 1 end
+    answer[1] = root .. ' ' .. place .. ' ' .. digits(erased) .. ' 0'
+  end
+  return answer
+end
+
+local function configure(policy)
+  limit, refuse = tonumber(string.match(policy, '^%d+')), string.find(policy, ' refuse', 1, true) ~= nil
+end
+
+local function unsynced(what) return redis.error_reply('UNSYNCED ' .. what) end
+
+local operation = ARGV[1]
+local ABSENT = 'the index is empty or was flushed'
+if operation == 'resolve' then
+  if not live then return unsynced(ABSENT) end
+  local answers = {changes_since(ARGV[3])}
+  configure(ARGV[4])
+  for i = 5, #ARGV, 2 do answers[#answers + 1] = resolved(words(ARGV[i]), ARGV[i + 1]) end
+  return saved(answers)
+elseif operation == 'logged' then
+  configure(ARGV[3])
+  for i = 4, #ARGV, 2 do
+    local kind, a, b = parse(ARGV[i])
+    if kind == 'told' then
+      apply(kind, a, b, ARGV[i + 1])
+    elseif not drop(find(a), ARGV[i]) then
+      apply(kind, a, b, ARGV[i + 1])
+    end
+  end
+  return saved(0)
+elseif operation == 'apply' then
+  if ARGV[3] == '' then
+    if not live then return unsynced(ABSENT) end
+  elseif redis.call('GET', building) ~= ARGV[3] then
+    return unsynced('the index was flushed while it was built, or another worker builds it')
+  else
+    redis.call('PEXPIRE', building, BUILDER_MS)
+  end
+  configure(ARGV[4])
+  local ids = {}
+  local function note(id)
+    if records[id] == nil then
+      records[id] = false
+      ids[#ids + 1] = id
+    end
+  end
+  for i = 5, #ARGV, 2 do
+    local _, a, b = parse(ARGV[i])
+    note(a)
+    note(b)
+  end
+  preload(ids)
+  for i = 5, #ARGV, 2 do
+    local kind, a, b = parse(ARGV[i])
+    apply(kind, a, b, ARGV[i + 1])
+  end
+  return saved(0)
+elseif operation == 'cut' then
+  if not live then return unsynced(ABSENT) end
+  return saved(cut(ARGV[3], ARGV[4], ARGV[5], ARGV[6]))
+elseif operation == 'erase' then
+  if not live then return unsynced(ABSENT) end
+  local before = redis.call('HGET', erasures, ARGV[5])
+  if before then return before end
+  if (load(ARGV[3]) or {}).shared then return redis.error_reply('SHARED') end
+  local answer = erase(ARGV[3], tonumber(ARGV[4]), ARGV[6])
+  redis.call('HSET', erasures, ARGV[5], answer)
+  return saved(answer)
+elseif operation == 'erased' then
+  return redis.call('HDEL', erasures, ARGV[3])
+elseif operation == 'overdue' then
+  if not live then return unsynced(ABSENT) end
+  local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[3])
+  local answers = {digits(tick())}
+  for _, root in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', before, 'LIMIT', 0, ARGV[4])) do
+    answers[#answers + 1] = answer_of(root)
+  end
+  return answers
+elseif operation == 'begin' then
+  redis.call('SET', prefix .. 'epoch', ARGV[3], 'NX')
+  local answer = live and redis.call('HGETALL', prefix .. 'offsets') or {}
+  local state = '1'
+  if not live then
+    redis.call('SET', building, ARGV[3], 'NX', 'PX', BUILDER_MS)
+    state = redis.call('GET', building) == ARGV[3] and '0' or '2'
+  end
+  table.insert(answer, 1, state)
+  table.insert(answer, 1, redis.call('GET', prefix .. 'epoch'))
+  return answer
+elseif operation == 'synced' then
+  local builder = redis.call('GET', building)
+  if redis.call('GET', prefix .. 'epoch') ~= ARGV[4] or not (live or builder == ARGV[3]) then
+    return unsynced('the index was flushed while it was built')
+  end
+  for i = 5, #ARGV, 2 do redis.call('HSET', prefix .. 'offsets', ARGV[i], ARGV[i + 1]) end
+  redis.call('SET', prefix .. 'synced', LAYOUT)
+  if builder == ARGV[3] then redis.call('DEL', building) end
+  return 0
+elseif operation == 'unsynced' then
+  return redis.call('DEL', prefix .. 'synced')
+end
+return redis.error_reply('unknown operation ' .. tostring(operation))

@@ -1,0 +1,52 @@
+"""What goes to the script in Redis and what comes back, in its own notation: see `identity.lua` and `identity_operations.lua`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from streams.core.identity_facts import Erased, Fact, Resolved, parse_key
+
+SCRIPT = "".join(
+    files("streams.edge").joinpath(name).read_text(encoding="utf-8")
+    for name in ("identity.lua", "identity_apart.lua", "identity_operations.lua")
+)
+"""The index's script."""
+
+TAKEN_BACK = b"-"
+"""In place of a fact's value: the log's record has none."""
+
+_WITH_HEAD = frozenset({"told", "cut", "erased"})
+
+
+def value_of(fact: Fact) -> bytes:
+    """What the script is told of a fact besides its key."""
+    if fact.kind not in _WITH_HEAD:
+        return fact.cause
+    head = f"{' '.join(fact.customers)};{fact.at};{fact.until};{' '.join(fact.ids)}"
+    return head.encode() + b"\n" + fact.cause
+
+
+def fact_of(key: bytes, value: bytes) -> Fact:
+    """A fact that the script reports."""
+    kind, a, b = parse_key(key.decode())
+    head, _, cause = value.partition(b"\n")
+    if not head:
+        return Fact(a, b, kind, cause)
+    customers, at, until, ids = [*head.decode().split(";"), "", "", ""][:4]
+    return Fact(a, b, kind, cause, tuple(customers.split()), tuple(ids.split()), int(at or 0), int(until or 0))
+
+
+def resolved(answer: Sequence[bytes], ids: Sequence[str], at: int) -> Resolved:
+    """The script's answer for a touch with these ids, strongest first, at a moment of its clock; `ids` are empty when no touch asked."""
+    facts = tuple(map(fact_of, answer[1::2], answer[2::2])) if len(answer) > 1 else ()
+    customer, *more = answer[0].decode().split(" ")
+    place, erased_at, refused = map(int, more) if more else (1, 0, 0)
+    own = ids[place - 1] if ids else customer
+    return Resolved(customer, facts, "" if own == customer else own, at, erased_at, bool(refused))
+
+
+def erased(answer: bytes) -> Erased:
+    """The script's answer to an erasure."""
+    customer, at, identifiers, used, keys = answer.decode().split("\n")
+    return Erased(customer, tuple(identifiers.split()), tuple(used.split()), int(at), tuple(keys.split()))

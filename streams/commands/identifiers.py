@@ -1,0 +1,109 @@
+"""Whom an ID on the command line means: a customer id, or an identifier as a source writes it. Read from the identity log in Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from streams.commands import rendering
+from streams.commands.common import CommandError, load_policy
+from streams.commands.publishing import quiet_kafka
+from streams.core.identify import RANKS, WORDS, identifiers, kind_of, node
+from streams.core.identity_facts import decode
+from streams.core.identity_person import IdentityLog, Person
+from streams.core.touch import Customer
+from streams.edge.reader import ReadError, read
+from streams.edge.topics import IDENTITIES
+from streams.settings import PREFIX, Settings, SettingsError
+
+F = TypeVar("F")
+
+CUSTOMER_ID = "customer_id"
+KINDS = (CUSTOMER_ID, *(name for name, _ in RANKS))
+NAMES = WORDS | {CUSTOMER_ID: "customer id"}
+"""The kinds of ids as people call them."""
+
+_NODE = re.compile(r"c[1-5]-\S+")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A person whom an ID means. `id` is the ID as a pseudonymous id, `plain` has the normal form of what was given by its id."""
+
+    id: str
+    person: Person
+    plain: dict[str, str]
+    log: IdentityLog
+
+
+def kind_option(command: F) -> F:
+    """Adds `--kind`."""
+    option: Any = click.option("--kind", type=click.Choice(KINDS), help="What ID is, if it is ambiguous.")
+    chosen: F = option(command)
+    return chosen
+
+
+def name_of(node_id: str) -> str:
+    """What kind of id it is."""
+    return kind_of(node_id) or CUSTOMER_ID
+
+
+def meanings(raw: str, kind: str | None, settings: Settings) -> dict[str, tuple[str, str | None]]:
+    """What the text may stand for: node id -> (kind, normal form; None when it is an id already)."""
+    found: dict[str, tuple[str, str | None]] = {}
+    if kind in (None, CUSTOMER_ID) and _NODE.fullmatch(raw.strip()):
+        found[raw.strip()] = (CUSTOMER_ID, None)
+    for name, _ in RANKS:
+        if kind in (None, name):
+            for digit, value in identifiers(Customer(**{name: raw}), settings.default_region):
+                found[node(digit, value, settings.id_key)] = (name, value)
+    return found
+
+
+def look_up(identifier: str, kind: str | None, settings: Settings) -> Known:
+    """The person who has this ID.
+
+    Raises:
+        CommandError: it is none, nobody has it, or several have; or Kafka cannot be read.
+    """
+    may_mean = meanings(identifier, kind, settings)
+    if not may_mean:
+        raise CommandError(f"{identifier!r} is no usable {NAMES[kind] if kind else 'identifier'}")
+    log = _load(settings, load_policy(None, settings).identity.shared_after)
+    found = log.known(may_mean)
+    if not found:
+        tried = ", ".join(dict.fromkeys(NAMES[name] for name, _ in may_mean.values()))
+        raise CommandError(
+            f"the identity log at {settings.bootstrap} knows nobody by {identifier!r} (tried as {tried}); are --topic-prefix,"
+            f" {PREFIX}ID_KEY and {PREFIX}DEFAULT_REGION those of the workers?"
+        )
+    if len({log.customer(node_id) for node_id in found}) > 1:
+        named = ", ".join(f"{may_mean[node_id][0]} of {log.customer(node_id)}" for node_id in found)
+        raise CommandError(f"{identifier!r} is ambiguous: {named}; say which with --kind")
+    plain = {node_id: value for node_id in found if (value := may_mean[node_id][1])}
+    return Known(found[0], log.person(found[0]), plain, log)
+
+
+def _load(settings: Settings, limit: int) -> IdentityLog:
+    quiet_kafka()
+    try:
+        return asyncio.run(_read(settings, limit))
+    except (ReadError, SettingsError) as error:
+        raise CommandError(str(error)) from None
+
+
+async def _read(settings: Settings, limit: int) -> IdentityLog:
+    log = IdentityLog(limit)
+    async for stored in read(settings, [settings.topic(IDENTITIES)], start="beginning", follow=False):
+        try:
+            if stored.value is None:
+                log.remove((stored.key or b"").decode())
+            else:
+                log.put(decode(stored.key or b"", stored.value), stored.timestamp)
+        except ValueError as error:  # the workers skip it, too
+            click.echo(rendering.clean(f"skipped {stored.address}: {error}"), err=True)
+    return log

@@ -31,8 +31,8 @@ soak: $(VENV)/.test ## Hurt workers, broker and Redis for MINUTES, lose nothing;
 
 lock: $(VENV)/.test ## Renew the lock files from pyproject.toml (needs uv on PATH)
 	uv pip compile pyproject.toml --extra embedded $(LOCK) -o deploy/requirements.lock
-	uv pip compile pyproject.toml --extra embedded --extra dev $(LOCK) -c deploy/requirements.lock -o tests/requirements.lock
-	uv pip compile pyproject.toml --extra embedded --extra dev --extra bench $(LOCK) -c tests/requirements.lock -o tests/benchmarks/requirements.lock
+	uv pip compile pyproject.toml --extra embedded --extra report --extra dev $(LOCK) -c deploy/requirements.lock -o tests/requirements.lock
+	uv pip compile pyproject.toml --extra embedded --extra report --extra dev --extra bench $(LOCK) -c tests/requirements.lock -o tests/benchmarks/requirements.lock
 
 clean: ## Remove the virtual environment and the embedded stack's data
 	rm -rf $(VENV) .touchstream

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 
 from streams.core.identify import ROLE_ADDRESSES
 from streams.core.identity_graph import SHARED_AFTER
+from streams.core.ledger.policy import LedgerPolicy
 from streams.core.outcome import Severity
 from streams.core.touch import Department, Kind
 
@@ -148,6 +149,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     incongruent_message: IncongruencePolicy = IncongruencePolicy()
     handoff: HandoffPolicy = field(default_factory=HandoffPolicy)
     erasure: ErasurePolicy = ErasurePolicy()
+    ledger: LedgerPolicy = field(default_factory=LedgerPolicy)
     campaigns: dict[str, CampaignFacts] = field(default_factory=dict)
 
 

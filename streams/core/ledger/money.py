@@ -12,32 +12,12 @@ from streams.core.touch import Money
 K = TypeVar("K")
 
 # ISO 4217, "minor units": every other currency has two decimals.
-_DECIMALS = (
-    dict.fromkeys(
-        [
-            "BIF",
-            "CLP",
-            "DJF",
-            "GNF",
-            "ISK",
-            "JPY",
-            "KMF",
-            "KRW",
-            "PYG",
-            "RWF",
-            "UGX",
-            "UYI",
-            "VND",
-            "VUV",
-            "XAF",
-            "XOF",
-            "XPF",
-        ],
-        0,
-    )
-    | dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3)
-    | dict.fromkeys(["CLF", "UYW"], 4)
-)
+_UNUSUAL = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+_DECIMALS = {currency: count for count, currencies in _UNUSUAL.items() for currency in currencies.split()}
 
 
 class MoneyError(ValueError):
@@ -68,20 +48,18 @@ def text(amount: int, currency: str) -> str:
     return format(Decimal(amount).scaleb(-decimals(currency)), "f")
 
 
-def converted(money: Money, into: str, rates: Mapping[str, Decimal]) -> int:
-    """The amount in the smallest unit of another currency, rounded half to even; `rates` has what one unit of each is worth in it.
+def rate(currency: str, into: str, rates: Mapping[str, float]) -> Decimal:
+    """What one unit of a currency is worth in another. Raises MoneyError when no rate is given."""
+    if currency not in rates:
+        raise MoneyError(f"no rate from {currency} to {into}; add {currency} to [ledger.rates] of the policy")
+    return Decimal(repr(rates[currency]))  # as it was written
 
-    Raises:
-        MoneyError: no rate for the currency.
-    """
+
+def converted(money: Money, into: str, rates: Mapping[str, float]) -> int:
+    """The amount in the smallest unit of another currency, rounded half to even. Raises MoneyError."""
     if money.currency == into:
         return minor(money)
-    rate = rates.get(money.currency)
-    if rate is None:
-        raise MoneyError(
-            f"no rate from {money.currency} to {into}; add {money.currency} to [ledger.rates] of the policy"
-        )
-    value = (Decimal(money.amount) * rate).scaleb(decimals(into))
+    value = (Decimal(money.amount) * rate(money.currency, into, rates)).scaleb(decimals(into))
     return int(value.to_integral_value(ROUND_HALF_EVEN))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field
@@ -28,11 +27,9 @@ class LedgerPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
     lookback_days: Days = 90
     half_life_days: Days = 7
-    position_ends: Annotated[Decimal, Meta(ge=Decimal(0), le=Decimal("0.5"))] = Decimal("0.4")
+    position_ends: Annotated[float, Meta(ge=0, le=0.5)] = 0.4
     join_minutes: Annotated[float, Meta(gt=0, le=36_500)] = 60
     reactions: tuple[Kind, ...] = ("clicked", "replied", "ad_click", "lead_form", "meeting")
     model: Model = "position"
     currency: Annotated[str, Meta(pattern="^([A-Z]{3})?$")] = ""
-    rates: dict[Annotated[str, Meta(pattern="^[A-Z]{3}$")], Annotated[Decimal, Meta(gt=Decimal(0))]] = field(
-        default_factory=dict
-    )
+    rates: dict[Annotated[str, Meta(pattern="^[A-Z]{3}$")], Annotated[float, Meta(gt=0)]] = field(default_factory=dict)

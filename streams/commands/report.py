@@ -1,0 +1,220 @@
+"""`touchstream report`: the ledger of both departments over a period, as a page for the board, as tables, and as JSON."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from streams.commands.common import CommandError, load_policy, load_settings, progress
+from streams.core.ledger import period as periods
+from streams.core.ledger import records, touch_lines
+from streams.core.ledger.book import Book, Resolved
+from streams.core.ledger.money import MoneyError
+from streams.core.ledger.policy import LedgerPolicy
+
+if TYPE_CHECKING:
+    from streams.core.ledger.result import Ledger
+    from streams.core.ledger.trace import Change
+
+T = TypeVar("T")
+
+EXTRA = "pip install 'touchstream[report]'"
+MAX_PROBLEMS = 20
+
+_path = click.Path(dir_okay=False, path_type=Path)
+_folder = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--period", "period_text", required=True, metavar="PERIOD",
+    help="2026, 2026-Q3, 2026-07, 2026-07-01 or 2026-07-01..2026-09-30; days in UTC.",
+)  # fmt: skip
+@click.option(
+    "--touches",
+    required=True,
+    multiple=True,
+    metavar="FILE",
+    help='Touches as JSON lines; may be repeated; "-" is standard input.',
+)
+@click.option("--deals", required=True, multiple=True, metavar="FILE", help="Deals as JSON lines.")
+@click.option("--costs", multiple=True, metavar="FILE", help="Costs as JSON lines.")
+@click.option("--leads", multiple=True, metavar="FILE", help="Changes of leads' states as JSON lines.")
+@click.option(
+    "--policy",
+    "policy_path",
+    metavar="FILE",
+    help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.",
+)
+@click.option("--out", type=_path, metavar="FILE", help="Write the page (HTML, self-contained).")
+@click.option("--csv", "csv_folder", type=_folder, metavar="DIR", help="Write every table as CSV.")
+@click.option("--parquet", "parquet_folder", type=_folder, metavar="DIR", help="Write every table as Parquet.")
+@click.option("--json", "json_path", type=_path, metavar="FILE", help="Write the ledger for a later --against.")
+@click.option(
+    "--against",
+    type=_path,
+    metavar="FILE",
+    help="A ledger that --json wrote: tell which of its figures changed, and why.",
+)
+def report(
+    period_text: str,
+    touches: tuple[str, ...],
+    deals: tuple[str, ...],
+    costs: tuple[str, ...],
+    leads: tuple[str, ...],
+    policy_path: str | None,
+    out: Path | None,
+    csv_folder: Path | None,
+    parquet_folder: Path | None,
+    json_path: Path | None,
+    against: Path | None,
+) -> None:
+    """Tell what a period cost, what it brought, and whose work that was.
+
+    Records may come in any order and more than once. Broken lines are named by file and line on standard error and left out; the exit
+    code is then 1, the report is there. `streams/core/ledger/records.py` shows the form of deals, costs and lead events.
+
+    \b
+    touchstream report --period 2026-Q3 --touches touches.jsonl --deals deals.jsonl --costs costs.jsonl --out report.html
+    """
+    if not any((out, csv_folder, parquet_folder, json_path)):
+        raise click.UsageError("nothing to write: give at least one of --out, --csv, --parquet, --json")
+    try:
+        period = periods.parse(period_text)
+    except periods.PeriodError as error:
+        raise CommandError(f"--period: {error}") from None
+    settings = load_settings()
+    policy = load_policy(policy_path, settings)
+    _check_extra()
+    earlier = None if against is None else _earlier(against)
+
+    book = Book(policy.identity, settings.id_key, settings.default_region)
+    problems: list[str] = []
+    gc.disable()  # millions of records that hold no cycle: the collector would only walk them
+    with progress("reading"):
+        _read(touches, touch_lines.parse, book.add_touch, problems)
+        _read(deals, records.deal, book.add_deal, problems)
+        _read(costs, records.cost, book.add_cost, problems)
+        _read(leads, records.lead_event, book.add_lead, problems)
+    problems += book.problems
+    with progress("reckoning"):
+        resolved = book.resolve()
+        try:
+            ledger, changes = _reckon(resolved, period, policy.ledger, earlier, len(problems))
+        except MoneyError as error:
+            raise CommandError(str(error)) from None
+    with progress("writing"):
+        _write(ledger, earlier, changes, out, csv_folder, parquet_folder, json_path)
+    _tell(problems)
+
+
+def _reckon(
+    resolved: Resolved, period: periods.Period, policy: LedgerPolicy, earlier: Ledger | None, refused: int
+) -> tuple[Ledger, tuple[Change, ...]]:
+    """The ledger, and what changed in the earlier one's period since."""
+    from streams.core.ledger.figures import compute
+    from streams.core.ledger.trace import compare
+
+    ledger = compute(resolved, period, policy, refused)
+    if earlier is None:
+        return ledger, ()
+    same = (earlier.period.first, earlier.period.last) == (period.first, period.last)
+    again = ledger if same else compute(resolved, earlier.period, policy)
+    return ledger, compare(earlier, again)
+
+
+def _read(names: tuple[str, ...], parse: Callable[[bytes], T], add: Callable[[T], None], problems: list[str]) -> None:
+    for name in names:
+        for number, line in enumerate(_lines(name), start=1):
+            if line.strip():
+                try:
+                    add(parse(line))
+                except (touch_lines.TouchError, records.RecordError) as error:
+                    problems.append(f"{name} line {number}: {error}")
+
+
+def _lines(name: str) -> Iterator[bytes]:
+    if name == "-":
+        yield from sys.stdin.buffer
+        return
+    try:
+        with Path(name).open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise CommandError(f"cannot read {name}: {error.strerror}") from None
+
+
+def _earlier(path: Path) -> Ledger:
+    from streams.core.ledger.result import LedgerError, decode
+
+    try:
+        return decode(path.read_bytes())
+    except OSError as error:
+        raise CommandError(f"cannot read --against {path}: {error.strerror}") from None
+    except LedgerError as error:
+        raise CommandError(f"--against {path}: {error}") from None
+
+
+def _check_extra() -> None:
+    """What the report needs is an extra: workers do without."""
+    try:
+        import duckdb  # noqa: F401
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+        import numpy  # noqa: F401
+    except ImportError as error:
+        raise CommandError(f"the report needs the package {error.name}; install it with {EXTRA}") from None
+
+
+def _write(
+    ledger: Ledger,
+    earlier: Ledger | None,
+    changes: tuple[Change, ...],
+    out: Path | None,
+    csv_folder: Path | None,
+    parquet_folder: Path | None,
+    json_path: Path | None,
+) -> None:
+    from streams.core.ledger.result import encode
+    from streams.report import page, tables
+
+    try:
+        if json_path is not None:
+            _replace(json_path, encode(ledger))
+        if csv_folder is not None:
+            tables.write_csv(tables.of(ledger, changes), csv_folder)
+        if parquet_folder is not None:
+            tables.write_parquet(tables.of(ledger, changes), parquet_folder)
+        if out is not None:
+            _replace(out, page.render(ledger, earlier, changes).encode())
+    except OSError as error:
+        raise CommandError(f"cannot write {error.filename or ''}: {error.strerror}") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """The whole file or none: a reader never sees half a page."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _tell(problems: list[str]) -> None:
+    for problem in problems[:MAX_PROBLEMS]:
+        click.echo(problem, err=True)
+    if problems:
+        more = f", {len(problems) - MAX_PROBLEMS} of them not shown" if len(problems) > MAX_PROBLEMS else ""
+        click.echo(f"{len(problems)} lines or records refused{more}; the report is without them", err=True)
+        sys.exit(1)

@@ -8,6 +8,8 @@ forbids it:
 - *contradiction*: a CRM keeps one record a person. A link that would make one person of two CRM records is blocked, for a person
   to decide (`streams.core.identity_conflict`). The weaker identifier stays with the customer that had it first.
 
+A person may also decide that a link is wrong (`streams.core.identity_split`): such a pair is *cut*, for good, and links nothing.
+
 A person goes by the smallest of their ids. Which pairs were seen, and so which identifiers are shared, does not depend on the order of the
 touches. What a guard left linked does, so decisions are facts in the log: the graph is what the facts say, in whatever order
 they are read.
@@ -24,6 +26,7 @@ they are read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from streams.core.identity_facts import Fact
 
@@ -31,6 +34,10 @@ SHARED_AFTER = 3
 """Default of the policy's `identity.shared_after`."""
 
 _CRM = "c1-"
+
+_Pair = Literal["link", "blocked", "cut"]
+_WEIGHT: dict[_Pair, int] = {"blocked": 0, "link": 1, "cut": 2}
+"""When the log says two things of a pair, because two workers decided it: what holds."""
 
 
 def rank(node_id: str) -> str:
@@ -44,7 +51,7 @@ class Graph:
     def __init__(self, facts: Iterable[Fact] = (), limit: int = SHARED_AFTER) -> None:
         self._limit = limit
         self._parent: dict[str, str] = {}
-        self._pairs: dict[str, dict[str, bool]] = {}
+        self._pairs: dict[str, dict[str, _Pair]] = {}
         self._shared: set[str] = set()
         self.blocked: list[Fact] = []
         for fact in facts:
@@ -81,21 +88,30 @@ class Graph:
             self.link((fact.a, fact.b), fact.cause)
         elif fact.kind == "shared":
             self._shared.add(fact.a)
-        elif fact.kind in ("link", "blocked"):
+        elif fact.kind in ("link", "blocked", "cut"):
             self._parent.setdefault(fact.a, fact.a)
             self._parent.setdefault(fact.b, fact.b)
             if fact.a != fact.b:
-                self._pairs.setdefault(fact.b, {})[fact.a] = fact.kind == "link"
-            if fact.kind == "link":
-                self._merge(fact.a, fact.b)
+                self._decided(fact.a, fact.b, fact.kind)
+
+    def _decided(self, strong: str, weak: str, state: _Pair) -> None:
+        pairs = self._pairs.setdefault(weak, {})
+        before = pairs.get(strong)
+        if before is not None and _WEIGHT[before] >= _WEIGHT[state]:
+            return
+        pairs[strong] = state
+        if state == "link":
+            self._merge(strong, weak)
+        elif before == "link":  # it may have held much together
+            self._parent = {node_id: node_id for node_id in self._parent}
+            for below, linked in self._pairs.items():
+                for above, held in linked.items():
+                    if held == "link":
+                        self._merge(above, below)
 
     def facts(self) -> list[Fact]:
         """What the log must say for another graph to be the same; without causes."""
-        links = [
-            Fact(strong, weak, "link" if linked else "blocked")
-            for weak, pairs in self._pairs.items()
-            for strong, linked in pairs.items()
-        ]
+        links = [Fact(strong, weak, state) for weak, pairs in self._pairs.items() for strong, state in pairs.items()]
         return [*links, *(Fact(node_id, node_id, "shared") for node_id in self._shared)]
 
     def _strongest(self, ids: Sequence[str]) -> str:
@@ -114,10 +130,10 @@ class Graph:
             return
         one, other = self.find(strong), self.find(weak)
         if one != other and rank(one) == rank(other) == _CRM:
-            pairs[strong] = False
+            pairs[strong] = "blocked"
             self.blocked.append(Fact(strong, weak, "blocked", cause, (one, other)))
             return
-        pairs[strong] = True
+        pairs[strong] = "link"
         self._merge(strong, weak)
 
     def _merge(self, a: str, b: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core.identity_facts import Fact, decode_cause
+from streams.core.identity_facts import Fact, decode_cause, decode_request
 from streams.core.identity_graph import SHARED_AFTER, Graph
+from streams.core.identity_split import Links
 
 # Of one touch: a customer is there before it is linked, and a merge follows from a link.
-_ORDER = ("customer", "seen", "link", "blocked", "shared", "merge")
+_ORDER = ("customer", "seen", "link", "blocked", "shared", "merge", "cut", "erased")
+# An undecided pair comes last, as in a sync of the index: the log may hold the decision. Cuts first save the graph from mending itself.
+_READ_FIRST = {"cut": 0, "seen": 2}
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -22,14 +25,17 @@ class Event(Struct, frozen=True, gc=False):
 
     @property
     def kind(self) -> str:
-        """What happened, one word: customer (touches were sent on under the id), seen, link, blocked, shared, merge."""
+        """What happened, one word: customer (touches were sent on under the id), seen, link, blocked, shared, merge, cut, erased."""
         if self.fact.kind == "told":
             return "merge"
         return "customer" if self.fact.kind == "link" and self.fact.a == self.fact.b else self.fact.kind
 
     @property
     def at(self) -> int:
-        """UTC ms: when the touch that caused it was published, else when it was logged."""
+        """UTC ms: when the touch that caused it was published, or a person asked for it, else when it was logged."""
+        request = decode_request(self.fact)
+        if request is not None:
+            return request.requested_at
         cause = decode_cause(self.fact)
         return self.logged_at if cause is None else cause.published_at
 
@@ -52,6 +58,7 @@ class IdentityLog:
         self._limit = limit
         self._events: dict[str, Event] = {}
         self._graph: Graph | None = None
+        self._named: frozenset[str] = frozenset()
 
     def put(self, fact: Fact, logged_at: int) -> None:
         """A record. It replaces an earlier one of its key, but a fact told again without a cause keeps the cause it had."""
@@ -76,6 +83,21 @@ class IdentityLog:
         """The id that this one's person goes by now."""
         return self._whole().find(node_id)
 
+    def links(self) -> Links:
+        """All links that hold."""
+        pairs = [(fact.a, fact.b) for fact in self._whole().facts() if fact.kind == "link"]
+        return Links(pairs)
+
+    def event(self, key: str) -> Event | None:
+        """The fact with this key, if the log has it."""
+        return self._events.get(key)
+
+    def belongs(self, ids: Sequence[str], person: Person) -> bool:
+        """Whether a touch with these ids (strongest first) is this person's: as the graph decides; when nothing is known of the id that
+        decides, not yet or not any more, because one of them is theirs."""
+        owner = self._whole().customer(ids)
+        return owner == person.customer_id if owner in self._named else not set(ids).isdisjoint(person.ids)
+
     def person(self, node_id: str) -> Person:
         """Who has this id, which `known` named."""
         graph = self._whole()
@@ -88,7 +110,13 @@ class IdentityLog:
                 ids.update(theirs)
                 history.append(event)
         used = {event.fact.a for event in history if event.kind == "customer"}
-        told = {event.fact.a for event in history if event.kind == "merge"}
+        anew: dict[str, int] = {}  # a split has made void what their timelines were told before
+        for event in history:
+            if event.kind == "cut":
+                for one in (*event.fact.ids, *event.fact.customers[2:]):
+                    anew[one] = max(anew.get(one, 0), event.fact.at)
+        merged = [event.fact for event in history if event.kind == "merge"]
+        told = {fact.a for fact in merged if fact.at >= anew.get(fact.a, 0)}
         history.sort(key=lambda event: (event.at, _ORDER.index(event.kind), event.fact.key))
         return Person(
             customer,
@@ -101,7 +129,7 @@ class IdentityLog:
     def _whole(self) -> Graph:
         if self._graph is None:
             facts = [event.fact for event in self._events.values()]
-            # Undecided pairs come last, as in a sync of the index: the log may hold the decision.
-            facts.sort(key=lambda fact: fact.kind == "seen")
+            facts.sort(key=lambda fact: _READ_FIRST.get(fact.kind, 1))
             self._graph = Graph(facts, self._limit)
+            self._named = frozenset(node_id for fact in facts if fact.kind != "erased" for node_id in (fact.a, fact.b))
         return self._graph

@@ -89,7 +89,7 @@ local function cut(one, other, request, cause)
     return {string.find(asked, '"command_id":"' .. request .. '"', 1, true) and 'again' or 'before', fact, before}
   end
   if state() ~= 'linked' then
-    return {state() == 'blocked' and 'blocked' or find(one) == find(other) and 'indirect' or 'apart'}
+    return {state() == 'blocked' and 'blocked' or find(one) == find(other) and 'indirect' or 'apart', '', ''}
   end
   local at, old = tick(), find(a)
   local members = component(a)

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import redis.asyncio as redis
 from aiokafka.errors import KafkaError
+from msgspec import Struct
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -54,9 +55,14 @@ _FAILURES = (RedisError, OSError, KafkaError)
 _RESULTS = (("blocked", "blocked"), ("told", "merged"))
 
 
-Standing = Literal["cut", "again", "before", "blocked", "apart", "indirect"]
-"""How a link stands that is to be cut: it was cut; by the same request before; by another one before; a guard never let it link; its ends
-are two people; or one person, but by other links only."""
+class Cut(Struct, frozen=True, gc=False):
+    """How a link stands that was to be cut: "cut" now; "again", by the same request before; "before", by another one; "blocked", a guard
+    never let it link; its ends are "apart", two people; or one person, but by other links only ("indirect"). `fact` of the kind "cut"
+    unless it was none; `waiting` is what is to be told of the customers of its ends."""
+
+    standing: Literal["cut", "again", "before", "blocked", "apart", "indirect"]
+    fact: Fact | None
+    waiting: tuple[Resolved, ...]
 
 
 class IndexUnavailable(Exception):
@@ -149,16 +155,17 @@ class IdentityIndex:
             return []
         return [] if self._behind else [resolved(answer, (), int(at)) for answer in found]
 
-    async def cut(self, a: str, b: str, request_id: str, cause: bytes) -> tuple[Standing, Fact | None]:
-        """Take apart what the link of two ids holds together: how it stands, and the fact "cut" when there is one.
+    async def cut(self, a: str, b: str, request_id: str, cause: bytes) -> Cut:
+        """Take apart what the link of two ids holds together.
 
         The same `request_id` again, which `cause` must hold (`identity_facts.Request`), gives the same fact.
 
         Raises:
             IndexUnavailable: Redis or the log is away.
         """
-        standing, *fact = await self._decided("cut", [a, b, request_id, cause])
-        return standing.decode(), fact_of(*fact) if fact else None
+        standing, fact, value, at, *waiting = await self._decided("cut", [a, b, request_id, cause])
+        found = tuple(resolved(answer, (), int(at)) for answer in waiting)
+        return Cut(standing.decode(), fact_of(fact, value) if fact else None, found)
 
     async def erase(self, node_id: str, request_id: str, at_ms: int, cause: bytes = b"") -> Erased:
         """Remove what the index has of a person who has this id, and leave a mark on each identifier that is theirs alone.

@@ -9,7 +9,8 @@
 -- logged POLICY FACT VALUE...  Kafka has these. One that the index did not report was decided without it: it is applied.
 -- apply TOKEN POLICY FACT VALUE...  facts read from the log, VALUE "-" for a record without one. VALUE of told, cut and erased facts is as
 --                    in unlogged, of others the cause. TOKEN is that of a builder, else empty.
--- cut A B REQUEST CAUSE  the link of two ids is wrong; REQUEST is the command's id, in CAUSE, too.
+-- cut A B REQUEST CAUSE  {standing, fact, value, clock, answer, answer}: the link of two ids is wrong; REQUEST is the command's id, in CAUSE,
+--                    too. What waits to be told of them follows, as overdue answers. Fact and value are empty when there is none.
 -- erase ID MS REQUEST CAUSE  a person is erased at MS. The answer to a REQUEST is kept until `erased REQUEST`.
 -- overdue SECONDS N  {clock, answer, answer, ...}: up to N customers with facts that were found so long ago and are not known to be logged,
 --                    as resolve answers.
@@ -146,7 +147,11 @@ elseif operation == 'apply' then
   return saved(0)
 elseif operation == 'cut' then
   if not live then return unsynced(ABSENT) end
-  return saved(cut(ARGV[3], ARGV[4], ARGV[5], ARGV[6]))
+  local answer, one, other = cut(ARGV[3], ARGV[4], ARGV[5], ARGV[6]), find(ARGV[3]), find(ARGV[4])
+  answer[#answer + 1] = digits(tick())
+  answer[#answer + 1] = answer_of(one)
+  if other ~= one then answer[#answer + 1] = answer_of(other) end
+  return saved(answer)
 elseif operation == 'erase' then
   if not live then return unsynced(ABSENT) end
   local before = redis.call('HGET', erasures, ARGV[5])

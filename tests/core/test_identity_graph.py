@@ -134,3 +134,45 @@ def test_touch_read_again_after_its_strongest_id_became_shared() -> None:
     assert graph.is_shared("c2-office")
     assert graph.link(("c2-office", "c3-phone")) == "c1-a"
     assert graph.link(("c2-office", "c4-new")) == "c4-new"
+
+
+@given(crowded, st.data(), st.randoms(use_true_random=False))
+def test_cuts_in_any_order_give_the_same_graph(
+    touches: list[list[str]], data: st.DataObject, rng: random.Random
+) -> None:
+    """Some links are cut between touches: the persons are what the links that are left reach, and the log in any order says the same."""
+    touches = [[ids[0], *[i for i in ids[1:] if i[:3] != ids[0][:3]]] for ids in touches]
+    graph, cuts = Graph(limit=2), list[Fact]()
+    for ids in touches:
+        graph.link(ids)
+        linked = sorted({(fact.a, fact.b) for fact in graph.facts() if fact.kind == "link" and fact.a != fact.b})
+        if linked and data.draw(st.booleans()):
+            cuts.append(Fact(*data.draw(st.sampled_from(linked)), "cut"))
+            graph.apply(cuts[-1])
+    held = [[fact.a, fact.b] for fact in graph.facts() if fact.kind == "link" and fact.a != fact.b]
+    assert not {tuple(pair) for pair in held} & {(fact.a, fact.b) for fact in cuts}
+    for node in {node for ids in touches for node in ids}:
+        assert graph.find(node) == min(reachable(node, held))
+    facts = [*graph.facts(), *(Fact(fact.a, fact.b) for fact in cuts)]  # the log keeps the link, too
+    shuffled = [*facts, *facts]
+    rng.shuffle(shuffled)
+    again = Graph(shuffled, limit=2)
+    assert set(again.facts()) == set(graph.facts())
+    for ids in touches:
+        assert again.customer(ids) == graph.customer(ids)
+        assert again.link(ids) == graph.link(ids) == graph.customer(ids), (
+            "a touch read again does not link what was cut"
+        )
+
+
+def test_a_cut_pair_stays_apart() -> None:
+    """A later touch with both identifiers stays with its strongest; the weaker one is with whom other links have it."""
+    graph = Graph()
+    graph.link(("c1-a", "c2-b", "c3-p"))
+    graph.link(("c2-b", "c4-l"))
+    graph.apply(Fact("c1-a", "c2-b", "cut"))
+    assert [graph.find(i) for i in ("c1-a", "c3-p", "c2-b", "c4-l")] == ["c1-a", "c1-a", "c2-b", "c2-b"]
+    assert graph.link(("c1-a", "c2-b")) == "c1-a"
+    assert graph.find("c4-l") == "c2-b"
+    assert graph.link(("c2-b", "c3-p")) == "c1-a", "another touch may link them all the same, by another identifier"
+    assert graph.find("c4-l") == "c1-a"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from streams.core.identity_facts import Fact, cause_of
+import msgspec
+
+from streams.core.identity_facts import Fact, Request, cause_of
 from streams.core.identity_person import IdentityLog, Person
 from tests.support.samples import TOUCH, replace
 
@@ -77,3 +79,24 @@ def test_known_and_taken_back() -> None:
     log.remove(Fact(A, B).key)
     assert log.known([A, B, C]) == []
     assert log.customer(B) == B
+
+
+def test_a_split() -> None:
+    """A cut stands in the history of both, with who asked and when; what timelines were told before it counts no more."""
+    request = msgspec.json.encode(Request("command", "dana", 400))
+    cut = (Fact(A, B, "cut", request, (A, B), (B, C, D), 7), 995)
+    told = (Fact(C, B, "told", at=8), 996)
+    used = (Fact(C, C), 994)
+    theirs = person([*FACTS, cut, used], C)
+    assert (theirs.customer_id, theirs.ids, theirs.untold) == (B, (B, C, D), {C})
+    assert person([*FACTS, cut, used, told], C).untold == frozenset()
+    assert person([*FACTS, cut, used, (Fact(C, B, "told", at=6), 996)], C).untold == {C}
+    mine = person([*FACTS, cut], A)
+    assert (mine.customer_id, mine.ids) == (A, (A,))
+    for one in (mine, theirs):
+        (event,) = [event for event in one.history if event.kind == "cut"]
+        assert (event.at, event.fact.customers) == (400, (A, B))
+    rng = random.Random(4)
+    for _ in range(20):
+        shuffled = rng.sample([*FACTS, cut, used], len(FACTS) + 2)
+        assert person(shuffled, C) == theirs

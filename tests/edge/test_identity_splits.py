@@ -1,0 +1,206 @@
+"""Links that a person cuts: the index, its log and the timelines, whatever the order, and whoever fails on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from streams.core.identity_facts import Fact, Request, decode
+from streams.core.identity_graph import Graph
+from streams.edge import identity_index
+from streams.edge.identity_index import Cut
+from streams.edge.topics import IDENTITIES
+from streams.settings import Settings
+from tests.support.identities import Worker, flush, workers
+from tests.support.lanes import contents
+from tests.support.timelines import Timelines
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
+
+A, B, C, D = "c1-a", "c2-b", "c3-c", "c4-d"
+_examples = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overdue at once, so that a test need not wait for it."""
+    monkeypatch.setattr(identity_index, "OVERDUE_AFTER", 0)
+    monkeypatch.setattr(identity_index, "RETRY_AFTER", 0.05)
+
+
+async def ask(worker: Worker, a: str, b: str, request: str = "r1") -> Cut:
+    """The index's decision alone."""
+    return await worker.index.cut(a, b, request, msgspec.json.encode(Request(request, "dana", 5)))
+
+
+async def cut(worker: Worker, a: str, b: str, request: str = "r1") -> Cut:
+    """Decide and publish."""
+    answer = await ask(worker, a, b, request)
+    await worker.publish(list(answer.waiting))
+    return answer
+
+
+async def customers(worker: Worker, *ids: str) -> list[str]:
+    """Whose touches with one of these ids each are."""
+    return [answer.customer_id for answer in await worker.resolve(*((one,) for one in ids))]
+
+
+def logged(settings: Settings) -> list[Fact]:
+    """The log as it stands, newest record of each key."""
+    newest = dict(asyncio.run(contents(settings, settings.topic(IDENTITIES))))
+    return [decode(key, value) for key, value in newest.items() if value is not None]
+
+
+def test_a_split(settings: Settings) -> None:
+    """The part without the customer's own id leaves with all that hangs on it, all workers know at once, and what was merged before is told
+    anew; a touch with both identifiers stays with the stronger one."""
+
+    async def run() -> None:
+        async with workers(settings, 2) as ((first, second), _):
+            await first.touch((C, D), (B, C), (A,), (A, B))
+            assert await customers(second, A, B, C, D) == [A, A, A, A]
+            answer = await cut(first, B, A)
+            assert answer.standing == "cut" and answer.fact is not None
+            assert (answer.fact.key, answer.fact.customers, answer.fact.ids) == ("cut:c1-a|c2-b", (A, B), (B, C, D))
+            told = {(who.customer_id, fact.a) for who in answer.waiting for fact in who.facts if fact.kind == "told"}
+            assert told == {(B, C)}
+            assert await customers(second, A, B, C, D) == [A, B, B, B]
+            assert (await second.resolve((A, B)))[0].customer_id == A
+            assert await customers(second, B) == [B]
+            (merged,) = await second.resolve((A, C))
+            assert {(fact.kind, fact.a) for fact in merged.facts} == {("link", A), ("told", B)}, (
+                "B is told again, not C"
+            )
+
+    asyncio.run(run())
+
+
+def test_how_a_link_stands(settings: Settings) -> None:
+    """What is not linked is not cut: never linked, apart, linked by others only, blocked, cut before; links that hold two together all
+    the same move nothing."""
+
+    async def run() -> None:
+        async with workers(settings) as ((worker,), _):
+            await worker.touch((A, B, C), (B, C), ("c1-x", "c2-y"), ("c1-x", B))
+            assert (await ask(worker, A, "c1-x")).standing == "apart"
+            assert (await ask(worker, B, "c1-x")).standing == "blocked"
+            assert (await ask(worker, "c2-y", "c9-never")).standing == "apart"
+            assert (await ask(worker, A, B)).fact == Fact(
+                A,
+                B,
+                "cut",
+                msgspec.json.encode(Request("r1", "dana", 5)),
+                (A,),
+                (),
+                (await ask(worker, A, B)).fact.at,  # type: ignore[union-attr]
+            )
+            assert await customers(worker, B) == [A]
+            assert (await ask(worker, B, A, "r2")).standing == "before"
+            assert (await ask(worker, B, A)).standing == "again"
+            assert (await ask(worker, A, B)).standing == "again"
+            assert (await ask(worker, A, C, "r3")).standing == "cut"
+            assert await customers(worker, A, B, C) == [A, B, B]
+            await worker.touch((A, D), (B, D))
+            assert (await ask(worker, A, B, "r4")).standing == "before"
+            assert (await ask(worker, A, "c5-e", "r4")).standing == "apart"
+            await worker.touch((A, "c5-e"), (B, "c5-e"))
+            assert (await ask(worker, C, "c5-e", "r5")).standing == "indirect"
+
+    asyncio.run(run())
+
+
+def test_clock_only_goes_forward(settings: Settings) -> None:
+    """Each answer of a call, remembered ones too, has its moment, later than all before; a log from a clock ahead of Redis's moves
+    it; decided alone there is none."""
+
+    async def run() -> None:
+        async with workers(settings, 2) as (some, _):
+            last = 0
+            for n in range(40):
+                answers = await some[n % 2].resolve((A, B), (A, B), (f"c2-{n}",))
+                await some[n % 2].publish(answers)
+                (at,) = {answer.resolved_at for answer in answers}
+                assert at > last
+                assert [answer.identifier for answer in answers] == ["", "", ""]
+                last = at
+            assert [answer.identifier for answer in await some[0].resolve((B,), (A,))] == [B, ""]
+            ahead = last + 3_600_000_000
+            await some[0].publish([msgspec.structs.replace(answers[0], facts=(Fact(C, B, "told"),), resolved_at=ahead)])
+            flush(settings)
+            assert (await some[1].resolve((A,)))[0].resolved_at > ahead
+            some[1].index._away_until = float("inf")
+            assert (await some[1].resolve((A,)))[0].resolved_at == 0
+
+    asyncio.run(run())
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 11), min_size=1, max_size=3, unique=True),
+        st.integers(0, 2),
+        st.sampled_from(("touch", "touch", "touch", "touch unpublished", "cut", "cut unpublished")),
+    ),
+    max_size=30,
+)
+
+
+@hypothesis_settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, rng=st.randoms(use_true_random=False))
+def test_cuts_are_the_graphs(settings: Settings, steps: list[tuple[list[int], int, str]], rng: random.Random) -> None:
+    """Any touches and cuts through three workers in turn, published or cut off by a crash, give the customers of the graph; in the end
+    each touch is on the timeline of its customer, once."""
+    example = next(_examples)
+
+    async def run() -> None:
+        async with workers(settings, 3) as (some, _):
+            graph, timelines, again = Graph(), Timelines(rng), list[tuple[str, ...]]()
+            for n, (numbers, who, what) in enumerate(steps):
+                ids = tuple(sorted(f"c{1 + n % 5}-{example}-{n}" for n in numbers))
+                worker = some[who]
+                links = sorted((f.a, f.b) for f in graph.facts() if f.kind == "link" and f.a != f.b)
+                if what.startswith("touch"):
+                    answers = await worker.resolve(ids)
+                    assert answers[0].customer_id == graph.link(ids)
+                    if what == "touch":
+                        timelines.take(answers)
+                        await worker.publish(answers)
+                    else:
+                        again.append(ids)
+                elif links:
+                    a, b = rng.choice(links)
+                    answer = await ask(worker, *rng.sample((a, b), 2), f"r{example}-{n}")
+                    before = graph.find(a)
+                    graph.apply(Fact(a, b, "cut"))
+                    assert answer.standing == "cut" and answer.fact is not None
+                    assert (
+                        answer.fact.customers[:2]
+                        == tuple(dict.fromkeys((before, *sorted((graph.find(a), graph.find(b))))))[:2]
+                    )
+                    assert all(graph.find(one) == answer.fact.customers[1] for one in answer.fact.ids)
+                    if what == "cut":
+                        timelines.take(answer.waiting, touches=False)
+                        await worker.publish(list(answer.waiting))
+                timelines.deliver(rng.random())
+            for ids in again:  # they were not committed, so they are read again
+                answers = await some[0].resolve(ids)
+                timelines.take(answers)
+                await some[0].publish(answers)
+            await settle(some[0], timelines)
+            assert timelines.places() == {id_: [graph.find(own)] for id_, own in timelines.owners.items()}
+
+    asyncio.run(run())
+
+
+async def settle(worker: Worker, timelines: Timelines) -> None:
+    """Mend until nothing is overdue, and deliver all."""
+    while found := await worker.index.overdue():
+        timelines.take(found, touches=False)
+        await worker.publish(found)
+    timelines.deliver()

@@ -236,7 +236,7 @@ def test_ingest_logs_what_was_told_once_it_is_safe(metrics: Metrics) -> None:
 
     async def run() -> tuple[Write, Write, Write]:
         before = await stage.mend()
-        await stage._logged([fact, Fact("c1-a", "c1-a")])
+        await stage.logged([fact, Fact("c1-a", "c1-a")])
         return before, await stage.mend(), await stage.mend()
 
     before, then, after = asyncio.run(run())

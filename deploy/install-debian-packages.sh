@@ -7,6 +7,7 @@ set -eu
 # command:package:what is skipped without it. Add a line to add a package.
 NEEDED='
 promtool:prometheus:tests/deploy does not run the alert rules and the dashboard against a real Prometheus
+faketime:faketime:tests/faults does not let the clock of a worker jump
 '
 
 missing=

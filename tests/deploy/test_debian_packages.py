@@ -15,17 +15,22 @@ SCRIPT = DEPLOY / "install-debian-packages.sh"
 SHELL = "/bin/sh"
 BASICS = ("cat", "chmod", "env", "mktemp", "rm", "sort", "tail", "tee", "tr")
 
-# Records how it was called; an install then brings promtool.
+COMMANDS = {"promtool": "prometheus", "faketime": "faketime"}
+"""What the tests need, and the package that brings it."""
+
+# Records how it was called; an install then brings the commands of the packages it names.
 APT = """#!/bin/sh
 echo "$*" >> {calls}
-case "$*" in *install*) printf '#!/bin/sh\\n' > {bin}/promtool; chmod 755 {bin}/promtool;; esac
+bring() {{ printf '#!/bin/sh\\n' > {bin}/$1; chmod 755 {bin}/$1; }}
+case "$*" in *install*prometheus*) bring promtool;; esac
+case "$*" in *install*faketime*) bring faketime;; esac
 exit {status}
 """
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A folder that is the whole PATH: basic commands and an `id` that says root; no apt-get, no promtool yet."""
+    """A folder that is the whole PATH: basic commands and an `id` that says root; no apt-get and nothing of COMMANDS yet."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in BASICS:
@@ -73,20 +78,31 @@ def test_it_is_executable_and_plain_shell() -> None:
 def test_nothing_to_do(machine: Path) -> None:
     """With everything there it neither says nor calls anything."""
     calls = _apt(machine)
-    _put(machine / "promtool", "#!/bin/sh\n")
+    for command in COMMANDS:
+        _put(machine / command, "#!/bin/sh\n")
     done = _run(machine, CI="true")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not calls.exists()
 
 
 def test_it_installs_what_is_missing(machine: Path) -> None:
-    """As root it installs the package without recommendations, and does nothing the second time."""
+    """As root it installs the packages without recommendations, in one go, and does nothing the second time."""
     calls = _apt(machine)
     assert _run(machine).returncode == 0
     once = calls.read_text(encoding="utf-8")
-    assert "install -y --no-install-recommends prometheus" in once
+    assert f"install -y --no-install-recommends {' '.join(sorted(COMMANDS.values()))}\n" in once
     assert _run(machine).returncode == 0
     assert calls.read_text(encoding="utf-8") == once
+
+
+@pytest.mark.parametrize("missing", COMMANDS)
+def test_what_is_there_is_left_alone(machine: Path, missing: str) -> None:
+    """When one of the commands is missing, its package alone is installed."""
+    calls = _apt(machine)
+    for command in COMMANDS.keys() - {missing}:
+        _put(machine / command, "#!/bin/sh\n")
+    assert _run(machine).returncode == 0
+    assert calls.read_text(encoding="utf-8").endswith(f"--no-install-recommends {COMMANDS[missing]}\n")
 
 
 def test_no_service_is_started(machine: Path) -> None:
@@ -111,14 +127,16 @@ def test_an_administrators_policy_stays(machine: Path) -> None:
 
 
 def test_without_root(machine: Path) -> None:
-    """Without root and sudo it says in one line which tests are skipped and why, and is no error."""
+    """Without root and sudo it says, in one line a package, which tests are skipped and why, and is no error."""
     _apt(machine)
     _put(machine / "id", "#!/bin/sh\necho 1000\n")
     done = _run(machine)
     assert done.returncode == 0
-    assert done.stderr.startswith("SKIPPED: tests/deploy does not run the alert rules")
-    assert done.stderr.endswith("(Debian package prometheus is missing: neither root nor sudo without a password)\n")
-    assert done.stderr.count("\n") == 1
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("SKIPPED: tests/deploy does not run the alert rules")
+    assert lines[1].startswith("SKIPPED: tests/faults does not let the clock")
+    for line, package in zip(lines, COMMANDS.values(), strict=True):
+        assert line.endswith(f"(Debian package {package} is missing: neither root nor sudo without a password)")
 
 
 def test_with_sudo(machine: Path) -> None:
@@ -142,5 +160,5 @@ def test_a_failed_install_is_told(machine: Path) -> None:
     _apt(machine, status=100)
     done = _run(machine)
     assert done.returncode == 1
-    assert "apt-get install --no-install-recommends prometheus" in done.stderr
+    assert f"apt-get install --no-install-recommends {' '.join(sorted(COMMANDS.values()))}" in done.stderr
     assert not (machine.parent / "policy-rc.d").exists()

@@ -52,7 +52,7 @@ def _state(value: Finding) -> list[str]:
 def touch(value: Touch) -> str:
     """One line: when, who of us, what, whom."""
     ids = value.customer
-    whom = ids.email or ids.phone or ids.linkedin_url or ids.crm_id or ids.click_id or "?"
+    whom = ids.email or ids.phone or ids.linkedin_url or ids.crm_id or ids.click_id or ids.cookie_id or "?"
     named = f"{ids.name} ({whom})" if ids.name else whom
     actor = f" by {value.actor.name or value.actor.id}" if value.actor else ""
     message = value.message

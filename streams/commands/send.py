@@ -19,7 +19,7 @@ from streams.core.touch_json import TouchError
 from streams.edge.client import Client, PublishError
 from streams.settings import Settings, SettingsError
 
-_CUSTOMER = ("email", "phone", "linkedin_url", "crm_id", "click_id", "name")
+_CUSTOMER = ("email", "phone", "linkedin_url", "crm_id", "click_id", "cookie_id", "name")
 _MESSAGE = ("subject", "text", "offer", "url")
 _PLAIN = (
     "touch_id",
@@ -47,6 +47,7 @@ _PLAIN = (
 @click.option("--linkedin-url", help="The customer's LinkedIn profile.")
 @click.option("--crm-id", help="The customer's record in the CRM.")
 @click.option("--click-id", help="The customer's ad click id.")
+@click.option("--cookie-id", help="The customer's browser, by a cookie of ours.")
 @click.option("--name", help="The customer's name, for display.")
 @click.option("--campaign")
 @click.option("--subject", help="Subject of the message.")

@@ -46,7 +46,7 @@ def run(touches: Iterable[Touch], policy: Policy, *, id_key: str, region: str, n
     roles = frozenset(policy.identity.role_addresses)
     placed: list[tuple[Touch, tuple[str, ...]]] = []
     for touch in touches:
-        ids = nodes(touch.customer, id_key, region, roles)
+        ids = nodes(touch.customer, id_key, region, roles, policy.identity.same_mailbox)
         problem = pipeline.receive(touch, now, policy)
         if problem is not None:
             refused.append(Refused(touch, *problem))

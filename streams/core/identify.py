@@ -1,6 +1,6 @@
 """Who the customer is: identifiers in normal form, their pseudonymous ids, and which id a person goes by.
 
-Each identifier of a touch (CRM id, mail address, phone, LinkedIn profile, click id) becomes a *node*: an id made of a rank
+Each identifier of a touch (CRM id, mail address, phone, LinkedIn profile, click id, cookie) becomes a *node*: an id made of a rank
 digit and a keyed hash of the normal form, such as "c2-9f86d0...". Two identifiers in one touch belong to one person
 (`streams.core.identity_graph` has the exceptions). The person goes by the smallest of their nodes, so the strongest identifier decides,
 whatever order the touches come in; that id is the `customer_id` of every topic behind this stage. Normal forms: E.164 for
@@ -26,9 +26,10 @@ RANKS: tuple[tuple[str, str], ...] = (
     ("phone", "3"),
     ("linkedin_url", "4"),
     ("click_id", "5"),
+    ("cookie_id", "6"),
 )
 """Identifiers by trust, strongest first, with the digit that sorts their ids. A CRM record was looked at by a person, an
-address is shared at times, a phone more often, a click id belongs to a browser."""
+address is shared at times, a phone more often, a click id belongs to one visit, a cookie to a browser."""
 
 WORDS = {
     "crm_id": "CRM id",
@@ -36,6 +37,7 @@ WORDS = {
     "phone": "phone number",
     "linkedin_url": "LinkedIn profile",
     "click_id": "click id",
+    "cookie_id": "cookie",
 }
 """The kinds of identifiers as people call them."""
 
@@ -74,8 +76,12 @@ def kind_of(node_id: str) -> str | None:
 
 
 @lru_cache(maxsize=65_536)
-def email(raw: str) -> str | None:
-    """Normal form of a mail address, or None when it is none. Dots and tags are kept: they differ at most providers."""
+def email(raw: str, same_mailbox: bool = False) -> str | None:
+    """Normal form of a mail address, or None when it is none. Dots and tags are kept: they differ at most providers.
+
+    With `same_mailbox` they are dropped where the provider ignores them: Google delivers d.reyes+news@googlemail.com to
+    dreyes@gmail.com (support.google.com/mail/answer/7436150).
+    """
     local, at, domain = raw.strip().strip("<>").rpartition("@")
     if not at or not local or any(c.isspace() for c in local) or "@" in local or len(local) > 64:
         return None
@@ -85,6 +91,10 @@ def email(raw: str) -> str | None:
         return None
     if "." not in ascii_domain:
         return None
+    if same_mailbox and ascii_domain in ("gmail.com", "googlemail.com"):
+        local, ascii_domain = local.partition("+")[0].replace(".", ""), "gmail.com"
+        if not local:
+            return None
     return f"{local.lower()}@{ascii_domain}"
 
 
@@ -122,11 +132,14 @@ def _plain(raw: str) -> str | None:
     return value if value and len(value) <= 512 else None
 
 
-def identifiers(customer: Customer, region: str, roles: frozenset[str] = ROLE_ADDRESSES) -> tuple[tuple[str, str], ...]:
+def identifiers(
+    customer: Customer, region: str, roles: frozenset[str] = ROLE_ADDRESSES, same_mailbox: bool = False
+) -> tuple[tuple[str, str], ...]:
     """Usable identifiers of a customer as (rank digit, normal form), strongest first. Empty when there is none.
 
     A mail address whose local part is in `roles` is used only when there is nothing else: the office is a customer of its own, not the
-    person whose number came along.
+    person whose number came along. So is an address that nobody has confirmed: whoever typed it may have meant another.
+    `same_mailbox` takes addresses for one that the provider delivers to one mailbox (see `email`).
     """
     found = []
     for name, digit in RANKS:
@@ -134,7 +147,7 @@ def identifiers(customer: Customer, region: str, roles: frozenset[str] = ROLE_AD
         if raw is None or _NOTHING.fullmatch(raw.strip()) or _TEMPLATE.fullmatch(raw.strip()):
             continue
         if name == "email":
-            value = email(raw)
+            value = email(raw, same_mailbox)
         elif name == "phone":
             value = phone(raw, region)
         elif name == "linkedin_url":
@@ -143,7 +156,8 @@ def identifiers(customer: Customer, region: str, roles: frozenset[str] = ROLE_AD
             value = _plain(raw)
         if value is not None:
             found.append((digit, value))
-    persons = [one for one in found if not (one[0] == "2" and is_role_address(one[1], roles))]
+    unconfirmed = customer.email_verified is False
+    persons = [one for one in found if not (one[0] == "2" and (unconfirmed or is_role_address(one[1], roles)))]
     return tuple(persons or found)
 
 
@@ -158,9 +172,11 @@ def node(digit: str, value: str, key: str) -> str:
     return f"c{digit}-{hmac.digest(key.encode(), f'{digit}:{value}'.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:24]}"
 
 
-def nodes(customer: Customer, key: str, region: str, roles: frozenset[str] = ROLE_ADDRESSES) -> tuple[str, ...]:
+def nodes(
+    customer: Customer, key: str, region: str, roles: frozenset[str] = ROLE_ADDRESSES, same_mailbox: bool = False
+) -> tuple[str, ...]:
     """Ids of all usable identifiers, strongest first; empty when the customer cannot be identified."""
-    return tuple([node(digit, value, key) for digit, value in identifiers(customer, region, roles)])
+    return tuple([node(digit, value, key) for digit, value in identifiers(customer, region, roles, same_mailbox)])
 
 
 def contact_key(customer: Customer, key: str, region: str) -> str | None:

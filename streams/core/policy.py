@@ -12,7 +12,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
+from streams.core.govern import loading, positions
+from streams.core.govern.defaults import RULES
+from streams.core.govern.mistakes import Problem, problems
+from streams.core.govern.policy import Governance, Rule
 from streams.core.identify import ROLE_ADDRESSES
 from streams.core.identity_graph import SHARED_AFTER
 from streams.core.ledger.policy import LedgerPolicy
@@ -60,6 +65,7 @@ class IdentityPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """`role_addresses` are local parts of mail addresses, lower case."""
 
     role_addresses: tuple[str, ...] = tuple(sorted(ROLE_ADDRESSES))
+    same_mailbox: bool = False
     shared_after: Annotated[int, Meta(ge=1, le=50)] = SHARED_AFTER
     conflict_severity: Severity = "medium"
 
@@ -150,6 +156,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     handoff: HandoffPolicy = field(default_factory=HandoffPolicy)
     erasure: ErasurePolicy = ErasurePolicy()
     ledger: LedgerPolicy = field(default_factory=LedgerPolicy)
+    governance: Governance = Governance()
+    rules: tuple[Rule, ...] = RULES
     campaigns: dict[str, CampaignFacts] = field(default_factory=dict)
 
 
@@ -157,19 +165,25 @@ def parse(text: str, name: str = "policy") -> Policy:
     """A policy from TOML text. `name` stands in the error text (the file's path).
 
     Raises:
-        PolicyError: not TOML, an unknown name, a value out of range, or windows longer than the timeline's retention.
+        PolicyError: not TOML, an unknown name, a value out of range, or windows longer than the timeline's retention. One line for
+            each section and rule that is wrong, with its place: `name:12: rules[0].window: ...`.
     """
     try:
         values: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{name} is not TOML: {error}") from None
+    values = _with_default_weights(values)
+    written = values.pop("rules", [])
+    rules, wrong = loading.rules(written)
     try:
-        policy = msgspec.convert(_with_default_weights(values), Policy)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        where = path.rstrip("`").lstrip(".") or "the top level"
-        raise PolicyError(f"{name}: {where}: {problem}") from None
-    _check_windows(policy, name)
+        policy = replace(msgspec.convert(values, Policy), rules=rules)
+    except msgspec.ValidationError:
+        wrong = [*problems(values, Policy), *wrong]
+        policy = Policy()
+    wrong = wrong or _disagreements(policy, written)
+    if wrong:
+        lines = positions.lines(text)
+        raise PolicyError("\n".join(one.text(name, lines) for one in wrong))
     return policy
 
 
@@ -189,16 +203,21 @@ def fingerprint(policy: Policy) -> str:
     return hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()[:12]
 
 
-def _check_windows(policy: Policy, name: str) -> None:
+def _disagreements(policy: Policy, written: list[dict[str, Any]]) -> list[Problem]:
+    """What cannot work although each value is allowed."""
     kept = policy.timeline.retention_days
     windows = {
-        "double_contact.window_hours": policy.double_contact.window_hours / 24,
-        "incongruent_message.window_days": policy.incongruent_message.window_days,
-        "handoff.recent_campaign_days": policy.handoff.recent_campaign_days,
+        ("double_contact", "window_hours"): policy.double_contact.window_hours / 24,
+        ("incongruent_message", "window_days"): policy.incongruent_message.window_days,
+        ("handoff", "recent_campaign_days"): policy.handoff.recent_campaign_days,
     }
-    for knob, days in windows.items():
-        if days > kept:
-            raise PolicyError(
-                f"{name}: {knob} looks back {days:g} days, but timeline.retention_days keeps only {kept:g};"
-                " lengthen the retention or shorten the window"
-            )
+    found = [
+        Problem(
+            knob[0],
+            knob,
+            f"{'.'.join(knob)} looks back {days:g} days, but timeline.retention_days keeps only {kept:g}; lengthen the retention or shorten the window",
+        )
+        for knob, days in windows.items()
+        if days > kept
+    ]
+    return found + loading.disagreements(policy.rules, policy.governance, kept, written)

@@ -49,7 +49,7 @@ class Money(Struct, frozen=True, gc=False, omit_defaults=True):
 class Customer(Struct, frozen=True, gc=False, omit_defaults=True):
     """How the source knows the customer, as the source wrote it (not normalised). At least one identifier is needed.
 
-    `time_zone` is an IANA name ("Europe/Berlin"), `country` an ISO 3166 code ("DE").
+    `time_zone` is an IANA name ("Europe/Berlin"), `country` an ISO 3166 code ("DE"). `email_verified` false: nobody has confirmed the address.
     """
 
     email: str | None = None
@@ -60,6 +60,8 @@ class Customer(Struct, frozen=True, gc=False, omit_defaults=True):
     name: str | None = None
     time_zone: str | None = None
     country: str | None = None
+    cookie_id: str | None = None
+    email_verified: bool | None = None
 
 
 class Account(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -23,7 +23,7 @@ LATEST_MS = 253_402_300_799_999
 
 DIRECTIONS: tuple[str, ...] = get_args(Direction)
 ACTOR_KINDS: tuple[str, ...] = get_args(ActorKind)
-IDENTIFIERS = ("email", "phone", "linkedin_url", "crm_id", "click_id")
+IDENTIFIERS = ("email", "phone", "linkedin_url", "crm_id", "click_id", "cookie_id")
 
 _AMOUNT = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -122,6 +122,8 @@ def _customer(touch: Touch) -> None:
     _optional("customer.name", customer.name)
     _optional("customer.time_zone", customer.time_zone)
     _optional("customer.country", customer.country)
+    if customer.email_verified not in (None, True, False):
+        raise TouchError(f"customer.email_verified: expected true or false, got {_short(customer.email_verified)}")
 
 
 def _parts(touch: Touch) -> None:

@@ -51,6 +51,8 @@ class Customer(Struct, forbid_unknown_fields=True):
     name: str | None = None
     time_zone: str | None = None
     country: str | None = None
+    cookie_id: str | None = None
+    email_verified: bool | None = None
 
 
 class Account(Struct, forbid_unknown_fields=True):

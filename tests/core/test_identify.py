@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from streams.core import identify
 from streams.core.identify import RANKS
@@ -172,3 +173,27 @@ def test_role_addresses_are_policy() -> None:
     customer = Customer(email="info@example.com", phone="+14155550100")
     assert len(identify.nodes(customer, "a key", "US", frozenset())) == 2
     assert len(identify.nodes(customer, "a key", "US", frozenset({"info"}))) == 1
+
+
+def test_google_delivers_dots_and_tags_to_one_mailbox() -> None:
+    """By policy addresses of one Google mailbox are one identifier; other providers' addresses keep dots and tags, and so do all by
+    default."""
+    for raw in ("D.Reyes+news@googlemail.com", "dreyes@gmail.com", "d.r.e.y.e.s@GMAIL.com"):
+        assert identify.email(raw, True) == "dreyes@gmail.com"
+    assert identify.email("+news@gmail.com", True) is None
+    assert identify.email("d.reyes+news@example.com", True) == "d.reyes+news@example.com"
+    assert identify.email("d.reyes+news@gmail.com") == "d.reyes+news@gmail.com"
+
+
+def test_an_unconfirmed_address_links_nobody() -> None:
+    """Beside another identifier an address that nobody has confirmed is not used; alone it is, and a confirmed one always."""
+    typed = Customer(email="dana@example.com", phone="+14155550100", email_verified=False)
+    assert identify.identifiers(typed, "US") == (("3", "+14155550100"),)
+    assert identify.identifiers(replace(typed, phone=None), "US") == (("2", "dana@example.com"),)
+    assert [digit for digit, _ in identify.identifiers(replace(typed, email_verified=True), "US")] == ["2", "3"]
+
+
+def test_a_cookie_is_the_weakest_identifier() -> None:
+    """A browser's cookie identifies a customer, after all others."""
+    customer = Customer(click_id="gclid-1", cookie_id="ga.1.2")
+    assert [digit for digit, _ in identify.identifiers(customer, "US")] == ["5", "6"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from streams.core import identity_conflict, identity_split, pipeline, touch_check
+from streams.core import erasure, identity_conflict, identity_split, pipeline, touch_check
 from streams.core.customer import merge_command
 from streams.core.identify import nodes
 from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause, taken_back
@@ -123,11 +123,12 @@ class Ingest(Stage):
         problem = pipeline.receive(touch, record.timestamp, self._policy)
         if problem is not None:
             raise _Refused(*problem)
-        ids = nodes(touch.customer, self._settings.id_key, self._settings.default_region, self._roles)
+        settings, same_mailbox = self._settings, self._policy.identity.same_mailbox
+        ids = nodes(touch.customer, settings.id_key, settings.default_region, self._roles, same_mailbox)
         if not ids:
             raise _Refused(
                 "no_identifier",
-                "email, phone, linkedin_url, crm_id and click_id are missing, malformed or placeholders",
+                "email, phone, linkedin_url, crm_id, click_id and cookie_id are missing, malformed or placeholders",
             )
         return touch, ids
 
@@ -137,6 +138,9 @@ class Ingest(Stage):
         """The touches under their customers' ids, and the facts that came to light."""
         facts: dict[Fact, Fact] = {}
         for (record, touch, _), who in zip(taken, resolved, strict=True):
+            if who.refused:
+                outputs += self._erased(record, touch, who)
+                continue
             identified = pipeline.identify(
                 touch, who.customer_id, record.timestamp, origin(record), who.identifier, who.resolved_at
             )
@@ -148,6 +152,12 @@ class Ingest(Stage):
                     facts[fact] = dated(fact, who)
                     outputs += self.published(fact, who)
         return outputs, list(facts.values())
+
+    def _erased(self, record: Any, touch: Touch, who: Resolved) -> list[Out]:
+        """A touch of somebody who was erased: counted, and told of without its payload if policy has it so."""
+        drop = erasure.dropped(who.erased_at, record.timestamp, self._policy.erasure)
+        self._outcomes[touch.channel, "erased" if drop else "rejected"] += 1
+        return [] if drop else [self.dead(record, "erased", erasure.DETAIL, whole=False)]
 
     def published(self, fact: Fact, who: Resolved) -> list[Out]:
         """A fact for the log, for the customer's timeline or for people."""

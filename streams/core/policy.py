@@ -215,7 +215,8 @@ def _disagreements(policy: Policy, written: list[dict[str, Any]]) -> list[Proble
         Problem(
             knob[0],
             knob,
-            f"{'.'.join(knob)} looks back {days:g} days, but timeline.retention_days keeps only {kept:g}; lengthen the retention or shorten the window",
+            f"{'.'.join(knob)} looks back {days:g} days, but timeline.retention_days keeps only {kept:g};"
+            " lengthen the retention or shorten the window",
         )
         for knob, days in windows.items()
         if days > kept

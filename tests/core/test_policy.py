@@ -20,18 +20,22 @@ def test_the_shipped_policy_is_the_default() -> None:
     assert parse(SHIPPED) == Policy()
     written, known = tomllib.loads(SHIPPED), msgspec.to_builtins(Policy())
     assert known.pop("campaigns") == {}
+    assert known["ledger"].pop("rates") == {}
+    assert [rule["name"] for rule in written.pop("rules")] == [rule["name"] for rule in known.pop("rules")]
     assert {section: set(knobs) for section, knobs in written.items()} == {
         section: set(knobs) for section, knobs in known.items()
     }
 
 
 def test_every_default_has_its_reason() -> None:
-    """A comment stands directly above every number; a section's switch, severity and weights share the one before them."""
+    """A comment stands directly above every number; a section's switch, severity and weights share the one before them, and a rule of
+    `[[rules]]` has one above its head."""
     lines = SHIPPED.splitlines()
     for n, line in enumerate(lines):
         if re.match(r"[a-z_]+ = ", line) and not line.startswith(("enabled", "severity")):
-            section = next(before for before in reversed(lines[:n]) if before.startswith("["))
-            assert lines[n - 1].startswith("#") or section == "[handoff.weights]", line
+            head = next(before for before in range(n - 1, -1, -1) if lines[before].startswith("["))
+            above = lines[head - 1] if lines[head] == "[[rules]]" else lines[n - 1]
+            assert above.startswith("#") or lines[head] == "[handoff.weights]", line
 
 
 def test_the_shipped_example_of_a_campaign_is_valid() -> None:

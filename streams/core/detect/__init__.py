@@ -11,14 +11,20 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from streams.core.detect import contact_after_opt_out, double_contact, handoff, incongruent_message
+from streams.core.detect import contact_after_opt_out, double_contact, governed, handoff, incongruent_message
 from streams.core.detect.base import Rule
 from streams.core.entry import Entry, key
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline, bisect
 
-RULES: tuple[Rule, ...] = (double_contact.RULE, contact_after_opt_out.RULE, incongruent_message.RULE, handoff.RULE)
+RULES: tuple[Rule, ...] = (
+    double_contact.RULE,
+    contact_after_opt_out.RULE,
+    incongruent_message.RULE,
+    handoff.RULE,
+    governed.RULE,
+)
 
 
 def changes(before: Timeline, after: Timeline, i: int, policy: Policy, customer: str) -> list[Finding]:

@@ -1,0 +1,155 @@
+"""May this contact be made? `check` answers with every rule that it would break, and with the earliest instant that is free.
+
+A slot is exact: at it nothing hinders, and at no millisecond before it (`streams.core.govern.ruling`). It holds for what is known now; a
+reply, an opt-out or an exempt contact that comes in between may close it, so a reservation is checked again when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from streams.core.detect.base import contacts
+from streams.core.entry import Entry
+from streams.core.govern import compiled as ready
+from streams.core.govern.compiled import Compiled
+from streams.core.govern.evaluate import blocks, broken, exempt, slot
+from streams.core.govern.records import NOTHING, USUAL_KIND, Contact, Proof, Reached, Standing, Verdict, Violation
+from streams.core.govern.ruling import AT, FOREVER, Hit, Ruling
+from streams.core.govern.scene import Scene
+from streams.core.policy import DAY_MS, Policy
+from streams.core.timeline import Timeline, bisect, past
+from streams.core.touch import CHANNELS, CONTACT_KINDS, OPT_OUT_KINDS
+
+_STRICTEST = ("suppress", "require_approval", "reroute", "delay_until", "alert")
+
+
+def check(
+    history: Sequence[Entry],
+    contact: Contact,
+    policy: Policy,
+    now: int,
+    standing: Standing = NOTHING,
+    channels: Sequence[str] = CHANNELS,
+) -> Verdict:
+    """The verdict on a planned contact. `history` are the customer's touches in order, `now` is UTC ms: what was planned for earlier would
+    be made now. Slots are given for the contact's channel and for `channels`."""
+    compiled = ready.of(policy)
+    at = max(contact.at, now)
+    scene = scene_of(compiled, history, standing, at, contact.id)
+    planned = _usual(contact)
+    hits = list(broken(compiled, scene, planned, at))
+    horizon = at + int(policy.governance.horizon_days * DAY_MS)
+    violations = sorted(
+        (_violation(ruling, hit, planned, at, scene) for ruling, hit in hits),
+        key=lambda one: (one.action == "alert", -one.priority, _STRICTEST.index(one.action), one.rule),
+    )
+    blocking = [one for one in violations if blocks(one.action, contact)]
+    slots: dict[str, int | None] = {}
+    for channel in dict.fromkeys((contact.channel, *channels)):
+        moved = (
+            planned
+            if channel == contact.channel
+            else replace(contact, channel=channel, kind=USUAL_KIND.get(channel, ""))
+        )
+        slots[channel] = slot(compiled, scene, moved, at, horizon)
+    return Verdict(
+        allowed=not blocking,
+        at=at,
+        action=blocking[0].action if blocking else (violations[0].action if violations else None),
+        violations=tuple(violations),
+        slots=slots,
+        route_to=standing.owner if any(one.action == "reroute" for one in blocking) else None,
+        policy=compiled.version,
+    )
+
+
+def known(
+    timeline: Timeline, policy: Policy, at: int, standing: Standing = NOTHING
+) -> tuple[Sequence[Entry], Standing]:
+    """What a check needs of a timeline: touches as far back as any rule looks, and the standing with what older ones left. So old
+    segments of a long timeline stay closed."""
+    start = bisect(timeline.entries, (at - ready.of(policy).reach_ms, ""))
+    rows, near = past(timeline, start)
+    older = [opt_out for row in rows for opt_out in row.opt_outs] + [one for one in near if one.kind in OPT_OUT_KINDS]
+    newest = {
+        name: next(
+            (getattr(one, name) for one in reversed(near) if getattr(one, name) and not one.late),
+            getattr(standing, name),
+        )
+        for name in ("time_zone", "country", "account")
+    }
+    opt_outs = (*standing.opt_outs, *timeline.opt_outs, *older)
+    return timeline.entries[start:], replace(standing, opt_outs=opt_outs, **newest)
+
+
+def scene_of(compiled: Compiled, history: Sequence[Entry], standing: Standing, at: int, id_: str = "") -> Scene:
+    """One customer as the rules look at them, for contacts at or after `at`; `id_` is the contact's own, should it be held."""
+    scene = Scene(compiled, standing)
+    scene.opt_outs.extend(standing.opt_outs)
+    for entry in history:
+        scene.see(entry)
+    own: list[Reached] = []
+    start = bisect(history, (at - compiled.reach_ms, ""))
+    if start < len(history):
+        own.extend([entry for _, entry in contacts(history, start, len(history), 0, compiled.policy)])
+    if standing.held:
+        made = {entry.id for entry in history}
+        own.extend(_usual(one) for one in standing.held if not one.id or (one.id != id_ and one.id not in made))
+        own.sort(key=AT)
+    for one in own:
+        if one.kind in CONTACT_KINDS:
+            scene.reach(one)
+            if one.at >= at:
+                _held(compiled, scene, one)
+    if standing.account_contacts:
+        _with_account(compiled, scene, standing, at)
+    return scene
+
+
+def _held(compiled: Compiled, scene: Scene, one: Reached) -> None:
+    for i in compiled.match(one).applies:
+        if not exempt(compiled.rulings[i], one):
+            scene.later[i].append(one)
+
+
+def _with_account(compiled: Compiled, scene: Scene, standing: Standing, at: int) -> None:
+    """Contacts of the customer's colleagues, for the rules that look at the whole account."""
+    for one in map(_usual, standing.account_contacts):
+        if one.kind not in CONTACT_KINDS:
+            continue
+        sides = compiled.match(one)
+        for i in sides.counts:
+            if i in compiled.account_wide:
+                scene.counted[i].append(one)
+        for i in sides.applies:
+            if i in compiled.account_wide and one.at >= at and not exempt(compiled.rulings[i], one):
+                scene.later[i].append(one)
+    for i in compiled.account_wide:
+        scene.counted[i].sort(key=AT)
+        scene.later[i].sort(key=AT)
+
+
+def _usual(contact: Contact) -> Contact:
+    return contact if contact.kind else replace(contact, kind=USUAL_KIND.get(contact.channel, ""))
+
+
+def _violation(ruling: Ruling, hit: Hit, contact: Contact, t: int, scene: Scene) -> Violation:
+    rule = ruling.common
+    return Violation(
+        rule.name,
+        ruling.reason,
+        rule.action,
+        rule.severity,
+        rule.priority,
+        tuple(proof_of(one) for one in hit.proof),
+        None if hit.until >= FOREVER else hit.until,
+        ruling.text(hit, contact, t, scene),
+    )
+
+
+def proof_of(one: object) -> Proof:
+    """A touch, a held contact, or a record, as evidence."""
+    at: int = getattr(one, "at", 0)
+    return Proof(getattr(one, "id", ""), at, getattr(one, "channel", ""), getattr(one, "department", ""))

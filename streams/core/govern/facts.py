@@ -1,0 +1,206 @@
+"""Rules about what the customer said and did, and what is agreed about them: opt-outs, consent, lists, owners, deals, replies,
+rejections, ended offers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from streams.core import wording
+from streams.core.entry import Entry
+from streams.core.govern.clocks import instant, local_date
+from streams.core.govern.reasons import Reason
+from streams.core.govern.records import Consent, Reached
+from streams.core.govern.ruling import AT, FOREVER, Hit, Ruling
+from streams.core.govern.scene import Scene
+from streams.core.govern.windows import length_ms, said
+
+_ONE_DAY = dt.timedelta(days=1)
+
+
+class OptedOut(Ruling):
+    """`opt_out`. The latest opt-out that holds is the proof."""
+
+    reason = Reason.AFTER_OPT_OUT
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        reach, latest = self.rule.reach, None
+        for opt_out in scene.opt_outs:
+            if opt_out.at > t or (reach != "all" and opt_out.channel != contact.channel):
+                continue
+            if reach == "category" and opt_out.category and opt_out.category != contact.category:
+                continue
+            if latest is None or (latest.at, latest.id) < (opt_out.at, opt_out.id):
+                latest = opt_out
+        return Hit(FOREVER, (latest,)) if latest is not None else None
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        opt_out: Entry = hit.proof[0]
+        did = "unsubscribed from" if opt_out.kind == "unsubscribed" else "complained about"
+        return f"The customer {did} {wording.channel(opt_out.channel)} on {wording.day(opt_out.at)}."
+
+
+class Unconsented(Ruling):
+    """`consent`. Of the latest records in force of each channel and purpose that the contact falls under, any refusal holds."""
+
+    reason = Reason.NO_CONSENT
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        about = [
+            one
+            for one in scene.standing.consents
+            if one.channel in ("", contact.channel) and one.purpose in ("", contact.category or "")
+        ]
+        latest: dict[tuple[str, str], Consent] = {}
+        for one in sorted(about, key=lambda one: (one.at, one.status != "granted")):
+            if one.at <= t and (one.until is None or t < one.until):
+                latest[one.channel, one.purpose] = one
+        refused = tuple(one for one in latest.values() if one.status != "granted")
+        if not refused and (latest or self.rule.unknown == "allow"):
+            return None
+        changes = [at for one in about for at in (one.at, one.until) if at is not None and at > t]
+        return Hit(min(changes, default=FOREVER), refused)
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        what = f"{wording.channel(contact.channel)}{f' about {contact.category}' if contact.category else ''}"
+        if not hit.proof:
+            return f"There is no consent to {what}."
+        refusal = max(hit.proof, key=AT)
+        return f"Consent to {what} was {refusal.status} on {wording.day(refusal.at)}."
+
+
+class Listed(Ruling):
+    """`do_not_contact`."""
+
+    reason = Reason.DO_NOT_CONTACT
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        return _while_in_force(scene.standing.do_not_contact, t)
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        line = hit.proof[0]
+        whom = "The customer" if line.scope == "person" else "The customer's company"
+        return f"{whom} is on the do-not-contact list since {wording.day(line.at)}{f' ({line.reason})' if line.reason else ''}."
+
+
+class InDeal(Ruling):
+    """`open_deal`."""
+
+    reason = Reason.OPEN_DEAL
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        return _while_in_force(scene.standing.open_deals, t)
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        deal = hit.proof[0]
+        return (
+            f"Sales works on the deal {deal.id}{f' ({deal.owner})' if deal.owner else ''} since {wording.day(deal.at)}."
+        )
+
+
+def _while_in_force(records: Sequence[Any], t: int) -> Hit | None:
+    held = tuple(one for one in records if one.at <= t and (one.until is None or t < one.until))
+    return Hit(max(FOREVER if one.until is None else one.until for one in held), held) if held else None
+
+
+class OwnedByOther(Ruling):
+    """`owner_collision`. Machines act for the owner; only people collide."""
+
+    reason = Reason.OWNER_COLLISION
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        owner = scene.standing.owner
+        if not owner or contact.actor_kind != "person" or not contact.actor_id or contact.actor_id == owner:
+            return None
+        return Hit(FOREVER, ())
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        return f"The customer is owned by {scene.standing.owner}, not by {contact.actor_id}."
+
+
+class Replied(Ruling):
+    """`after_reply`."""
+
+    reason = Reason.AFTER_REPLY
+
+    def __init__(self, rule: Any, i: int) -> None:
+        super().__init__(rule, i)
+        self.length = length_ms(rule.window)
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        replies = scene.reacted[self.i]
+        known = bisect_right(replies, t, key=AT)
+        if known and t - replies[known - 1].at < self.length:
+            return Hit(replies[known - 1].at + self.length, (replies[known - 1],))
+        return None
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        reply = hit.proof[0]
+        apart = wording.span(t - reply.at)
+        return f"The customer {wording.reaction(reply)} {apart} before; machines are silent for {said(self.rule.window)} after that."
+
+
+class Rejected(Ruling):
+    """`rejection_cool_down`. Each rejection that is the last of `limit` within the window begins a pause."""
+
+    reason = Reason.REJECTION_COOL_DOWN
+
+    def __init__(self, rule: Any, i: int) -> None:
+        super().__init__(rule, i)
+        self.window, self.pause = length_ms(rule.window), length_ms(rule.pause)
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        known, limit = scene.reacted[self.i], self.rule.limit
+        if len(known) < limit:
+            return None
+        if self.rule.per == "channel":
+            known = [one for one in known if one.channel == contact.channel]
+        for n in range(bisect_right(known, t, key=AT) - 1, limit - 2, -1):
+            last = known[n].at
+            if t - last >= self.pause:
+                return None
+            if last - known[n - limit + 1].at < self.window:
+                return Hit(last + self.pause, tuple(known[n - limit + 1 : n + 1]))
+        return None
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        last = hit.proof[-1]
+        many = f"{len(hit.proof)} rejections within {said(self.rule.window)}" if len(hit.proof) > 1 else "A rejection"
+        return f"{many}, the last on {wording.day(last.at)}; the customer is left alone for {said(self.rule.pause)}."
+
+
+class Stale(Ruling):
+    """`stale_offer`. An entry's deadlines are those that its message states; a planned contact says when its offer ends."""
+
+    reason = Reason.STALE_OFFER
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        last_day = self._last_day(contact, scene)
+        if last_day is None:
+            return None
+        zone = scene.zones[0]
+        return Hit(FOREVER, ()) if t >= instant(last_day + _ONE_DAY, 0, zone) else None
+
+    def _last_day(self, contact: Reached, scene: Scene) -> dt.date | None:
+        agreed = scene.compiled.deadlines.get(contact.campaign or "")
+        stated = _stated(contact)
+        return min((day for day in (agreed, stated) if day is not None), default=None)
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        last_day = self._last_day(contact, scene)
+        ended = f" on {wording.weekday(last_day)}" if last_day else ""
+        return f"The offer ended{ended}; for the customer it is {wording.weekday(local_date(t, scene.zones[0]))}."
+
+
+def _stated(contact: Reached) -> dt.date | None:
+    if not isinstance(contact, Entry):
+        return contact.offer_ends
+    for claim in contact.claims:
+        if claim.kind == "deadline":
+            try:
+                return dt.date.fromisoformat(claim.value)
+            except ValueError:
+                return None
+    return None

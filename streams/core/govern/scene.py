@@ -1,0 +1,89 @@
+"""What rules look at: one customer's contacts, reactions and standing, sorted out by rule once for all instants that are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from streams.core.entry import Entry
+from streams.core.govern import clocks
+from streams.core.govern.policy import Segment
+from streams.core.govern.records import NOTHING, Reached, Standing
+from streams.core.touch import OPT_OUT_KINDS
+
+if TYPE_CHECKING:
+    from streams.core.govern.compiled import Compiled
+
+
+class Scene:
+    """`counted[i]` are the contacts that count towards rule i, `later[i]` those to come that are subject to it, both by time; `reacted`
+    the touches that a rule about reactions looks at. Time zone, country and account are the newest known."""
+
+    __slots__ = (
+        "_zones", "account", "compiled", "counted", "country", "later", "opt_outs", "reacted", "standing", "time_zone",
+    )  # fmt: skip
+
+    def __init__(self, compiled: Compiled, standing: Standing = NOTHING) -> None:
+        size = len(compiled.rulings)
+        self.compiled = compiled
+        self.standing = standing
+        self.counted: list[list[Reached]] = [[] for _ in range(size)]
+        self.later: list[list[Reached]] = [[] for _ in range(size)]
+        self.reacted: list[list[Entry]] = [[] for _ in range(size)]
+        self.opt_outs: list[Entry] = []
+        self.time_zone: str | None = standing.time_zone
+        self.country: str | None = standing.country
+        self.account: str | None = standing.account
+        self._zones: tuple[str | None, tuple[ZoneInfo, ...]] | None = None
+
+    def see(self, entry: Entry) -> None:
+        """Takes in what a touch says besides being a contact. Touches that came too late say nothing but that the customer opted out."""
+        if entry.kind in OPT_OUT_KINDS:
+            self.opt_outs.append(entry)
+        if entry.late:
+            return
+        reacting = self.compiled.reacting.get(entry.kind)
+        if reacting is not None:
+            for i in reacting:
+                self.reacted[i].append(entry)
+        if entry.time_zone:
+            self.time_zone = entry.time_zone
+        if entry.country:
+            self.country = entry.country
+        if entry.account:
+            self.account = entry.account
+
+    def reach(self, contact: Reached) -> None:
+        """Takes in a contact of this customer; they come in order of time."""
+        for i in self.compiled.match(contact).counts:
+            self.counted[i].append(contact)
+
+    @property
+    def zones(self) -> tuple[ZoneInfo, ...]:
+        """The customer's time zone, or all that stand for an unknown one."""
+        if self._zones is None or self._zones[0] != self.time_zone:
+            self._zones = (self.time_zone, clocks.zones(self.time_zone, self.compiled.governance.time_zones))
+        return self._zones[1]
+
+    @property
+    def countries(self) -> tuple[str, ...]:
+        """The customer's country, or all that stand for an unknown one."""
+        return (self.country,) if self.country else self.compiled.governance.countries
+
+    def within(self, segment: Segment) -> bool:
+        """Whether the customer belongs to a rule's segment."""
+        attributes = self.standing.attributes if segment.attributes else {}
+        return _within(segment.country, self.country and self.country.upper()) and (
+            _within(segment.time_zone, self.time_zone)
+            and _within(segment.account, self.account)
+            and _all_within(segment.attributes, attributes)
+        )
+
+
+def _within(allowed: tuple[str, ...], value: str | None) -> bool:
+    return not allowed or (value or "") in allowed
+
+
+def _all_within(allowed: Mapping[str, tuple[str, ...]], values: Mapping[str, str]) -> bool:
+    return all(values.get(name, "") in some for name, some in allowed.items())

@@ -55,11 +55,13 @@ def name_of(node_id: str) -> str:
 def meanings(raw: str, kind: str | None, settings: Settings) -> dict[str, tuple[str, str | None]]:
     """What the text may stand for: node id -> (kind, normal form; None when it is an id already)."""
     found: dict[str, tuple[str, str | None]] = {}
+    one: dict[str, Any]
     if kind in (None, CUSTOMER_ID) and _NODE.fullmatch(raw.strip()):
         found[raw.strip()] = (CUSTOMER_ID, None)
     for name, _ in RANKS:
         if kind in (None, name):
-            for digit, value in identifiers(Customer(**{name: raw}), settings.default_region):
+            one = {name: raw}
+            for digit, value in identifiers(Customer(**one), settings.default_region):
                 found[node(digit, value, settings.id_key)] = (name, value)
     return found
 

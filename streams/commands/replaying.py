@@ -89,12 +89,14 @@ async def replay_all(
 
 async def _content(settings: Settings, letter: DeadLetter, defaults: Defaults) -> list[Touch | Record]:
     """What a letter sends: its record, or the touches of its record for imports."""
+    if letter.reason == "erased":
+        return []  # its payload was not kept
     if letter.origin is None:
         if not letter.is_whole:
             raise Unreplayable(
                 f"only {len(letter.payload)} of {letter.payload_size} bytes are kept; import {rendering.where(letter)} again"
             )
-        return list(_read_again(letter, defaults))
+        return list(read_again(letter, defaults))
     topic = letter.origin.topic
     if topic not in {spec.name for spec in catalogue(settings)}:
         raise Unreplayable(f"it came from {topic}, which is no topic of this installation (is --topic-prefix right?)")
@@ -109,7 +111,13 @@ async def _content(settings: Settings, letter: DeadLetter, defaults: Defaults) -
     return [Record(topic, stored.key, stored.value)]
 
 
-def _read_again(letter: DeadLetter, defaults: Defaults) -> Iterable[Touch]:
+def read_again(letter: DeadLetter, defaults: Defaults) -> Iterable[Touch]:
+    """The touches in the record of an import.
+
+    Raises:
+        Unreplayable: nothing can read it, or it is still wrong.
+        TouchError: it is still wrong.
+    """
     if letter.source == JSON_SOURCE:
         yield touch_json.parse(letter.payload)
         return

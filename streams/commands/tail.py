@@ -1,4 +1,4 @@
-"""`touchstream tail`: print conflicts, hand-offs, dead letters or touches as they come."""
+"""`touchstream tail`: print conflicts, hand-offs, dead letters, touches or receipts of erasures as they come."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import click
 
-from streams.commands import rendering
+from streams.commands import receipts, rendering
 from streams.commands.common import CommandError, kafka_options, load_settings
 from streams.commands.publishing import quiet_kafka
 from streams.core import finding_json, touch_json
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.reader import ReadError, Stored, decoded, open_codec, read
-from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, TOUCH_TOPICS
+from streams.edge.topics import CONFLICTS, DEAD_LETTER, ERASURES, HANDOFFS, TOUCH_TOPICS
 from streams.settings import Settings, SettingsError
 
 TOPICS = {
@@ -26,6 +26,7 @@ TOPICS = {
     "handoffs": (HANDOFFS,),
     "dead-letter": (DEAD_LETTER,),
     "touches": tuple(TOUCH_TOPICS.values()),
+    "erasures": (ERASURES,),
 }
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -114,4 +115,6 @@ def _forms(
         return codec.decode_touch, rendering.touch, lambda touch: json.loads(touch_json.to_json(touch))
     if what == "dead-letter":
         return codec.decode_dead_letter, rendering.dead_letter, rendering.dead_letter_json
+    if what == "erasures":
+        return codec.decode_receipt, receipts.text, receipts.as_dict
     return codec.decode_finding, rendering.finding, finding_json.as_dict

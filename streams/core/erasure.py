@@ -7,7 +7,6 @@ What is erased is not gone from Kafka at once. A compacted topic loses it when K
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 from msgspec import Struct, field
 
@@ -81,21 +80,13 @@ def folded(receipts: Iterable[Receipt]) -> dict[str, Erasure]:
     return known
 
 
-def verdict(
-    erased_at: int, published_at: int, occurred_at: int, policy: ErasurePolicy
-) -> Literal["dropped", "refused"] | None:
-    """What becomes of a touch whose person was erased at `erased_at` (UTC ms; 0: never); None when it is taken.
+def dropped(erased_at: int, published_at: int, policy: ErasurePolicy) -> bool:
+    """Whether a refused touch of somebody who was erased at `erased_at` goes without a word (UTC ms); else a dead letter says `DETAIL`.
 
-    What was published before is what the erasure was about, and goes without a word. So does, where later touches start afresh, an
-    old event that is published again: an import of last year's history must not bring last year's history back.
+    What was published before the erasure is what it was about. Where later touches start afresh, only old events are refused: an import
+    of last year's history must not bring last year's history back.
     """
-    if not erased_at:
-        return None
-    if published_at <= erased_at:
-        return "dropped"
-    if policy.later_touches == "refuse":
-        return "refused"
-    return "dropped" if occurred_at <= erased_at else None
+    return published_at <= erased_at or policy.later_touches == "fresh"
 
 
 _MARK = encode(Timeline(erased_at=1 << 40))[:-8]

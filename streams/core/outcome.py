@@ -19,7 +19,7 @@ CauseKind = Literal[
 ]  # fmt: skip
 RejectReason = Literal[
     "undecodable", "unknown_schema", "too_large", "not_a_touch", "no_identifier", "occurred_in_future", "too_old",
-    "id_conflict", "unknown_event", "broken_record", "wrong_channel", "unroutable",
+    "id_conflict", "unknown_event", "broken_record", "wrong_channel", "unroutable", "erased",
 ]  # fmt: skip
 
 

@@ -133,13 +133,14 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     registry = make_registry(settings)
     app.registry = registry
     app.codec = codec = make_codec(settings, registry)
-    app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after)
+    refuse_erased = policy.erasure.later_touches == "refuse"
+    app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after, refuse_erased)
     ingest = Ingest(settings, policy, codec, app.metrics, index)
-    requests = Requests(settings, policy, codec, app.metrics)
+    requests = Requests(settings, policy, codec, app.metrics, index)
     agents.register(app, ingest, requests, Timelines(settings, policy, codec, app.metrics, store))
     watch.register(app, store)
     mend.register(app, ingest)
-    forgetting.register(app, forgetting.Forgetting(settings, policy, codec, store))
+    forgetting.register(app, forgetting.Forgetting(settings, policy, codec, store), requests)
     return app
 
 

@@ -1,4 +1,4 @@
-"""The last trace of an erasure in a timeline goes, too, once nothing from before the erasure can be on its way any more.
+"""The last traces of an erasure. Its mark in a timeline goes once nothing from before the erasure can be on its way any more.
 
 What an erasure leaves of a timeline is its moment (`streams.core.customer`). Which of these marks are due is seen in the store, hence in
 the changelog: so nothing has to be remembered over a restart, and a mark moves to another worker with its partition.
@@ -15,6 +15,7 @@ from streams.core.ids import command_id
 from streams.core.policy import Policy
 from streams.edge.codec import Codec
 from streams.edge.lane import Out, Write
+from streams.edge.stages import Requests
 from streams.edge.store import Store
 from streams.edge.topics import IDENTIFIED
 from streams.settings import Settings
@@ -51,12 +52,13 @@ class Forgetting:
         return Write(outputs)
 
 
-def register(app: Any, forgetting: Forgetting) -> None:
+def register(app: Any, forgetting: Forgetting, requests: Requests) -> None:
     """The worker's task."""
 
     async def forget() -> None:
         while not app.should_stop:
             await asyncio.sleep(EVERY)
+            await requests.tidy()
             write = forgetting.due(time.time_ns() // 1_000_000, time.monotonic())
             if write.outputs:
                 await app.writes.submit(write)

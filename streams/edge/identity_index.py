@@ -239,16 +239,26 @@ class IdentityIndex:
                 if answer is None:
                     unknown.setdefault(touches[n], n)
             found, at = await self._look_up([(ids, cause(n)) for ids, n in unknown.items()], settled)
-            if found is None or self._behind or settled is not self._settled:
+            answers = dict(zip(unknown, found or (), strict=False))
+            # After an erasure it depends on the touch, not on its ids alone: each is asked for.
+            late = [
+                n for n, ids in enumerate(touches) if ids in answers and answers[ids].erased_at and unknown[ids] != n
+            ]
+            more: list[Resolved] | None = []
+            if late:
+                more, at = await self._look_up([(touches[n], cause(n)) for n in late], settled)
+            if found is None or more is None or self._behind or settled is not self._settled:
                 continue
             if (settled.era != era and any(known)) or not settled.hold(known):
                 continue
             self._metrics.identity_lookup_seconds.observe(time.perf_counter() - started)
             self._count(len(touches), list(unknown), found)
-            answers = dict(zip(unknown, found, strict=True))
+            own = dict(zip(late, more, strict=True))
             return [
-                answers[ids] if answer is None else Resolved(answer.customer_id, (), answer.identifier, at)
-                for ids, answer in zip(touches, known, strict=True)
+                own.get(n) or answers[ids]
+                if answer is None
+                else Resolved(answer.customer_id, (), answer.identifier, at)
+                for n, (ids, answer) in enumerate(zip(touches, known, strict=True))
             ]
         raise RedisError("its data was lost or changed again and again while it was read")
 

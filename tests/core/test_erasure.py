@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from streams.core.entry import Entry
 from streams.core.erasure import (
     IDENTITY,
@@ -12,10 +10,10 @@ from streams.core.erasure import (
     Erasure,
     Fate,
     Receipt,
+    dropped,
     erased_at,
     fate,
     folded,
-    verdict,
 )
 from streams.core.policy import ErasurePolicy
 from streams.core.timeline import EMPTY, Timeline, encode
@@ -25,26 +23,11 @@ AT = 1_772_442_720_000
 REFUSE, FRESH = ErasurePolicy("refuse"), ErasurePolicy("fresh")
 
 
-@pytest.mark.parametrize(
-    ("published", "occurred", "refuse", "fresh"),
-    [
-        (AT - 1, AT - 1, "dropped", "dropped"),
-        (AT, AT - 1, "dropped", "dropped"),
-        (AT + 1, AT - 1, "refused", "dropped"),
-        (AT + 1, AT, "refused", "dropped"),
-        (AT + 1, AT + 1, "refused", None),
-        (AT, AT + 1, "dropped", "dropped"),
-    ],
-)
-def test_what_becomes_of_a_touch(published: int, occurred: int, refuse: str, fresh: str | None) -> None:
-    """What was published by the moment of the erasure is dropped; later it is refused, or taken if the event is later, too."""
-    assert verdict(AT, published, occurred, REFUSE) == refuse
-    assert verdict(AT, published, occurred, FRESH) == fresh
-
-
-def test_nobody_was_erased() -> None:
-    """Without an erasure every touch is taken."""
-    assert [verdict(0, at, at, policy) for at in (0, AT) for policy in (REFUSE, FRESH)] == [None] * 4
+def test_what_is_dropped_and_what_is_told() -> None:
+    """Of refused touches those published by the moment of the erasure are dropped; later ones are told of, unless only old events are
+    refused."""
+    assert [dropped(AT, at, REFUSE) for at in (AT - 1, AT, AT + 1)] == [True, True, False]
+    assert [dropped(AT, at, FRESH) for at in (AT - 1, AT, AT + 1)] == [True, True, True]
 
 
 def test_a_mark_is_known_without_decoding() -> None:

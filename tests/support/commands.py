@@ -21,7 +21,7 @@ PAYLOADS = Path(__file__).parents[1] / "payloads"
 
 def touchstream(settings: Settings | None, *arguments: str, stdin: bytes | str | None = None) -> Result:
     """The result of a command: exit_code, stdout, stderr. With settings, it talks to their Kafka and topics."""
-    env = {"TOUCHSTREAM_ID_KEY": settings.id_key} if settings else {}
+    env = {"TOUCHSTREAM_ID_KEY": settings.id_key, "TOUCHSTREAM_APP_ID": settings.app_id} if settings else {}
     where = ["--bootstrap", settings.bootstrap, "--topic-prefix", settings.topic_prefix] if settings else []
     result = CliRunner(env=env).invoke(main, [*arguments, *where], input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):

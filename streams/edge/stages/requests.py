@@ -6,41 +6,115 @@ other of merges and splits nobody else may say: such a command from outside is r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from streams.core.commands import FROM_OUTSIDE, Command
-from streams.edge.codec import DecodeError
+from streams.core.identity_facts import Erased, Fact, Request
+from streams.core.policy import Policy
+from streams.edge.codec import Codec, DecodeError
+from streams.edge.gather import NotNow
+from streams.edge.identity_index import IdentityIndex, IndexUnavailable, SharedIdentifier
 from streams.edge.lane import Out, Write
+from streams.edge.metrics import Metrics
+from streams.edge.stages import erasures
 from streams.edge.stages.base import Stage
 from streams.edge.topics import IDENTIFIED
+from streams.settings import Settings
+
+log = logging.getLogger("touchstream.stages")
+
+
+class _Unroutable(Exception):
+    """Why a command is refused, in one sentence."""
 
 
 class Requests(Stage):
-    """See the module."""
+    """See the module. While the index is away that a command needs, `run` raises `NotNow`."""
 
     name = "requests"
+
+    def __init__(
+        self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, index: IdentityIndex
+    ) -> None:
+        super().__init__(settings, policy, codec, metrics)
+        self._index = index
+        self._done: list[str] = []
 
     async def run(self, records: Sequence[Any]) -> Write:
         """One micro-batch of raw records."""
         await self.learn(records)
-        outputs: list[Out] = []
+        write = Write([])
         for record in records:
             try:
-                outputs += self._one(record, self._codec.decode_command(record.value or b""))
+                await self._one(record, self._codec.decode_command(record.value or b""), write)
             except DecodeError as error:
-                outputs.append(self.dead(record, error.reason, error.detail))
-        return Write(outputs)
+                write.outputs.append(self.dead(record, error.reason, error.detail))
+            except _Unroutable as error:
+                write.outputs.append(self.dead(record, "unroutable", str(error)))
+        return write
 
-    def _one(self, record: Any, command: Command) -> list[Out]:
+    async def tidy(self) -> None:
+        """Tell the index of erasures that are in Kafka, which it could not be told of at once."""
+        while self._done:
+            request_id = self._done.pop()
+            try:
+                await self._index.erasure_done(request_id)
+            except IndexUnavailable:
+                self._done.append(request_id)
+                return
+
+    async def _one(self, record: Any, command: Command, write: Write) -> None:
         if command.kind not in FROM_OUTSIDE:
             known = ", ".join(sorted(FROM_OUTSIDE))
-            detail = f"command {command.kind!r} is unknown here, or only for workers; known: {known}"
-            return [self.dead(record, "unroutable", detail)]
+            raise _Unroutable(f"command {command.kind!r} is unknown here, or only for workers; known: {known}")
+        if command.kind == erasures.ERASE:
+            await self._erase(record, command, write)
+            return
         if not command.finding_id:
-            return [self.dead(record, "unroutable", "finding_acknowledged needs the finding_id that it is about")]
-        return [self._passed_on(command, record.timestamp)]
+            raise _Unroutable("finding_acknowledged needs the finding_id that it is about")
+        write.outputs.append(self._passed_on(command, record.timestamp))
 
     def _passed_on(self, command: Command, timestamp: int) -> Out:
         value = self._codec.encode_command(command)
         return Out(self._topic(IDENTIFIED), command.customer_id.encode(), value, timestamp)
+
+    async def _erase(self, record: Any, command: Command, write: Write) -> None:
+        """Touches up to when the request reached Kafka are those that it is about."""
+        problem = erasures.problem(command)
+        if problem is not None:
+            raise _Unroutable(problem)
+        by = command.requested_by or "somebody"
+        cause = msgspec.json.encode(Request(command.command_id, by, command.issued_at))
+        try:
+            gone = await self._index.erase(command.customer_id, command.command_id, record.timestamp, cause)
+        except SharedIdentifier as error:
+            raise _Unroutable(f"{error}: name another id of the person who is to be erased") from None
+        except IndexUnavailable as error:
+            raise NotNow(f"an erasure waits: {error}") from None
+        marks = [
+            Fact(id_, id_, "erased", cause, at=gone.decided_at, until=record.timestamp) for id_ in gone.identifiers
+        ]
+        write.outputs += map(self.fact, marks)
+        write.outputs += erasures.told(self._settings, self._codec, command, gone, record.timestamp)
+        write.last += erasures.null_values(self._settings, gone)
+        before = write.done
+
+        async def done() -> None:
+            if before is not None:
+                await before()
+            await self._erased(command.command_id, marks, gone)
+
+        write.done = done
+
+    async def _erased(self, request_id: str, marks: list[Fact], gone: Erased) -> None:
+        """Kafka has all of it."""
+        await self._index.logged(marks)
+        self._done.append(request_id)
+        await self.tidy()
+        log.info(
+            "erased %s: %d ids, %d records of the log", gone.customer_id, len(gone.identifiers), len(gone.log_keys)
+        )

@@ -1,0 +1,221 @@
+"""`touchstream customer erase|export`: what the GDPR lets a person ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import time
+from collections.abc import Coroutine
+from contextlib import aclosing
+from typing import Any, TextIO, TypeVar
+
+import click
+
+from streams import settings as settings_module
+from streams.commands import holding, receipts, rendering
+from streams.commands.common import CommandError, kafka_options, load_settings, progress
+from streams.commands.identifiers import NAMES, Known, kind_option, look_up, name_of
+from streams.commands.identity import as_plain
+from streams.commands.topics import retention
+from streams.core.backtest import fold
+from streams.core.erasure import Erasure
+from streams.core.outcome import Finding
+from streams.core.touch_json import rfc3339
+from streams.edge.client import Client, PublishError
+from streams.edge.codec import DecodeError
+from streams.edge.reader import ReadError, decoded, open_codec, read
+from streams.edge.topics import ERASURES, catalogue
+from streams.settings import Settings, SettingsError
+
+T = TypeVar("T")
+
+FORMAT, VERSION = "touchstream-customer-export", 1
+"""What an export says of itself. A new version may add names; an old name keeps its meaning."""
+
+EVERY = 0.5
+"""Seconds between two looks for the receipt."""
+
+
+@click.group()
+def customer() -> None:
+    """Erase a person, or give them everything that is held about them (GDPR articles 17, 15 and 20)."""
+
+
+@customer.command()
+@click.argument("identifier", metavar="ID")
+@kind_option
+@click.option("--by", default=getpass.getuser, show_default="you", help="Who asks; stands in the receipt.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--wait/--no-wait", default=True, help="Wait for the receipt and print it (default), or only ask.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to wait for the receipt."
+)
+@kafka_options
+def erase(
+    identifier: str,
+    kind: str | None,
+    by: str,
+    yes: bool,
+    wait: bool,
+    timeout: float,
+    bootstrap: str | None,
+    topic_prefix: str | None,
+) -> None:
+    """Erase the person that ID belongs to: the right to erasure, GDPR article 17.
+
+    ID is a mail address, phone number, LinkedIn URL, CRM id or click id, as a source writes it, or a customer id. Only pseudonymous
+    ids travel in the command. Their timelines, their part of the identity index and of its log go at once, their findings are
+    withdrawn without their content; what was published before leaves Kafka with compaction and retention, and the receipt says by when.
+    Touches published later are refused, or start afresh, as the policy says (erasure.later_touches). The sources keep what they
+    have: erase the person there, too.
+    """
+    settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    known = look_up(identifier, kind, settings)
+    if known.id in known.person.shared:
+        raise CommandError(
+            f"many people have {identifier!r}, so it does not say whom to erase; name another id of the person"
+        )
+    click.echo(rendering.clean(_preview(known, _run(_count(settings, known)))), err=True)
+    if not yes:
+        click.confirm("Erase all of this? It cannot be undone", abort=True, err=True)
+    erasure = _run(_erase(settings, known, by, timeout if wait else 0))
+    click.echo(
+        rendering.clean(receipts.whole(erasure) if erasure else "asked for; `touchstream tail erasures` shows it")
+    )
+
+
+@customer.command()
+@click.argument("identifier", metavar="ID")
+@kind_option
+@click.option(
+    "--out",
+    type=click.File("w", encoding="utf-8", lazy=True),
+    default="-",
+    help="File to write; default standard output.",
+)
+@kafka_options
+def export(identifier: str, kind: str | None, out: TextIO, bootstrap: str | None, topic_prefix: str | None) -> None:
+    """Write everything that is held about the person that ID belongs to, as JSON: the right of access, GDPR article 15, and to data
+    portability, article 20.
+
+    All topics are read from their beginning: the touches as their sources published them, what was made of them (identity,
+    timelines, findings), what could not go on, what was asked for, and receipts of erasures. `kept` says how long each topic keeps its
+    records. Purposes, recipients and the person's rights, which article 15 asks for as well, are yours to add.
+    """
+    settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    known = look_up(identifier, kind, settings)
+    with progress("reading all topics"):
+        held = _run(_everything(settings, known))
+    values = _exported(settings, known, held)
+    json.dump(values, out, ensure_ascii=False, indent=2)
+    out.write("\n")
+    click.echo(rendering.clean(_summary(known, values)), err=True)
+
+
+async def _count(settings: Settings, known: Known) -> tuple[int, int]:
+    """How many touches their timelines hold, and how many findings stand."""
+    async with open_codec(settings) as codec:
+        search = holding.Search(settings, codec, known)
+        await search.timelines()
+        await search.findings()
+    touches = sum(len(one.entries) + len(one.opt_outs) for one in search.held.timelines.values())
+    standing: dict[str, Finding] = {}
+    fold(standing, search.found)
+    return touches, sum(finding.state != "retracted" for finding in standing.values())
+
+
+def _preview(known: Known, counts: tuple[int, int]) -> str:
+    person = known.person
+    width = max(map(len, person.ids))
+    lines = [f"customer {person.customer_id}"]
+    for id_ in person.ids:
+        marks = [known.plain.get(id_, ""), "of many people: stays" if id_ in person.shared else ""]
+        lines.append("  ".join(("", id_.ljust(width), NAMES[name_of(id_)].ljust(16), *filter(None, marks))).rstrip())
+    return "\n".join((*lines, f"  {counts[0]} touches on timelines, {counts[1]} findings"))
+
+
+async def _erase(settings: Settings, known: Known, by: str, timeout: float) -> Erasure | None:  # noqa: ASYNC109 - of the user
+    """The receipt, or None when it is not waited for (`timeout` 0)."""
+    async with Client(settings=settings) as client:
+        request_id = await client.request("customer_erased", known.id, by=by)
+    deadline = time.monotonic() + timeout
+    erasure: Erasure | None = None
+    while timeout and time.monotonic() < deadline:
+        await asyncio.sleep(EVERY)
+        erasure = await _receipt(settings, request_id)
+        if erasure.is_complete:
+            return erasure
+    if not timeout:
+        return None
+    said = f"; so far: {receipts.whole(erasure)}" if erasure is not None and erasure.identity else ""
+    raise CommandError(
+        f"the receipt was not complete within {timeout:g} s. The request {request_id} is stored and will be done: are workers and Redis"
+        f" running? `touchstream tail erasures --from-beginning` shows the receipt{said}"
+    )
+
+
+async def _receipt(settings: Settings, request_id: str) -> Erasure:
+    erasure = Erasure()
+    async with open_codec(settings) as codec:
+        records = read(settings, [settings.topic(ERASURES)], start="beginning", follow=False)
+        async with aclosing(records), aclosing(decoded(records, codec, codec.decode_receipt)) as parts:  # type: ignore[type-var]
+            async for _, receipt in parts:
+                if not isinstance(receipt, DecodeError) and receipt.request_id == request_id:
+                    erasure.add(receipt)
+    return erasure
+
+
+async def _everything(settings: Settings, known: Known) -> holding.Holding:
+    async with open_codec(settings) as codec:
+        search = holding.Search(settings, codec, known)
+        for part in (
+            search.timelines, search.touches, search.between_workers, search.findings, search.dead_letters,
+            search.commands, search.receipts,
+        ):  # fmt: skip
+            await part()
+    return search.held
+
+
+def _exported(settings: Settings, known: Known, held: holding.Holding) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "exported_at": rfc3339(time.time_ns() // 1_000_000),
+        "exported_by": f"touchstream {settings_module.version()}",
+        "customer_id": known.person.customer_id,
+        "identity": as_plain(known.person, held.plain),
+        "timelines": [holding.timeline_json(id_, timeline) for id_, timeline in held.timelines.items()],
+        "touches": held.touches,
+        "identified_touches": held.identified,
+        "findings": held.findings,
+        "dead_letters": held.dead_letters,
+        "dead_letters_of_unknown_people": held.unreadable,
+        "commands": held.commands,
+        "erasures": held.receipts,
+        "kept": {spec.name: retention(spec) for spec in catalogue(settings)},
+    }
+
+
+def _summary(known: Known, values: dict[str, Any]) -> str:
+    """What an export holds, for people."""
+    on_timelines = sum(len(one.get("touches", ())) for one in values["timelines"])
+    unknown = values["dead_letters_of_unknown_people"]
+    lines = [
+        f"customer {known.person.customer_id}: {len(known.person.ids)} ids, {len(known.person.history)} events of identity",
+        f"  {len(values['touches'])} touches as published, {on_timelines} on {len(values['timelines'])} timelines",
+        f"  {len(values['findings'])} records of findings, {len(values['dead_letters'])} dead letters,"
+        f" {len(values['commands'])} commands, {len(values['erasures'])} receipts",
+    ]
+    if unknown:
+        lines.append(
+            f"  {unknown} dead letters cannot be read, so nobody can say whose they are: `touchstream dead-letter list`"
+        )
+    return "\n".join(lines)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except (ReadError, DecodeError, PublishError, SettingsError) as error:
+        raise CommandError(str(error)) from None

@@ -1,0 +1,247 @@
+"""What Kafka holds of one person: read from every topic, decoded, as plain values for JSON.
+
+Whose a touch is, the identity log decides, as the workers do: a shared number alone brings in nobody else's touches.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import msgspec
+
+from streams.commands import receipts, rendering
+from streams.commands.identifiers import Known
+from streams.commands.replaying import Unreplayable, read_again
+from streams.core import finding_json, touch_json
+from streams.core.commands import Command
+from streams.core.dead_letter import DeadLetter
+from streams.core.entry import DamagedError, Entry, decode_entry
+from streams.core.erasure import Receipt
+from streams.core.identify import identifiers, node, nodes
+from streams.core.ingest import Defaults
+from streams.core.outcome import Finding
+from streams.core.timeline import Timeline, decode, segment_key
+from streams.core.touch import IdentifiedTouch, Touch
+from streams.core.touch_json import TouchError, rfc3339
+from streams.edge.codec import Codec, DecodeError
+from streams.edge.reader import Stored, decoded, read
+from streams.edge.topics import (
+    COMMANDS,
+    CONFLICTS,
+    DEAD_LETTER,
+    ERASURES,
+    HANDOFFS,
+    IDENTIFIED,
+    TOUCH_TOPICS,
+    changelog,
+)
+from streams.settings import Settings
+
+TOLD_EVERY = 2.0
+"""Seconds between two lines about a topic that takes long to read."""
+
+
+@dataclass
+class Holding:
+    """What is held of one person. `plain` has the normal forms of identifiers that were found, by pseudonymous id; `unreadable` is the
+    number of dead letters that nobody can say whose they are."""
+
+    timelines: dict[str, Timeline] = field(default_factory=dict)
+    touches: list[dict[str, Any]] = field(default_factory=list)
+    identified: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    dead_letters: list[dict[str, Any]] = field(default_factory=list)
+    commands: list[dict[str, Any]] = field(default_factory=list)
+    receipts: list[dict[str, Any]] = field(default_factory=list)
+    plain: dict[str, str] = field(default_factory=dict)
+    unreadable: int = 0
+
+
+class Search:
+    """Reads topics for what is held of `known`; `found` are the findings in `held`. The methods raise ReadError when Kafka, or a registry
+    that is needed, is away."""
+
+    def __init__(self, settings: Settings, codec: Codec, known: Known) -> None:
+        self._settings, self._codec = settings, codec
+        self._log, self._person = known.log, known.person
+        self._ids = frozenset(known.person.ids)
+        self.held = Holding(plain=dict(known.plain))
+        self.found: list[Finding] = []
+
+    async def timelines(self) -> None:
+        """The timelines of all their ids, from the changelog."""
+        values: dict[bytes, bytes] = {}
+        own = {id_.encode() for id_ in self._ids}
+        async for stored in self._read(changelog(self._settings)):
+            key = stored.key or b""
+            if key.partition(b"#")[0] not in own:
+                continue
+            if stored.value is None:
+                values.pop(key, None)
+            else:
+                values[key] = stored.value
+        for key in sorted(own & values.keys()):
+            try:
+                timeline = decode(values[key], lambda digest, key=key: values.get(segment_key(key, digest)))  # type: ignore[misc]
+                tuple(timeline.entries)
+            except DamagedError as error:
+                click.echo(rendering.clean(f"the timeline of {key.decode()} cannot be read: {error}"), err=True)
+            else:
+                self.held.timelines[key.decode()] = timeline
+
+    async def findings(self) -> None:
+        """Every revision of every finding about them."""
+        async for stored, finding in self._decoded(self._codec.decode_finding, CONFLICTS, HANDOFFS):
+            if isinstance(finding, Finding) and finding.customer in self._ids:
+                self.found.append(finding)
+                self.held.findings.append(_place(stored) | finding_json.as_dict(finding))
+
+    async def touches(self) -> None:
+        """Touches as their sources published them."""
+        async for stored, touch in self._decoded(self._codec.decode_touch, *TOUCH_TOPICS.values()):
+            if isinstance(touch, Touch) and self._is_theirs(touch):
+                self.held.touches.append(_place(stored) | {"touch": _touch(touch)})
+                for digit, value in identifiers(touch.customer, self._settings.default_region):
+                    self.held.plain.setdefault(node(digit, value, self._settings.id_key), value)
+
+    async def between_workers(self) -> None:
+        """Touches with their customer, and commands."""
+        async for stored, value in self._decoded(self._identified, IDENTIFIED):
+            if isinstance(value, Command):
+                self._take_command(stored, value)
+            elif isinstance(value, IdentifiedTouch) and value.customer_id in self._ids:
+                claims = [msgspec.structs.asdict(claim) for claim in value.claims]
+                found = {"customer_id": value.customer_id, "touch": _touch(value.touch), "claims": claims}
+                self.held.identified.append(_place(stored) | found)
+
+    async def commands(self) -> None:
+        """What was asked for about them."""
+        async for stored, command in self._decoded(self._codec.decode_command, COMMANDS):
+            if isinstance(command, Command):
+                self._take_command(stored, command)
+
+    async def dead_letters(self) -> None:
+        """Input of them, or about them, that could not go on."""
+        async for stored, letter in self._decoded(self._codec.decode_dead_letter, DEAD_LETTER):
+            if not isinstance(letter, DeadLetter):
+                continue
+            about = (stored.key or b"").decode("utf-8", "replace") in self._ids
+            if not about:
+                try:
+                    about = await self._is_about(letter)
+                except (DecodeError, TouchError, Unreplayable):
+                    self.held.unreadable += 1
+            if about:
+                self.held.dead_letters.append(_place(stored) | rendering.dead_letter_json(letter))
+
+    async def receipts(self) -> None:
+        """Receipts of earlier erasures, all parts of each."""
+        found: list[tuple[Stored, Receipt]] = []
+        async for stored, receipt in self._decoded(self._codec.decode_receipt, ERASURES):
+            if isinstance(receipt, Receipt):
+                found.append((stored, receipt))
+        theirs = {receipt.request_id for _, receipt in found if not self._ids.isdisjoint((receipt.customer_id, *receipt.timelines))}
+        self.held.receipts += [_place(at) | receipts.as_dict(one) for at, one in found if one.request_id in theirs]
+
+    def _is_theirs(self, touch: Touch) -> bool:
+        ids = nodes(touch.customer, self._settings.id_key, self._settings.default_region)
+        return bool(ids) and self._log.belongs(ids, self._person)
+
+    def _identified(self, value: bytes) -> Command | IdentifiedTouch:
+        is_command = self._codec.is_command(value)
+        return self._codec.decode_command(value) if is_command else self._codec.decode_identified(value)
+
+    def _take_command(self, stored: Stored, command: Command) -> None:
+        named = {command.customer_id, command.into, command.source_customer_id, *command.identifiers}
+        if not self._ids.isdisjoint(named):
+            values = {k: v for k, v in msgspec.structs.asdict(command).items() if v not in (None, (), 0)}
+            values["issued_at"] = rfc3339(command.issued_at)
+            if command.entries:
+                values["entries"] = list(_entries(map(decode_entry, command.entries)))
+            self.held.commands.append(_place(stored) | values)
+
+    async def _is_about(self, letter: DeadLetter) -> bool:
+        """Raises what says that the letter's content cannot be read."""
+        if letter.origin is None:
+            return any(map(self._is_theirs, read_again(letter, Defaults())))
+        if unknown := self._codec.unknown_ids([letter.payload]):
+            await self._codec.learn(unknown)
+        if letter.origin.topic in {self._settings.topic(name) for name in (IDENTIFIED, COMMANDS)}:
+            value = self._identified(letter.payload)
+            return value.customer_id in self._ids
+        return self._is_theirs(self._codec.decode_touch(letter.payload))
+
+    async def _read(self, *topics: str) -> AsyncIterator[Stored]:
+        with _counting(", ".join(topics)) as count:
+            async for stored in read(self._settings, topics, start="beginning", follow=False):
+                count()
+                yield stored
+
+    def _decoded(self, decode_one: Callable[[bytes], Any], *topics: str) -> AsyncIterator[tuple[Stored, Any]]:
+        records = self._read(*map(self._settings.topic, topics))
+        return decoded(records, self._codec, decode_one)
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[], None]]:
+    """Says on standard error how far a long read has come."""
+    count, told = 0, time.monotonic()
+
+    def one() -> None:
+        nonlocal count, told
+        count += 1
+        if time.monotonic() - told > TOLD_EVERY:
+            told = time.monotonic()
+            click.echo(f"  {what}: {count:,} records read", err=True)
+
+    yield one
+
+
+def _place(stored: Stored) -> dict[str, Any]:
+    return {
+        "topic": stored.topic,
+        "partition": stored.partition,
+        "offset": stored.offset,
+        "published_at": rfc3339(stored.timestamp),
+    }
+
+
+def _touch(touch: Touch) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(touch_json.to_json(touch))
+    return values
+
+
+def _entries(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    for entry in entries:
+        values = {k: v for k, v in msgspec.to_builtins(_named(entry)).items() if v not in (None, "", (), [], False)}
+        yield values | {"at": rfc3339(entry.at), "published_at": rfc3339(entry.published_at)}
+
+
+def _named(entry: Entry) -> dict[str, Any]:
+    claims = [msgspec.structs.asdict(claim) for claim in entry.claims]
+    return msgspec.structs.asdict(entry) | {"claims": claims}
+
+
+def timeline_json(customer: str, timeline: Timeline) -> dict[str, Any]:
+    """A timeline as plain values, with what older touches left behind."""
+    t = timeline
+    values = {
+        "customer_id": customer,
+        "merged_into": t.merged_into,
+        "erased_at": rfc3339(t.erased_at // 1000) if t.erased_at else None,
+        "name": t.name,
+        "touches": list(_entries(t.entries)),
+        "opt_outs": list(_entries(t.opt_outs)),
+        "engagement": [{"kind": kind, "touches": count, "points": points} for kind, count, points in t.tail.parts],
+        "engagement_at": rfc3339(t.tail.at) if t.tail.at else None,
+        "handed_off_at": None if t.tail.handed_off_at is None else rfc3339(t.tail.handed_off_at),
+        "acknowledged": {id_: {"at": rfc3339(at), "by": by} for id_, (at, by) in t.acknowledged.items()},
+        "split_off": {id_: customer for id_, (customer, _) in t.left.items()},
+    }
+    return {name: value for name, value in values.items() if value not in (None, {}, [])}

@@ -1,0 +1,323 @@
+"""A person is erased with real workers: nothing of them is left, nobody else is touched, and nothing brings them back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
+
+from streams import Client
+from streams.core import pipeline
+from streams.core.erasure import Erasure, erased_at, folded
+from streams.core.identify import nodes
+from streams.core.touch import Actor, Customer, Touch
+from streams.edge import crash_points, reader
+from streams.edge.codec import Codec
+from streams.edge.kafka_auth import client_options
+from streams.edge.topics import COMMANDS, CONFLICTS, DEAD_LETTER, ERASURES, IDENTIFIED, IDENTITIES, changelog
+from streams.settings import Settings
+from tests.support.commands import stored, touchstream
+from tests.support.drained import wait_drained
+from tests.support.identities import flush
+from tests.support.lanes import contents
+from tests.support.publishing import publish
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+CODEC = Codec()
+NINE = 1_772_442_720_000  # 2026-03-02T09:12:00Z
+MINUTE = 60_000
+DANA = Customer(email="dana@example.com", phone="+1 415 555 0132", crm_id="D-7", name="Dana Reyes")
+BO = Customer(email="bo@example.com", phone="+1 415 555 0199", name="Bo Lind")
+
+
+def mail(touch_id: str, minute: int, customer: Customer, **changes: Any) -> Touch:
+    """A mail of marketing."""
+    return replace(
+        Touch(touch_id, "email", "marketing", "outbound", "sent", NINE + minute * MINUTE, customer, campaign="spring"),
+        **changes,
+    )
+
+
+def call(touch_id: str, minute: int, customer: Customer) -> Touch:
+    """A call of sales."""
+    actor = Actor("jokafor", "J. Okafor")
+    return Touch(touch_id, "calls", "sales", "outbound", "answered", NINE + minute * MINUTE, customer, actor=actor)
+
+
+def only(customer: Customer, *names: str) -> Customer:
+    """The customer as a source knows them that has these identifiers."""
+    return Customer(**{name: getattr(customer, name) for name in (*names, "name")})
+
+
+def tell(settings: Settings, count: int) -> None:
+    """Two days, of one person with so many touches and another with few: mails to the address, a call to the phone that makes a conflict
+    once the two are one person, and then what links them."""
+    links = []
+    for customer, who, number in ((DANA, "dana", count), (BO, "bo", 3)):
+        address = only(customer, "email")
+        mails = [mail(f"{who}-{n:03d}", n, address, kind="delivered") for n in range(number)]
+        spoken = [mail(f"{who}-mail", number, address), call(f"{who}-call", number + 60, only(customer, "phone"))]
+        publish(settings, [*mails, *spoken])
+        links.append(mail(f"{who}-link", number + 90, customer, kind="delivered"))
+    wait_drained(settings)
+    publish(settings, links)
+    wait_drained(settings)
+
+
+def ids_of(settings: Settings, customer: Customer) -> tuple[str, ...]:
+    """Pseudonymous ids of all identifiers."""
+    return nodes(customer, settings.id_key, settings.default_region)
+
+
+def with_policy(tmp_path: Path, text: str) -> dict[str, str]:
+    """A worker's policy file."""
+    path = tmp_path / f"policy-{abs(hash(text))}.toml"
+    path.write_text(f"[touch]\nlate_after_days = 36500\n[erasure]\n{text}\n", encoding="utf-8")
+    return {"TOUCHSTREAM_POLICY_PATH": str(path)}
+
+
+def last_values(settings: Settings, topic: str) -> dict[str, bytes]:
+    """What is left of a compacted topic once Kafka has compacted it: the last value of each key that has one."""
+    values: dict[str, bytes | None] = {}
+    for record in asyncio.run(contents(settings, topic)):
+        values[record.key.decode()] = record.value
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def left_of(settings: Settings, ids: tuple[str, ...]) -> list[str]:
+    """Keys in compacted topics that name one of these ids; marks of the erasure in the identity log are not counted."""
+    logs = {name: last_values(settings, name) for name in (settings.topic(IDENTITIES), changelog(settings))}
+    return [
+        key
+        for values in logs.values()
+        for key, value in values.items()
+        if any(id_ in key or id_.encode() in value for id_ in ids) and not key.startswith("erased:")
+    ]
+
+
+def receipt(settings: Settings) -> Erasure:
+    """The only erasure."""
+    parts = [CODEC.decode_receipt(record.value or b"") for record in stored(settings, ERASURES)]
+    (erasure,) = folded(parts).values()
+    return erasure
+
+
+def erase(settings: Settings, what: str, *options: str) -> str:
+    """What the command prints."""
+    result = touchstream(settings, "customer", "erase", what, "--by", "p.ito", "--yes", *options)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def exported(settings: Settings, what: str) -> dict[str, Any]:
+    """What the command writes."""
+    result = touchstream(replace(settings), "customer", "export", what)
+    assert result.exit_code == 0, result.stderr
+    values: dict[str, Any] = json.loads(result.stdout)
+    return values
+
+
+def produce(settings: Settings, topic: str, value: bytes, key: bytes) -> None:
+    """A record as somebody else's producer writes it."""
+
+    async def run() -> None:
+        async with AIOKafkaProducer(**client_options(settings)) as producer:
+            await producer.send_and_wait(settings.topic(topic), value, key=key)
+
+    asyncio.run(run())
+
+
+def redis_values(settings: Settings) -> dict[str, str]:
+    """Everything in the installation's Redis that has an id of somebody in it, by key without prefix."""
+    found: dict[str, str] = {}
+    with redis.Redis.from_url(settings.redis_url, decode_responses=True) as client:
+        for key in client.scan_iter("*"):
+            kind = client.type(key)
+            read = {
+                "string": client.get,
+                "hash": client.hgetall,
+                "set": client.smembers,
+                "zset": lambda name: client.zrange(name, 0, -1),
+                "list": lambda name: client.lrange(name, 0, -1),
+            }[kind]
+            found[key.partition(":id:")[2]] = str(read(key))
+    return found
+
+
+def test_erased_for_good(settings: Settings, tmp_path: Path) -> None:
+    """A person of three identifiers and 203 touches in segments, who was two customers once, is exported, erased by one identifier, and
+    gone: from the timelines' changelog, the identity log (but for marks) and Redis; their findings are blank. Redis flushed and a worker
+    started anew, nothing is back, another person's timeline and findings are as they were, and a later touch is a dead letter without
+    content."""
+    policy = with_policy(tmp_path, "grace_minutes = 0.02")
+    dana, bo = ids_of(settings, DANA), ids_of(settings, BO)
+    with Worker(settings, **policy) as worker:
+        produce(settings, "touches.email", b"not a touch of dana@example.com", b"dana@example.com")
+        tell(settings, 200)
+        before = last_values(settings, changelog(settings))
+        assert len([key for key in before if key.startswith(f"{dana[0]}#")]) >= 3
+        check_export(settings)
+
+        said = erase(settings, " Dana@Example.com ")
+        done = receipt(settings)
+        assert done.is_complete and done.identity is not None
+        assert f"erasure of {dana[0]}, asked for by p.ito at" in said and "not complete" not in said
+        assert (done.identity.identifiers, set(done.identity.timelines)) == (3, {*dana})
+        held = done.timelines[dana[0]]
+        assert (held.touches, held.findings) == (203, 1) and held.segments >= 3
+        # the grace is over, and the marks of the timelines are gone, too
+        wait_until(lambda: not left_of(settings, dana), 60, "nothing to be left in compacted topics")
+        wait_drained(settings)
+        check_findings(settings, dana, bo)
+        named = {key for key, value in redis_values(settings).items() if any(id_ in key + value for id_ in dana)}
+        assert named <= {*dana, "changes"}  # marks, and the ids whose cached answers are void
+        assert worker.stop() == 0, "".join(worker.log[-30:])
+
+    flush(settings)
+    with Worker(settings, **policy) as again:
+        publish(settings, [mail("bo-new", 300, BO, kind="delivered"), mail("dana-new", 300, only(DANA, "email"))])
+        wait_drained(settings)
+        assert left_of(settings, dana) == []
+        after = last_values(settings, changelog(settings))
+        assert bo[0] in after and after[bo[0]] != before[bo[0]]
+        letters = [CODEC.decode_dead_letter(record.value or b"") for record in stored(settings, DEAD_LETTER)]
+        (refused,) = [letter for letter in letters if letter.reason == "erased"]
+        assert (refused.payload, refused.key, refused.origin is not None) == (b"", None, True)
+        export = exported(settings, "dana@example.com")
+        assert [one["reason"] for one in export["dead_letters"]] == ["erased"]
+        assert len(export["erasures"]) == 4 and export["timelines"] == []
+        assert again.stop() == 0, "".join(again.log[-30:])
+    check_keys(settings)
+
+
+def check_export(settings: Settings) -> None:
+    """The export by any identifier has all of the person, under names, and nothing of the other one."""
+    export = exported(settings, "+1 (415) 555-0132")
+    dana, bo = ids_of(settings, DANA), ids_of(settings, BO)
+    assert (export["format"], export["version"], export["customer_id"]) == ("touchstream-customer-export", 1, dana[0])
+    assert {one["value"] for one in export["identity"]["ids"]} == {"D-7", "dana@example.com", "+14155550132"}
+    published = [one["touch"] for one in export["touches"]]
+    assert len(published) == 203 and {one["customer"]["name"] for one in published} == {"Dana Reyes"}
+    assert published[0]["customer"]["email"] == "dana@example.com"
+    lines = {one["customer_id"]: one for one in export["timelines"]}
+    assert {len(one.get("touches", [])) for one in lines.values()} == {203, 0}
+    entry = lines[dana[0]]["touches"][-2]
+    assert (entry["id"], entry["actor_name"], entry["at"]) == ("dana-call", "J. Okafor", "2026-03-02T13:32:00Z")
+    assert {one["merged_into"] for id_, one in lines.items() if id_ != dana[0]} == {dana[0]}
+    assert [one["rule"] for one in export["findings"] if one["state"] != "retracted"] == ["double_contact"]
+    assert {one["kind"] for one in export["commands"]} == {"customer_merged", "timeline_moved"}
+    assert export["kept"][settings.topic(CONFLICTS)] == "90 days"
+    text = json.dumps(export)
+    assert not any(other in text for other in ("Bo Lind", "bo@example.com", "5550199", "bo-", *bo))
+
+
+def check_findings(settings: Settings, dana: tuple[str, ...], bo: tuple[str, ...]) -> None:
+    """All findings of the one are withdrawn, in their last revision without content; the other's stand."""
+    found = asyncio.run(reader.findings(settings)).values()
+    theirs = [finding for finding in found if finding.customer in dana]
+    assert theirs and {finding.state for finding in theirs} == {"retracted"}
+    last = max(theirs, key=lambda finding: finding.customer == dana[0])
+    assert (last.evidence, last.customer_name, last.cause and last.cause.kind) == ((), None, "erasure")
+    assert [finding.rule for finding in found if finding.customer in bo and finding.state != "retracted"] == [
+        "double_contact"
+    ]
+
+
+def check_keys(settings: Settings) -> None:
+    """No key of a topic that is ours has a plain address or number; the key that a producer chose stays in the dead letter's value."""
+    ours = [CONFLICTS, DEAD_LETTER, ERASURES, IDENTIFIED, IDENTITIES, COMMANDS, "handoffs"]
+    keys = [record.key or b"" for record in stored(settings, *ours)]
+    keys += [record.key for record in asyncio.run(contents(settings, changelog(settings)))]
+    assert len(keys) > 200
+    assert not [key for key in keys if b"@" in key or (b"415" in key.partition(b"-")[2] and len(key) < 20)]
+    letters = [(record.key, CODEC.decode_dead_letter(record.value or b"")) for record in stored(settings, DEAD_LETTER)]
+    (plain,) = [key for key, letter in letters if letter.key == b"dana@example.com"]
+    assert plain is not None and plain.startswith(b"k-")
+
+
+def test_later_touches_start_afresh(settings: Settings, tmp_path: Path) -> None:
+    """Where policy has it so, a touch of an event after the erasure begins a new timeline, an old event that is published again does
+    not, and one that was looked up before the erasure and comes after it neither. A second erasure has a receipt of its own, and
+    whom nobody knows cannot be erased."""
+    policy = with_policy(tmp_path, 'later_touches = "fresh"')
+    address = only(DANA, "email")
+    unknown = touchstream(settings, "customer", "erase", "dana@example.com", "--yes")
+    assert unknown.exit_code == 1 and "knows nobody by 'dana@example.com'" in unknown.stderr
+    with Worker(settings, **policy) as worker:
+        publish(settings, [mail("old", 0, address), mail("older", -60, address)])
+        wait_drained(settings)
+        erase(settings, "dana@example.com")
+        (first,) = folded([CODEC.decode_receipt(r.value or b"") for r in stored(settings, ERASURES)]).values()
+        (customer,) = first.timelines
+        slow = pipeline.identify(mail("slow", 1, address), customer, NINE, None, "", 1)
+        produce(settings, IDENTIFIED, CODEC.encode_identified(slow), customer.encode())
+        late = int(first.identity.done_at if first.identity else 0) + MINUTE
+        publish(settings, [mail("old", 0, address), replace(mail("new", 0, address), occurred_at=late)])
+        wait_drained(settings)
+        (line,) = exported(settings, "dana@example.com")["timelines"]
+        assert [entry["id"] for entry in line["touches"]] == ["new"]
+        erase(settings, "dana@example.com", "--kind", "email")
+        parts = [CODEC.decode_receipt(r.value or b"") for r in stored(settings, ERASURES)]
+        assert [sum(one.touches for one in e.timelines.values()) for e in folded(parts).values()] == [2, 1]
+        marks = {key: erased_at(value) for key, value in last_values(settings, changelog(settings)).items()}
+        assert list(marks) == [customer] and marks[customer] > 0
+        assert worker.stop() == 0, "".join(worker.log[-30:])
+
+
+async def request(settings: Settings, id_: str) -> None:
+    """An erasure is asked for."""
+    async with Client(settings=settings) as client:
+        await client.request("customer_erased", id_, by="p.ito")
+
+
+def crash_and_go_on(settings: Settings, point: str, policy: dict[str, str]) -> None:
+    """The worker that carries out an erasure ends at the point; the next one carries it out."""
+    dana, bo = ids_of(settings, DANA), ids_of(settings, BO)
+    with Worker(settings, **policy) as worker:
+        tell(settings, 100)
+        assert worker.stop() == 0
+    asyncio.run(request(settings, dana[1]))  # a command's output would be mixed with that of the other installations
+    with Worker(settings, TOUCHSTREAM_CRASH_AT=point, **policy) as worker:
+        assert worker.process is not None
+        assert worker.process.wait(60) == crash_points.EXIT_CODE
+    with Worker(settings, **policy) as again:
+        wait_until(
+            lambda: stored(settings, ERASURES) and receipt(settings).is_complete, 60, f"the receipt after {point}"
+        )
+        wait_until(lambda: not left_of(settings, dana), 60, f"nothing to be left after {point}")
+        wait_drained(settings)
+        assert again.stop() == 0, "".join(again.log[-30:])
+    done = receipt(settings)
+    assert done.identity is not None and (done.identity.identifiers, len(done.timelines)) == (3, 3)
+    assert done.timelines[dana[0]].touches == 103
+    check_findings(settings, dana, bo)
+
+
+def test_killed_at_each_step(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    """A worker that ends after the marks and commands of an erasure are in Kafka, after its findings are, within the changelog, and
+    before the commit: the next worker ends it, with one receipt that says what was there."""
+    points = (
+        "after_outputs_acknowledged:1",
+        "after_outputs_acknowledged:2",
+        "after_changelog_sent:1",
+        "before_commit:1",
+    )
+    policy = with_policy(tmp_path, "grace_minutes = 0.02")
+    with ThreadPoolExecutor(len(points)) as pool:
+        runs = [
+            pool.submit(crash_and_go_on, make_settings(session_timeout=6.0, commit_interval=0.3), point, policy)
+            for point in points
+        ]
+        for run in runs:
+            run.result()

@@ -146,7 +146,11 @@ class Search:
         async for stored, receipt in self._decoded(self._codec.decode_receipt, ERASURES):
             if isinstance(receipt, Receipt):
                 found.append((stored, receipt))
-        theirs = {receipt.request_id for _, receipt in found if not self._ids.isdisjoint((receipt.customer_id, *receipt.timelines))}
+        theirs = {
+            receipt.request_id
+            for _, receipt in found
+            if not self._ids.isdisjoint((receipt.customer_id, *receipt.timelines))
+        }
         self.held.receipts += [_place(at) | receipts.as_dict(one) for at, one in found if one.request_id in theirs]
 
     def _is_theirs(self, touch: Touch) -> bool:

@@ -205,7 +205,7 @@ def test_a_dead_letter_has_the_address_it_was_read_at(story: Story) -> None:
     }
     records = {Origin(r.topic, r.partition, r.offset): r for r in stored(story.settings, *topics)}
     limit = story.settings.max_message_bytes
-    behind_ingest = {story.settings.topic(IDENTIFIED), story.settings.topic(COMMANDS)}
+    stages = {story.settings.topic(IDENTIFIED): "timeline", story.settings.topic(COMMANDS): "requests"}
     for letter in story.letters:
         assert letter.origin is not None
         record = records[letter.origin]
@@ -213,7 +213,7 @@ def test_a_dead_letter_has_the_address_it_was_read_at(story: Story) -> None:
         assert (letter.key, letter.payload, letter.payload_size) == (record.key, value[:limit], len(value))
         assert letter.payload_sha256 == hashlib.sha256(value).hexdigest()
         assert letter.detail.strip()
-        assert letter.stage == ("timeline" if letter.origin.topic in behind_ingest else "ingest")
+        assert letter.stage == stages.get(letter.origin.topic, "ingest")
 
 
 def test_ten_megabytes_are_cut(story: Story) -> None:

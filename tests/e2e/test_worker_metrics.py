@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
 from streams.core import backtest
 from streams.core.backtest import Result
 from streams.core.policy import Policy
-from streams.core.touch import Touch
+from streams.core.touch import Customer, Touch
 from streams.edge import topic_admin
 from streams.edge.codec import Codec
 from streams.edge.embedded.stack import EmbeddedStack
@@ -37,6 +38,8 @@ from tests.support.worker import Worker
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 CODEC = Codec()
+PARTS = 14
+YEAR_2000 = 946_800_000_000
 
 # What has no series on a healthy worker, and why.
 EMPTY_WHEN_HEALTHY = {
@@ -79,12 +82,19 @@ async def publish_garbage(settings: Settings) -> None:
 
 
 def history() -> tuple[list[Touch], list[Touch]]:
-    """Distinct touches, and the stream they come in: late ones, customers whose identifiers are linked late, a tenth twice."""
+    """Distinct touches, and the stream they come in: late ones, customers whose identifiers are linked late, a tenth twice; in each
+    part of it one that comes decades too late."""
     touches = list(histories.touches(seed=8, customers=30, count=700))
     rng = random.Random(8)
     stream = [*touches, *rng.sample(touches, 70)]
     rng.shuffle(stream)
-    return touches, stream
+    ancient = [
+        replace(touches[n], touch_id=f"ancient-{n}", occurred_at=YEAR_2000, customer=Customer(crm_id=f"ancient-{n}"))
+        for n in range(PARTS)
+    ]
+    for n, touch in enumerate(ancient):
+        stream.insert(n * len(stream) // PARTS, touch)
+    return [*touches, *ancient], stream
 
 
 def expressions() -> list[Expression]:
@@ -101,9 +111,8 @@ def story(stack: EmbeddedStack) -> Iterator[Story]:
     now = time.time_ns() // 1_000_000
     wanted = backtest.run(touches, Policy(), id_key=settings.id_key, region=settings.default_region, now=now)
     with Worker(settings) as worker, PrometheusServer([worker.metrics_address], ALERTS) as prometheus:
-        parts = 14
-        size = -(-len(stream) // parts)
-        for part in range(parts):  # rates look back ten seconds: something must happen in each of them
+        size = -(-len(stream) // PARTS)
+        for part in range(PARTS):  # rates look back ten seconds: something must happen in each of them
             publish(settings, stream[part * size : (part + 1) * size])
             asyncio.run(publish_garbage(settings))
             prometheus.wait_scraped(times=part + 1)
@@ -111,7 +120,7 @@ def story(stack: EmbeddedStack) -> Iterator[Story]:
         wait_drained(settings)
         wait_until(lambda: idle(scrape(worker.metrics_address)), 60, "the gauges of an idle worker")
         metrics = scrape(worker.metrics_address)
-        yield Story(settings, worker, stream, len(TOUCH_TOPICS) * parts, wanted, prometheus, answers, metrics)
+        yield Story(settings, worker, stream, len(TOUCH_TOPICS) * PARTS, wanted, prometheus, answers, metrics)
     asyncio.run(topic_admin.delete(settings))
 
 

@@ -41,7 +41,7 @@ def test_worker_goes_on_from_timelines_in_layout_1(make_settings: Callable[..., 
                     await producer.send_and_wait(topic, value, key=key, partition=partition)
 
     asyncio.run(restore())
-    touches = list(histories.touches(seed=21, customers=12, count=160))
+    touches = list(histories.touches(seed=21, customers=12, count=160, days=14))
     assert streamed(settings) != expected(settings, touches)
     with Worker(settings) as worker:
         publish(settings, touches[110:])

@@ -26,6 +26,7 @@ def exercise(metrics: Metrics, step: int, recovering: int = 0) -> None:
         for outcome in ("identified", "applied", "duplicate", "rejected"):
             metrics.touches.labels(channel, outcome).inc()
         metrics.late_touches.labels(channel).inc()
+        metrics.too_late_touches.labels(channel).inc()
     for rule in RULES:
         for state in STATES:
             metrics.findings.labels(rule, state).inc()

@@ -138,7 +138,7 @@ def test_unknown_and_unusable(settings: Settings) -> None:
     """Whom nobody knows, and what is no identifier, end with exit code 1 and say what was tried."""
     unknown = touchstream(settings, "identity", "show", "dana@example.com")
     assert unknown.exit_code == 1
-    assert "knows nobody by 'dana@example.com' (tried as CRM id, mail address, click id)" in unknown.stderr
+    assert "knows nobody by 'dana@example.com' (tried as CRM id, mail address, click id, cookie)" in unknown.stderr
     bad = touchstream(settings, "identity", "show", "dana", "--kind", "email")
     assert (bad.exit_code, bad.stderr) == (1, "Error: 'dana' is no usable mail address\n")
 

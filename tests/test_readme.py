@@ -83,6 +83,10 @@ def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> N
         elif command.startswith("touchstream identity show"):
             with Worker(settings):  # the touch that the README sends must have been placed
                 wait_until(lambda command=command: _run(command, env, folder).returncode == 0, 60, command)
+        elif command.startswith("touchstream customer erase"):
+            with Worker(settings):  # it waits for the receipt
+                done = _run(command, env, folder)
+                assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         elif command == "touchstream tail conflicts":
             _runs_until_stopped(command, env, folder)
         else:

@@ -64,7 +64,7 @@ def erase(
 ) -> None:
     """Erase the person that ID belongs to: the right to erasure, GDPR article 17.
 
-    ID is a mail address, phone number, LinkedIn URL, CRM id or click id, as a source writes it, or a customer id. Only pseudonymous
+    ID is a mail address, phone number, LinkedIn URL, CRM id, click id or cookie, as a source writes it, or a customer id. Only pseudonymous
     ids travel in the command. Their timelines, their part of the identity index and of its log go at once, their findings are
     withdrawn without their content; what was published before leaves Kafka with compaction and retention, and the receipt says by when.
     Touches published later are refused, or start afresh, as the policy says (erasure.later_touches). The sources keep what they

@@ -27,7 +27,7 @@ KINDS = (CUSTOMER_ID, *(name for name, _ in RANKS))
 NAMES = WORDS | {CUSTOMER_ID: "customer id"}
 """The kinds of ids as people call them."""
 
-_NODE = re.compile(r"c[1-5]-\S+")
+_NODE = re.compile(r"c[1-9]-\S+")
 
 
 @dataclass(frozen=True)

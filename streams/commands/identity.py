@@ -11,7 +11,7 @@ import msgspec
 from streams.commands import rendering
 from streams.commands.common import kafka_options, load_settings
 from streams.commands.identifiers import NAMES, kind_option, look_up, name_of
-from streams.core.identity_facts import decode_cause
+from streams.core.identity_facts import decode_cause, decode_request
 from streams.core.identity_person import Event, Person
 from streams.core.touch_json import rfc3339
 
@@ -29,7 +29,7 @@ def identity() -> None:
 def show(identifier: str, kind: str | None, as_json: bool, bootstrap: str | None, topic_prefix: str | None) -> None:
     """Print the customer that ID belongs to, all their ids, and each link, merge, block and shared mark with date and cause.
 
-    ID is a mail address, phone number, LinkedIn URL, CRM id or click id, as a source writes it, or a customer id. All is read from
+    ID is a mail address, phone number, LinkedIn URL, CRM id, click id or cookie, as a source writes it, or a customer id. All is read from
     the log in Kafka; Redis is not asked. Other identifiers are known by their pseudonyms only, so only the given one is shown in
     plain. Exit code 1 when nobody has it.
     """
@@ -67,9 +67,14 @@ def _event(event: Event) -> tuple[str, str]:
         "blocked": f"{a} and {b} are kept apart: they lead to {' and '.join(event.fact.customers) or 'two CRM records'}",
         "shared": f"{a} has too many people",
         "merge": f"the timeline of {a} moved to {b}",
+        "cut": f"{a} and {b} are not one person",
+        "erased": f"what was known of {a} was erased",
     }[event.kind]
-    cause = decode_cause(event.fact)
-    if cause is None:
+    cause, request = decode_cause(event.fact), decode_request(event.fact)
+    if request is not None:
+        reason = f": {request.reason}" if request.reason else ""
+        why = f"asked for by {request.requested_by}, request {request.command_id}{reason}"
+    elif cause is None:
         why = "cause unknown; the date is that of the log"
     else:
         place = f", {cause.origin}" if cause.origin else ""
@@ -96,11 +101,11 @@ def as_plain(person: Person, plain: dict[str, str]) -> dict[str, Any]:
 
 
 def _event_json(event: Event) -> dict[str, Any]:
-    cause = decode_cause(event.fact)
+    cause = decode_request(event.fact) or decode_cause(event.fact)
     values = None
     if cause is not None:
         values = {name: value for name, value in msgspec.structs.asdict(cause).items() if value != ""}
-        values |= {name: rfc3339(values[name]) for name in ("occurred_at", "published_at")}
+        values |= {name: rfc3339(value) for name, value in values.items() if name.endswith("_at")}
     return {
         "date": rfc3339(event.at),
         "event": event.kind,

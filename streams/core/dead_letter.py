@@ -20,7 +20,7 @@ KEY_LIMIT = 16 * 1024
 """Bytes of a record's key that are kept. Real keys are ids of some tens of bytes."""
 
 
-_PSEUDONYM = re.compile(rb"c[1-5]-[0-9a-f]{24}")
+_PSEUDONYM = re.compile(rb"c[1-9]-[0-9a-f]{24}")
 
 
 class DeadLetter(Struct, frozen=True, gc=False):

@@ -154,6 +154,11 @@ def records(customer: bytes, before: Timeline, after: Timeline) -> dict[bytes, b
     return changed
 
 
+def segment_keys(customer: bytes, timeline: Timeline) -> frozenset[bytes]:
+    """Keys of the segments that the timeline means."""
+    return frozenset(segment_key(customer, digest) for digest in _parts(timeline))
+
+
 def _parts(timeline: Timeline) -> dict[bytes, Segment]:
     entries = timeline.entries
     return {} if isinstance(entries, tuple) else {part.row.digest: part for part in entries.segments}

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from streams.core.commands import Command
 from streams.core.erasure import TIMELINE, Receipt
-from streams.core.timeline import Timeline, encode
+from streams.core.timeline import Timeline, encode, segment_keys
 from streams.edge.forgetting import Forgetting
 from streams.edge.lane import Write
 from streams.edge.stages import Timelines
@@ -135,3 +135,22 @@ def test_a_mark_is_forgotten_after_its_grace(timelines: Timelines) -> None:
     assert (gone.outputs, gone.changelog) == ([], {A.encode(): None})
     assert set(timelines._store.partitions[1].values) == {B.encode()}
     assert forgetting.due(2 * over, 200.0).outputs == []
+
+
+def test_who_shares_the_timeline_stays(timelines: Timelines) -> None:
+    """An erasure that names identifiers takes their touches only: those of another identifier stay with their segments, those that no
+    timeline means any more go, and a worker that restores it all knows every touch that stayed."""
+    theirs = [replace(identified(A, touch(f"o-{n:03d}", n, kind="delivered")), identifier=B) for n in range(100)]
+    first = take(
+        timelines,
+        *(Record("x.touches.identified", CODEC.encode_identified(one), 9) for one in theirs),
+        *(identified_record(A, touch(f"t-{n:03d}", n + 200, kind="delivered")) for n in range(100)),
+    )
+    before = {key for key in first.changelog or {} if b"#" in key}
+    write = take(timelines, command_record(replace(erase(), identifiers=(A,))))
+    assert [(one.touches, one.findings) for one in receipts(write)] == [(100, 0)]
+    left = restored(first, write)[0]._timeline(1, A)
+    assert [entry.id for entry in left.entries] == [one.touch.touch_id for one in theirs]
+    held = {key for key in timelines._store.partitions[1].values if b"#" in key}
+    assert held == segment_keys(A.encode(), left) != before
+    assert restored(first, write)[1].partitions[1].values == timelines._store.partitions[1].values

@@ -19,7 +19,7 @@ from streams.core.customer import Effect
 from streams.core.entry import DamagedError
 from streams.core.policy import Policy
 from streams.core.segments import LARGEST
-from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key
+from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key, segment_keys
 from streams.core.touch import IdentifiedTouch
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge import doubt
@@ -67,8 +67,9 @@ class Timelines(Stage):
                 if after is not before:
                     changelog |= self._records(customer, before, after)
             for customer in erased:  # also segments that no timeline means any more
-                leftover = self._store.segments(partition, customer.encode())
-                changelog |= dict.fromkeys(key for key in leftover if changelog.get(key) is None)
+                kept = segment_keys(customer.encode(), opened[customer][1])
+                held = self._store.segments(partition, customer.encode())
+                changelog |= dict.fromkeys(key for key in held if key not in kept and changelog.get(key) is None)
             self._store.write(partition, changelog)
         self.count()
         return Write(outputs, partition, changelog, published=lambda: self._published(found))
@@ -106,9 +107,11 @@ class Timelines(Stage):
         customer = command.customer_id
         known = opened.get(customer)
         effect = self._decide(partition, command, opened)
-        held = (known or opened[customer])[known is not None]
-        segments = len(self._store.segments(partition, customer.encode()))
-        part = erasures.timeline_part(self._settings, self._codec, command, held, len(effect.findings), segments)
+        before, after = (known or opened[customer])[known is not None], effect.timeline
+        kept = segment_keys(customer.encode(), after)
+        segments = sum(key not in kept for key in self._store.segments(partition, customer.encode()))
+        gone = len(before.entries) + len(before.opt_outs) - len(after.entries) - len(after.opt_outs)
+        part = erasures.timeline_part(self._settings, self._codec, command, gone, len(effect.findings), segments)
         return [*self._outputs(record, effect), part]
 
     def _decide(

@@ -1,0 +1,128 @@
+"""What others ask for that needs the identity index: waited for while it is away, refused where it makes no sense."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streams.core.commands import Command
+from streams.core.dead_letter import DeadLetter
+from streams.core.policy import Policy
+from streams.edge.embedded.ports import free_port
+from streams.edge.gather import NotNow
+from streams.edge.identity_index import IdentityIndex
+from streams.edge.lane import Write
+from streams.edge.metrics import Metrics
+from streams.edge.stages import Ingest, Requests
+from streams.settings import Settings
+from tests.edge.test_stages import CODEC, POLICY, SETTINGS, T0, Record
+from tests.support.identities import workers
+
+ID = "c2-" + "0" * 24
+
+
+def asked(customer_id: str, kind: str = "customer_erased") -> Record:
+    """A command as somebody writes it."""
+    command = Command("r-1", customer_id, kind, T0, "a letter", requested_by="p.ito")
+    return Record("x.commands", CODEC.encode_command(command), key=customer_id.encode())
+
+
+def letters(write: Write) -> list[DeadLetter]:
+    """The dead letters of a write."""
+    return [
+        CODEC.decode_dead_letter(out.value or b"") for out in write.outputs if out.topic.endswith("touches.dead-letter")
+    ]
+
+
+def requests(settings: Settings, index: IdentityIndex, policy: Policy = POLICY) -> Requests:
+    """The stage."""
+    metrics = Metrics(CollectorRegistry())
+    return Requests(settings, policy, CODEC, metrics, index, Ingest(settings, policy, CODEC, metrics, index))
+
+
+@pytest.fixture
+def absent() -> Settings:
+    """An installation whose Redis does not answer."""
+    return Settings(topic_prefix="x.", redis_url=f"redis://127.0.0.1:{free_port()}/0")
+
+
+def test_an_erasure_waits_for_redis(absent: Settings) -> None:
+    """While Redis is away an erasure is put off, and no dead letter is made of it."""
+
+    async def run() -> None:
+        index = IdentityIndex(absent, Metrics(CollectorRegistry()))
+        with pytest.raises(NotNow, match="an erasure waits"):
+            await requests(absent, index).run([asked(ID)])
+        await index.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("plain", ["dana@example.com", "+14155550132", "c2-dana@example.com", "", "c0-00"])
+def test_a_plain_address_does_not_travel_on(absent: Settings, plain: str) -> None:
+    """An erasure that names a person by anything but a pseudonymous id is a dead letter, under a key that does not show it; the index
+    is not asked."""
+
+    async def run() -> Write:
+        index = IdentityIndex(absent, Metrics(CollectorRegistry()))
+        write = await requests(absent, index).run([asked(plain)])
+        await index.close()
+        return write
+
+    write = asyncio.run(run())
+    ((letter,), (out,)) = (letters(write), write.outputs)
+    assert (letter.reason, "touchstream customer erase" in letter.detail) == ("unroutable", True)
+    assert out.key is not None and out.key.startswith(b"k-")
+
+
+def test_what_only_workers_say_is_refused() -> None:
+    """A merge from outside is a dead letter, and so is an acknowledgement of nothing."""
+
+    async def run() -> Write:
+        index = IdentityIndex(SETTINGS, Metrics(CollectorRegistry()))
+        write = await requests(SETTINGS, index).run([asked(ID, "customer_merged"), asked(ID, "finding_acknowledged")])
+        await index.close()
+        return write
+
+    assert [letter.reason for letter in letters(asyncio.run(run()))] == ["unroutable", "unroutable"]
+
+
+@pytest.mark.stack
+def test_a_shared_identifier_says_nothing_about_whom(settings: Settings) -> None:
+    """Who is named by a number that many people have is not erased: the request is a dead letter that says what to do."""
+    people = [(f"c2-{n}", "c3-office") for n in range(5)]
+
+    async def run() -> Write:
+        async with workers(settings) as ((worker,), _):
+            await worker.touch(*people)
+            return await requests(settings, worker.index).run([asked("c3-office")])
+
+    (letter,) = letters(asyncio.run(run()))
+    assert letter.reason == "unroutable"
+    assert "many people have" in letter.detail and "another id of the person" in letter.detail
+
+
+@pytest.mark.stack
+def test_the_same_request_again(settings: Settings) -> None:
+    """Read again before its offset was committed, an erasure gives the same records in the same order: marks, commands and receipt
+    first, null values last."""
+
+    async def run() -> tuple[Write, Write]:
+        async with workers(settings) as ((worker,), _):
+            await worker.touch(("c1-7", "c2-dana"), ("c2-bo",))
+            stage = requests(settings, worker.index)
+            return await stage.run([asked("c2-dana")]), await stage.run([asked("c2-dana")])
+
+    first, second = asyncio.run(run())
+    assert (first.outputs, first.last) == (second.outputs, second.last)
+    kinds = [(out.topic.removeprefix(settings.topic_prefix), out.key) for out in first.outputs]
+    assert kinds == [
+        ("identities", b"erased:c1-7|c1-7"),
+        ("identities", b"erased:c2-dana|c2-dana"),
+        ("touches.identified", b"c1-7"),
+        ("erasures", b"c1-7"),
+    ]
+    assert {b"c1-7|c1-7", b"c1-7|c2-dana"} <= {out.key for out in first.last}
+    assert all(out.value is None for out in first.last)

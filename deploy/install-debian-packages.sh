@@ -8,6 +8,7 @@ set -eu
 NEEDED='
 promtool:prometheus:tests/deploy does not run the alert rules and the dashboard against a real Prometheus
 faketime:faketime:tests/faults does not let the clock of a worker jump
+chromium:chromium:tests/test_report_in_browser.py does not look at the report in a browser
 '
 
 missing=

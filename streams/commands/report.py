@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -97,14 +98,13 @@ def report(
 
     book = Book(policy.identity, settings.id_key, settings.default_region)
     problems: list[str] = []
-    gc.disable()  # millions of records that hold no cycle: the collector would only walk them
-    with progress("reading"):
+    with progress("reading"), _no_collector():
         _read(touches, touch_lines.parse, book.add_touch, problems)
         _read(deals, records.deal, book.add_deal, problems)
         _read(costs, records.cost, book.add_cost, problems)
         _read(leads, records.lead_event, book.add_lead, problems)
     problems += book.problems
-    with progress("reckoning"):
+    with progress("reckoning"), _no_collector():
         resolved = book.resolve()
         try:
             ledger, changes = _reckon(resolved, period, policy.ledger, earlier, len(problems))
@@ -113,6 +113,18 @@ def report(
     with progress("writing"):
         _write(ledger, earlier, changes, out, csv_folder, parquet_folder, json_path)
     _tell(problems)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Millions of records that hold no cycle: the garbage collector would only walk them, again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _reckon(

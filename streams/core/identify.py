@@ -85,17 +85,24 @@ def email(raw: str, same_mailbox: bool = False) -> str | None:
     local, at, domain = raw.strip().strip("<>").rpartition("@")
     if not at or not local or any(c.isspace() for c in local) or "@" in local or len(local) > 64:
         return None
-    try:
-        ascii_domain = idna.encode(domain.rstrip("."), uts46=True).decode("ascii")
-    except (idna.IDNAError, UnicodeError):
-        return None
-    if "." not in ascii_domain:
+    ascii_domain = _ascii_domain(domain)
+    if ascii_domain is None:
         return None
     if same_mailbox and ascii_domain in ("gmail.com", "googlemail.com"):
         local, ascii_domain = local.partition("+")[0].replace(".", ""), "gmail.com"
         if not local:
             return None
     return f"{local.lower()}@{ascii_domain}"
+
+
+@lru_cache(maxsize=65_536)
+def _ascii_domain(domain: str) -> str | None:
+    """Normal form of a mail domain. Many addresses have the same few, and to encode one takes longer than all else of an address."""
+    try:
+        ascii_domain = idna.encode(domain.rstrip("."), uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return None
+    return ascii_domain if "." in ascii_domain else None
 
 
 @lru_cache(maxsize=65_536)

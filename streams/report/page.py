@@ -80,7 +80,7 @@ def _table(ledger: Ledger, currency: str, dimension: str) -> dict[str, Any]:
     income = {model: ledger.by(dimension, CREDIT + model, currency) for model in MODELS}
     main = income[ledger.policy.model]
     keys = sorted(
-        spend.keys() | set().union(*income.values()),
+        spend.keys() | touches.keys() | set().union(*income.values()),
         key=lambda key: (key == UNATTRIBUTED, -main.get(key, 0), -spend.get(key, 0), key),
     )
     groups = [(_label(ledger, dimension, key), [key]) for key in keys]

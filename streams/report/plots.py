@@ -139,7 +139,7 @@ def funnel(ledger: Ledger) -> str:
             axes.barh(range(len(steps)), widths, left=left, height=0.66, color=_colour(key), label=words.of(key))
             left = [a + b for a, b in zip(left, widths, strict=True)]
         for i, total in enumerate(left):
-            of_last = f"   {100 * total / left[i - 1]:.0f} % of the step before" if i and left[i - 1] else ""
+            of_last = f", {100 * total / left[i - 1]:.0f} % of the step before" if i and left[i - 1] else ""
             axes.text(total + 0.01 * max(left), i, f"{total:,}{of_last}", va="center", fontsize=9, color=QUIET)
         axes.set_yticks(range(len(steps)), [words.of(step) for step in steps])
         axes.invert_yaxis()

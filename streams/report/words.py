@@ -58,8 +58,10 @@ def short_money(value: int, currency: str) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """A return on investment: "900 %"; a dash when nothing was spent."""
-    return "–" if value is None else f"{100 * value:,.0f} %".replace("-", "−")
+    """A return on investment: "900 %"; a dash when nothing was spent. What cost next to nothing has no return worth a number."""
+    if value is None:
+        return "–"
+    return f"{100 * value:,.0f} %".replace("-", "−") if value <= 1000 else "over 100,000 %"
 
 
 def percent(part: int, whole: int) -> str:

@@ -14,6 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from streams.core import touch_json
 from streams.core.touch import Touch
 from tests.support import histories
@@ -25,8 +27,13 @@ REASONS = ("not_icp", "no_budget", "bad_timing", "bad_data", "unresponsive")
 
 
 def touches(seed: int, customers: int, count: int) -> Iterator[Touch]:
-    """`count` touches within `DAYS`, some late, some twice."""
-    return histories.stream(seed, customers, count, days=DAYS)
+    """`count` touches within `DAYS`, some late, some twice; and of every fourth call that was dialed its second phase."""
+    for n, touch in enumerate(histories.stream(seed, customers, count, days=DAYS)):
+        yield touch
+        if touch.kind == "dialed" and n % 4 == 0:
+            yield replace(
+                touch, touch_id=f"{touch.touch_id}-2", kind="answered", occurred_at=touch.occurred_at + 120_000
+            )
 
 
 def deals(seed: int, customers: int) -> Iterator[dict[str, Any]]:

@@ -29,10 +29,18 @@ V = TypeVar("V", bound=_Versioned)
 
 
 class _View(Struct, gc=False, eq=False):
-    """A customer as some records name them: the ids, strongest first; `first` is when a touch (0) or another record (1) did so first."""
+    """A customer as some records name them: the ids, strongest first; and which record did so first: a touch or another (1), when,
+    under which id."""
 
     ids: tuple[str, ...]
-    first: tuple[int, int, str]
+    other: int
+    at: int
+    record: str
+
+    def seen(self, other: int, at: int, record: str) -> None:
+        """Another record names the customer so."""
+        if other <= self.other and (other < self.other or (at, record) < (self.at, self.record)):
+            self.other, self.at, self.record = other, at, record
 
 
 class _Kept(JourneyTouch, frozen=True, gc=False, kw_only=True):
@@ -73,7 +81,7 @@ class Book:
         self._identity, self._id_key, self._region = identity, id_key, region
         self._roles = frozenset(identity.role_addresses)
         self._views: dict[tuple[str, ...], _View] = {}
-        self._by_name: dict[tuple[str | None, ...], _View | None] = {}
+        self._by_name: dict[tuple[str | bool | None, ...], _View | None] = {}
         self._touches: dict[str, _Kept] = {}
         self._deals: dict[str, Deal] = {}
         self._costs: dict[str, Cost] = {}
@@ -83,15 +91,16 @@ class Book:
 
     def add_touch(self, touch: Touch) -> None:
         """Take in a touch; of several with one id the highest version counts."""
-        view = self._view(touch.customer, (0, touch.occurred_at, touch.touch_id))
+        at = touch.occurred_at
+        view = self._view(touch.customer, 0, at, touch.touch_id)
         if view is None:
             self.problems.append(f"touch {touch.touch_id}: the customer has no usable identifier")
             return
         actor, campaign = touch.actor, touch.campaign
-        if actor is not None and actor.name and self._reps.get(actor.id, (0, "")) < (touch.occurred_at, actor.name):
-            self._reps[intern(actor.id)] = (touch.occurred_at, actor.name)
+        if actor is not None and actor.name:
+            self._name(actor.id, at, actor.name)
         kept = _Kept(
-            touch.occurred_at,
+            at,
             touch.touch_id,
             touch.department,
             touch.channel,
@@ -111,7 +120,7 @@ class Book:
 
     def add_deal(self, deal: Deal) -> None:
         """Take in a deal; of several with one id the highest version counts."""
-        if self._view(deal.customer, (1, deal.opened_at, deal.deal_id)) is None:
+        if self._view(deal.customer, 1, deal.opened_at, deal.deal_id) is None:
             self.problems.append(f"deal {deal.deal_id}: the customer has no usable identifier")
         else:
             self._fold(self._deals, deal.deal_id, deal, "deal")
@@ -122,7 +131,7 @@ class Book:
 
     def add_lead(self, event: LeadEvent) -> None:
         """Take in a lead event; the same one twice counts once."""
-        if self._view(event.customer, (1, event.at, event.state)) is None:
+        if self._view(event.customer, 1, event.at, event.state) is None:
             self.problems.append(f"lead event {event.state}: the customer has no usable identifier")
         else:
             self._leads[msgspec.json.encode(event)] = event
@@ -130,7 +139,7 @@ class Book:
     def resolve(self) -> Resolved:
         """Who is whose customer, once all records are in."""
         graph = Graph(limit=self._identity.shared_after)
-        for view in sorted(self._views.values(), key=lambda view: view.first):
+        for view in sorted(self._views.values(), key=lambda view: (view.other, view.at, view.record)):
             graph.link(view.ids)
         touches: dict[str, list[JourneyTouch]] = {}
         touch_costs: list[TouchCost] = []
@@ -172,16 +181,22 @@ class Book:
         assert view is not None, "a record whose customer has no identifier was not taken in"
         return graph.customer(view.ids)
 
-    def _view(self, customer: Customer, first: tuple[int, int, str]) -> _View | None:
+    def _view(self, customer: Customer, other: int, at: int, record: str) -> _View | None:
         names = _names(customer)
         try:
             view = self._by_name[names]
         except KeyError:
-            ids = nodes(customer, self._id_key, self._region, self._roles)
-            view = self._by_name[names] = self._views.setdefault(ids, _View(ids, first)) if ids else None
-        if view is not None and first < view.first:
-            view.first = first
+            ids = nodes(customer, self._id_key, self._region, self._roles, self._identity.same_mailbox)
+            view = self._by_name[names] = self._views.setdefault(ids, _View(ids, other, at, record)) if ids else None
+        if view is not None and (at <= view.at or other < view.other):
+            view.seen(other, at, record)
         return view
+
+    def _name(self, actor: str, at: int, name: str) -> None:
+        """The newest name of an actor counts; of two at the same time the later in the alphabet."""
+        known = self._reps.get(actor)
+        if known is None or (at >= known[0] and (at, name) > known):
+            self._reps[intern(actor)] = (at, name)
 
     def _fold(self, known: dict[str, V], id_: str, new: V, what: str) -> None:
         old = known.get(id_)
@@ -194,8 +209,17 @@ class Book:
             known[id_] = min(old, new, key=_content)
 
 
-def _names(customer: Customer) -> tuple[str | None, ...]:
-    return (customer.email, customer.phone, customer.linkedin_url, customer.crm_id, customer.click_id)
+def _names(customer: Customer) -> tuple[str | bool | None, ...]:
+    """All that decides which ids a customer has."""
+    return (
+        customer.email,
+        customer.phone,
+        customer.linkedin_url,
+        customer.crm_id,
+        customer.click_id,
+        customer.cookie_id,
+        customer.email_verified,
+    )
 
 
 def _order(touch: JourneyTouch) -> tuple[int, str]:

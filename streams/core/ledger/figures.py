@@ -7,12 +7,13 @@ credit stands in the month of the income, also for touches of months before.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from streams.core.ledger import markov
 from streams.core.ledger.attribution import state_of
 from streams.core.ledger.book import Resolved
 from streams.core.ledger.credit import add_credit
-from streams.core.ledger.journeys import before, contacts, journey, touch_points
+from streams.core.ledger.journeys import before, joined, journey, touch_points
 from streams.core.ledger.period import Period, month_of, months
 from streams.core.ledger.policy import MODELS, LedgerPolicy
 from streams.core.ledger.quarrel import funnel, handoffs, stages
@@ -36,6 +37,9 @@ Key = tuple[str, str, str]
 """Month, measure, currency."""
 
 Sums = defaultdict[Key, Counter[Cell]]
+
+_Maker = tuple[int, str, str, str | None, str | None, str | None]
+"""Day, department, channel, campaign, actor, kind of actor."""
 
 
 def compute(resolved: Resolved, period: Period, policy: LedgerPolicy, refused: int = 0) -> Ledger:
@@ -86,21 +90,20 @@ def compute(resolved: Resolved, period: Period, policy: LedgerPolicy, refused: i
 
 def _walk(resolved: Resolved, period: Period, policy: LedgerPolicy, sums: Sums) -> tuple[list[Line], markov.Steps]:
     """Customer by customer: counts of touches and contacts, the lines of won deals, the steps of all journeys."""
-    counted: Counter[tuple[str, int, str, str, str | None, str | None, str | None]] = Counter()
+    touched: Counter[_Maker] = Counter()
+    contacted: Counter[_Maker] = Counter()
     of: defaultdict[str, list[int]] = defaultdict(list)
     for i, (_, customer) in enumerate(resolved.deals):
         of[customer].append(i)
     steps: markov.Steps = Counter()
     lines: list[Line] = []
+    start, end = period.start_ms, period.end_ms
     for customer in sorted(resolved.touches.keys() | of.keys()):
         touches = resolved.touches.get(customer, [])
-        for touch in touches:
-            if period.holds(touch.at):
-                counted[TOUCHES, touch.at // DAY_MS, *_maker(touch)] += 1
-        for touch in contacts(touches, policy):
-            if period.holds(touch.at):
-                counted[CONTACTS, touch.at // DAY_MS, *_maker(touch)] += 1
-        points = touch_points(touches, policy)
+        met = list(joined(touches, policy))
+        _count(touched, touches, start, end)
+        _count(contacted, [touch for touch in met if touch.direction == "outbound"], start, end)
+        points = touch_points(touches, policy, met)
         closed = False
         for i in of.get(customer, ()):
             deal, _ = resolved.deals[i]
@@ -113,14 +116,22 @@ def _walk(resolved: Resolved, period: Period, policy: LedgerPolicy, sums: Sums) 
                 lines.append(_line(path, resolved, policy))
         if not closed:
             markov.count(steps, map(state_of, before(points, period.end_ms - 1, policy)), False)
-    for (measure, day, department, channel, campaign, actor, actor_kind), times in counted.items():
-        rep = actor if actor is not None and actor_kind == "person" else NONE
-        sums[month_of(day * DAY_MS), measure, ""][Cell(department, channel, campaign or NONE, rep)] += times
+    for measure, counts in ((TOUCHES, touched), (CONTACTS, contacted)):
+        for (day, department, channel, campaign, actor, actor_kind), times in counts.items():
+            rep = actor if actor is not None and actor_kind == "person" else NONE
+            sums[month_of(day * DAY_MS), measure, ""][Cell(department, channel, campaign or NONE, rep)] += times
     return sorted(lines, key=lambda line: line.deal_id), steps
 
 
-def _maker(touch: JourneyTouch) -> tuple[str, str, str | None, str | None, str | None]:
-    return (touch.department, touch.channel, touch.campaign, touch.actor, touch.actor_kind)
+def _count(counts: Counter[_Maker], touches: Iterable[JourneyTouch], start: int, end: int) -> None:
+    """Count the touches of a time by day and by what their cell is made of."""
+    counts.update(
+        [
+            (touch.at // DAY_MS, touch.department, touch.channel, touch.campaign, touch.actor, touch.actor_kind)
+            for touch in touches
+            if start <= touch.at < end
+        ]
+    )
 
 
 def _line(path: Journey, resolved: Resolved, policy: LedgerPolicy) -> Line:

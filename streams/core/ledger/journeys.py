@@ -15,16 +15,18 @@ MINUTE_MS = 60_000
 def contacts(touches: Sequence[JourneyTouch], policy: LedgerPolicy) -> Iterator[JourneyTouch]:
     """Outbound touches that reached the customer. Of a call's phases the first stands for all, as in `streams.core.detect`:
     they share an interaction id within a day, or the same actor of one department makes them within `join_minutes`, none twice."""
-    for touch in _joined(touches, policy):
-        if touch.direction == "outbound":
-            yield touch
+    return (touch for touch in joined(touches, policy) if touch.direction == "outbound")
 
 
-def touch_points(touches: Sequence[JourneyTouch], policy: LedgerPolicy) -> list[JourneyTouch]:
-    """Contacts, calls of the customer to us, and the reactions that the policy counts, in order."""
+def touch_points(
+    touches: Sequence[JourneyTouch], policy: LedgerPolicy, met: Sequence[JourneyTouch] | None = None
+) -> list[JourneyTouch]:
+    """Contacts, calls of the customer to us, and the reactions that the policy counts, in order. `met` is `joined`, if it is known."""
     reactions = frozenset(policy.reactions)
-    points = [touch for touch in _joined(touches, policy) if touch.direction == "outbound" or touch.kind in CALL_KINDS]
-    points += [touch for touch in touches if touch.kind in reactions]
+    points = [touch for touch in touches if touch.kind in reactions]
+    for touch in joined(touches, policy) if met is None else met:
+        if touch.direction == "outbound" or touch.kind in CALL_KINDS:
+            points.append(touch)
     points.sort(key=lambda touch: (touch.at, touch.touch_id))
     return points
 
@@ -41,7 +43,8 @@ def before(points: Sequence[JourneyTouch], at: int, policy: LedgerPolicy) -> tup
     return tuple(points[start : bisect_right(points, at, key=_at)])
 
 
-def _joined(touches: Sequence[JourneyTouch], policy: LedgerPolicy) -> Iterator[JourneyTouch]:
+def joined(touches: Sequence[JourneyTouch], policy: LedgerPolicy) -> Iterator[JourneyTouch]:
+    """Touches of the kinds of contacts, in either direction, each call once."""
     calls: dict[tuple[str, ...], tuple[int, set[str]]] = {}
     join_ms = int(policy.join_minutes * MINUTE_MS)
     for touch in touches:

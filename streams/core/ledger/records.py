@@ -56,6 +56,10 @@ class _Customer(Struct, forbid_unknown_fields=True):
     country: Short | None = None
 
 
+# A CRM knows no cookies.
+_IDENTIFIERS = tuple(name for name in IDENTIFIERS if name in _Customer.__struct_fields__)
+
+
 class _Deal(Struct, forbid_unknown_fields=True):
     deal_id: Id
     customer: _Customer
@@ -154,8 +158,8 @@ def _decoded(decoder: msgspec.json.Decoder[T], line: bytes, what: str) -> T:
 
 
 def _customer(read: _Customer) -> CustomerValue:
-    if not any((getattr(read, name) or "").strip() for name in IDENTIFIERS):
-        raise RecordError(f"customer: needs at least one of {', '.join(IDENTIFIERS)}")
+    if not any((getattr(read, name) or "").strip() for name in _IDENTIFIERS):
+        raise RecordError(f"customer: needs at least one of {', '.join(_IDENTIFIERS)}")
     values: tuple[Any, ...] = msgspec.structs.astuple(read)
     return CustomerValue(*values)
 

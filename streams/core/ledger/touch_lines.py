@@ -53,7 +53,7 @@ def _ordinary(read: touch_json.Touch) -> Touch | None:
     ):
         return None
     at = (read.occurred_at - _EPOCH) // _MS
-    names = (who.email, who.phone, who.linkedin_url, who.crm_id, who.click_id)
+    names = (who.email, who.phone, who.linkedin_url, who.crm_id, who.click_id, who.cookie_id)
     if at < EARLIEST_MS or not any(name and name.strip() for name in names):
         return None
     return Touch(
@@ -63,7 +63,7 @@ def _ordinary(read: touch_json.Touch) -> Touch | None:
         read.direction,
         read.kind,
         at,
-        Customer(*names, who.name),
+        Customer(*names[:5], who.name, cookie_id=who.cookie_id, email_verified=who.email_verified),
         actor=None if actor is None else Actor(actor.id, actor.name, actor.kind),
         campaign=read.campaign,
         source=read.source,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.core import backtest
+from streams.core.identify import nodes
 from streams.core.ledger.book import Book, Resolved
 from streams.core.ledger.types import Cost, Deal
 from streams.core.policy import IdentityPolicy, Policy
@@ -98,3 +99,15 @@ def test_a_deal_links_its_customers_identifiers() -> None:
     assert [touch.touch_id for touch in touches] == ["call", "mail"]
     assert found.deals == [(both, customer)]
     assert len(found.identifiers[customer]) == 2
+
+
+def test_every_identifier_of_a_customer_decides() -> None:
+    """A customer field that changes who a touch's customer is changes it in the book too: none is forgotten."""
+    fields = set(Customer.__struct_fields__) - {"name", "time_zone", "country"}
+    one = Customer("a@example.com", "+14152000001", "https://www.linkedin.com/in/a", "003-1", "g-1", cookie_id="ck-1")
+    for field in sorted(fields):
+        other = replace(one, **{field: False if field == "email_verified" else None})
+        assert nodes(one, ID_KEY, REGION) != nodes(other, ID_KEY, REGION), field
+        touches = [replace(MAIL, touch_id=name, customer=who) for name, who in (("one", one), ("other", other))]
+        ids = {touch.touch_id: touch.view.ids for of_one in resolved(touches).touches.values() for touch in of_one}  # type: ignore[attr-defined]
+        assert ids == {touch.touch_id: nodes(touch.customer, ID_KEY, REGION) for touch in touches}

@@ -47,6 +47,8 @@ def test_histories_are_read_alike() -> None:
         {"actor": {"id": "robot", "kind": "automation"}},
         {"customer": {"email": "dana@example.com", "country": "ES", "time_zone": "Europe/Madrid"}},
         {"touch_id": "ü" * 200},
+        {"customer": {"cookie_id": "ga-1"}},
+        {"customer": {"email": "dana@example.com", "email_verified": False, "click_id": "g", "cookie_id": "ga-1"}},
     ],
 )
 def test_lines_of_every_kind_are_read_alike(changes: dict[str, Any]) -> None:

@@ -1,0 +1,56 @@
+"""The report's page in a real browser: it is laid out, nothing is cut off on a screen, no plot is empty, the console is quiet."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tests.ledger.command import files, report
+from tests.support.browser import look
+
+# Measured by the page itself; only the test's copy has a script, and only for this.
+_MEASURE = """<script>
+const box = e => e.getBoundingClientRect();
+const told = {
+  width: document.documentElement.scrollWidth, window: innerWidth, height: document.documentElement.scrollHeight,
+  wide: [...document.querySelectorAll(".scroll, .tile, .tile b")].filter(
+    e => e.clientWidth && e.scrollWidth > e.clientWidth + 1).map(e => e.className || e.tagName),
+  plots: [...document.querySelectorAll("svg")].map(e => [e.getAttribute("aria-label"), Math.round(box(e).width), Math.round(box(e).height),
+    [...e.querySelectorAll("text")].filter(t => box(t).right > box(e).right + 1 || box(t).left < box(e).left - 1).length]),
+  headings: [...document.querySelectorAll("h2")].map(e => e.textContent),
+};
+const out = document.createElement("pre"); out.id = "measured"; out.textContent = JSON.stringify(told); document.body.append(out);
+</script></body>"""
+
+
+def test_the_page_as_a_browser_shows_it(tmp_path: Path) -> None:
+    """On a screen of 1200 pixels the page of the board's story fits its window, tables and plots are whole, and Chromium complains
+    about nothing."""
+    page = tmp_path / "report.html"
+    result = report(*files(), "--json", tmp_path / "before.json", "--out", page)
+    assert result.exit_code == 0, result.output
+    result = report(*files(later=True), "--against", tmp_path / "before.json", "--out", page)
+    assert result.exit_code == 0, result.output
+
+    shot = tmp_path / "report.png"
+    seen = look(page, f"--screenshot={shot}", "--window-size=1200,900")
+    assert shot.read_bytes().startswith(b"\x89PNG") and shot.stat().st_size > 50_000
+    assert "CONSOLE" not in seen.stderr and "Refused to" not in seen.stderr
+
+    measured = tmp_path / "measured.html"
+    text = page.read_text(encoding="utf-8").replace("default-src 'none';", "script-src 'unsafe-inline';")
+    measured.write_text(text.replace("</body>", _MEASURE), encoding="utf-8")
+    dom = look(measured, "--dump-dom", "--window-size=1200,900").stdout
+    found = re.search(r'<pre id="measured">(.*?)</pre>', dom, re.DOTALL)
+    assert found is not None, dom[-2000:]
+    told = json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    assert told["width"] <= told["window"] and told["height"] > 3000
+    assert told["wide"] == []
+    assert len(told["plots"]) == 8
+    for label, width, height, cut in told["plots"]:
+        assert width > 400 and height > 60 and cut == 0, label
+    assert told["headings"] == [
+        "What it cost and what it brought, EUR", "Whose work it was, EUR", "What it cost and what it brought, USD",
+        "Whose work it was, USD", "The old quarrel", "From contact to deal", "What changed since the last report",
+    ]  # fmt: skip

@@ -18,15 +18,13 @@ from streams.core.govern.compiled import Compiled
 from streams.core.govern.evaluate import broken
 from streams.core.govern.reasons import rule_of
 from streams.core.govern.ruling import Hit, Ruling
-from streams.core.govern.scene import Scene
+from streams.core.govern.scene import DESCRIPTIONS, Scene
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline, past
 from streams.core.touch import CALL_KINDS
 
 NAME, VERSION = "governed", 1
-
-_DESCRIPTIONS = ("time_zone", "country", "account")
 
 
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
@@ -46,7 +44,7 @@ def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int
 
 def _described_until(entries: Sequence[Entry], i: int) -> int:
     """First index after i from which no contact takes a time zone, a country or an account from the touch at i."""
-    waiting = [name for name in _DESCRIPTIONS if getattr(entries[i], name)]
+    waiting = [name for name in DESCRIPTIONS if getattr(entries[i], name)]
     j = i
     while waiting:
         j += 1
@@ -80,7 +78,7 @@ def _scene_before(timeline: Timeline, lo: int, compiled: Compiled) -> Scene:
     rows, near = past(timeline, lo)
     scene.opt_outs += [*timeline.opt_outs, *(one for row in rows for one in row.opt_outs), *filter(is_opt_out, near)]
     start = since(entries, lo, compiled.reach_ms)
-    wanted = list(_DESCRIPTIONS) if compiled.describes else []
+    wanted = list(DESCRIPTIONS) if compiled.describes else []
     for k in range(start - 1, -1, -1):
         if not wanted:
             break

@@ -88,8 +88,7 @@ def scene_of(compiled: Compiled, history: Sequence[Entry], standing: Standing, a
     """One customer as the rules look at them, for contacts at or after `at`; `id_` is the contact's own, should it be held."""
     scene = Scene(compiled, standing)
     scene.opt_outs.extend(standing.opt_outs)
-    for entry in history:
-        scene.see(entry)
+    scene.see_all(history)
     own: list[Reached] = []
     start = bisect(history, (at - compiled.reach_ms, ""))
     if start < len(history):

@@ -15,6 +15,7 @@ from streams.core.govern.records import USUAL_KIND, Reached
 from streams.core.govern.ruling import Ruling
 from streams.core.govern.windows import reach_ms
 from streams.core.policy import Policy, fingerprint
+from streams.core.touch import OPT_OUT_KINDS
 
 KINDS: dict[str, type[Ruling]] = {
     "frequency_cap": counting.Cap,
@@ -52,8 +53,9 @@ class Matched(NamedTuple):
 
 
 class Compiled:
-    """Rules in force, and what they need to know of a policy. `reacting` says which rules look at touches of a kind,
-    `describes` whether any depends on the customer's time zone, country or account."""
+    """Rules in force, and what they need to know of a policy. `reacting` says which rules look at touches of a kind, `telling` are the
+    kinds that say something besides being a contact. `describes`: some rule depends on the customer's time zone, country or
+    account; `selects`: some rule is for a segment only, or exempts by priority."""
 
     def __init__(self, policy: Policy, rules: Iterable[Rule]) -> None:
         self.policy = policy
@@ -69,11 +71,15 @@ class Compiled:
         for ruling in self.rulings:
             for kind in (*getattr(ruling.rule, "replies", ()), *getattr(ruling.rule, "rejections", ())):
                 self.reacting[kind] = (*self.reacting.get(kind, ()), ruling.i)
+        self.telling = OPT_OUT_KINDS | self.reacting.keys()
         self.describes = any(
             not ruling.everyone
             or isinstance(ruling, times.Quiet | times.Holiday | facts.Stale)
             or getattr(ruling, "calendar", False)
             for ruling in self.rulings
+        )
+        self.selects = any(
+            not ruling.everyone or ruling.rule.exempt_from_priority is not None for ruling in self.rulings
         )
         self.deadlines = {
             name: campaign.deadline for name, campaign in policy.campaigns.items() if campaign.deadline is not None

@@ -15,28 +15,43 @@ JUMPS = 10_000
 
 def broken(compiled: Compiled, scene: Scene, contact: Reached, t: int) -> Iterator[tuple[Ruling, Hit]]:
     """All rules that a contact at t breaks."""
-    sides = compiled.match(contact)
-    counts, rulings = sides.counts, compiled.rulings
-    for i in sides.applies:
-        ruling = rulings[i]
-        hit = ruling.hinders(contact, t, scene, i in counts)
-        if hit is not None and not exempt(ruling, contact) and (ruling.everyone or scene.within(ruling.rule.segment)):
+    for ruling, counts in subject_to(compiled, scene, contact):
+        hit = ruling.hinders(contact, t, scene, counts)
+        if hit is not None:
             yield ruling, hit
 
 
+def subject_to(compiled: Compiled, scene: Scene, contact: Reached) -> list[tuple[Ruling, bool]]:
+    """The rules that the contact is subject to, and whether it counts towards them too."""
+    applies, counts = compiled.match(contact)[:2]
+    rulings = [(compiled.rulings[i], i in counts) for i in applies]
+    if compiled.selects:
+        return [
+            (ruling, counted)
+            for ruling, counted in rulings
+            if not exempt(ruling, contact) and (ruling.everyone or scene.within(ruling.rule.segment))
+        ]
+    return rulings
+
+
 def slot(compiled: Compiled, scene: Scene, contact: Contact, at: int, horizon: int) -> int | None:
-    """The earliest instant from `at` on, up to the horizon, at which the contact may be made."""
-    t = at
+    """The earliest instant from `at` on, up to the horizon, at which the contact may be made.
+
+    The rules are asked in turn, each at the instant to which the others have moved it, until a whole round moves it no more.
+    """
+    rulings = [pair for pair in subject_to(compiled, scene, contact) if blocks(pair[0].rule.action, contact)]
+    t, n, agreed = at, 0, 0
     for _ in range(JUMPS):
-        until = t
-        for ruling, hit in broken(compiled, scene, contact, t):
-            if hit.until > until and blocks(ruling.rule.action, contact):
-                until = hit.until
-        if until == t:
+        if agreed == len(rulings):
             return t
-        if until > horizon:
+        ruling, counts = rulings[n]
+        hit = ruling.hinders(contact, t, scene, counts)
+        if hit is None:
+            agreed, n = agreed + 1, (n + 1) % len(rulings)
+        elif hit.until > horizon:
             return None
-        t = until
+        else:
+            agreed, t = 0, hit.until
     return None
 
 

@@ -35,7 +35,7 @@ class _Pairs(Ruling):
         until, proof = 0, []
         if counted:
             low, high = bisect_left(counted, t - self.longest + 1, key=AT), bisect_right(counted, t, key=AT)
-            for one in counted[low:high]:
+            for one in self.candidates(contact, counted[low:high]):
                 window = self.window(contact, one, scene)
                 if t - one.at < window:
                     until = max(until, one.at + window)
@@ -48,6 +48,10 @@ class _Pairs(Ruling):
                     until = max(until, one.at + 1)
                     proof.append(one)
         return Hit(until, tuple(proof)) if proof else None
+
+    def candidates(self, contact: Reached, near: list[Reached]) -> list[Reached]:
+        """Those of the earlier contacts that can concern this one."""
+        return near
 
     def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
         nearest = min(hit.proof, key=lambda one: abs(t - one.at))
@@ -72,6 +76,10 @@ class Overlap(_Pairs):
     def __init__(self, rule: Any, i: int) -> None:
         super().__init__(rule, i)
         self.pairs = {frozenset(pair.between): pair.window for pair in rule.pairs}
+
+    def candidates(self, contact: Reached, near: list[Reached]) -> list[Reached]:
+        mine = contact.department
+        return [one for one in near if one.department != mine]
 
     def window(self, later: Reached, earlier: Reached, scene: Scene) -> int:
         if later.department == earlier.department:
@@ -105,6 +113,10 @@ class SameCampaign(_Pairs):
     def __init__(self, rule: Any, i: int) -> None:
         super().__init__(rule, i)
         self.shared = per(rule)
+
+    def candidates(self, contact: Reached, near: list[Reached]) -> list[Reached]:
+        mine = contact.campaign
+        return [one for one in near if one.campaign == mine] if mine else []
 
     def window(self, later: Reached, earlier: Reached, scene: Scene) -> int:
         if not later.campaign or later.campaign != earlier.campaign:

@@ -1,0 +1,67 @@
+"""`check` says what a second reading of the policy says, and its slots are the earliest there are."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from streams.core.entry import Entry
+from streams.core.govern.check import check
+from streams.core.govern.records import Contact, Standing
+from streams.core.policy import Policy
+from streams.core.touch import CHANNELS
+from tests.core.govern import oracle, worlds
+from tests.core.govern.worlds import DAY, HOUR
+
+
+def _stops(policy: Policy, broken: set[str], contact: Contact) -> bool:
+    actions = [rule.action for rule in policy.rules if rule.name in broken]
+    return any(a != "alert" and not (a == "require_approval" and contact.approved_by) for a in actions)
+
+
+@settings(max_examples=600, deadline=None)
+@given(worlds.histories(), worlds.contacts, worlds.policies(), worlds.standings)
+def test_the_violations_are_the_oracles(
+    history: tuple[Entry, ...], contact: Contact, policy: Policy, standing: Standing
+) -> None:
+    """All rules broken are told, no other one, and the contact is allowed when each of them lets it pass."""
+    verdict = check(history, contact, policy, 0, standing)
+    wanted = oracle.broken(history, contact, policy, contact.at, standing)
+    assert {one.rule for one in verdict.violations} == wanted
+    assert verdict.allowed is not _stops(policy, wanted, contact)
+    assert len(verdict.violations) == len(wanted)
+
+
+@settings(max_examples=250, deadline=None)
+@given(worlds.histories(), worlds.contacts, worlds.policies(), worlds.standings)
+def test_a_slot_is_the_first_free_instant(
+    history: tuple[Entry, ...], contact: Contact, policy: Policy, standing: Standing
+) -> None:
+    """At each channel's slot nothing stops the contact; a millisecond before it, and at every half hour before, something does."""
+    verdict = check(history, contact, policy, 0, standing)
+
+    def stopped(channel: str, t: int) -> bool:
+        moved = contact if channel == contact.channel else replace(contact, channel=channel)
+        return _stops(policy, oracle.broken(history, moved, policy, t, standing), contact)
+
+    assert set(verdict.slots) == set(CHANNELS)
+    for channel, slot in verdict.slots.items():
+        end = contact.at + 20 * DAY if slot is None else slot
+        before = [*range(contact.at, end, 6 * HOUR), *(t for t in (end - 1, end - HOUR // 2) if t >= contact.at)]
+        if slot is not None:
+            assert not stopped(channel, slot)
+        assert all(stopped(channel, t) for t in before if t < end), (channel, slot)
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds.histories(), worlds.contacts, worlds.policies(), worlds.standings, st.randoms())
+def test_the_order_of_the_rules_does_not_matter(
+    history: tuple[Entry, ...], contact: Contact, policy: Policy, standing: Standing, random: st.random.Random
+) -> None:
+    """The same rules in another order give the same verdict, but for the policy's fingerprint."""
+    shuffled = list(policy.rules)
+    random.shuffle(shuffled)
+    one = check(history, contact, policy, 0, standing)
+    other = check(history, contact, replace(policy, rules=tuple(shuffled)), 0, standing)
+    assert replace(one, policy="") == replace(other, policy="")

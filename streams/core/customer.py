@@ -2,9 +2,11 @@
 the effects.
 
 Whose a touch is, the identity index decides (`streams.core.identity_graph`), and its decisions carry its clock: touches the moment they
-were looked up, commands the moment of the decision. Kafka may bring them in any order. So a timeline believes the later one: what was
-looked up before it was merged or split is sent on, what was looked up after that is taken. Each sending-on moves the moment
-forward, so no touch can go round in a circle, and whatever the order, all end where the index has them.
+were looked up, commands the moment of the decision. Kafka may bring them in any order. So a timeline believes the later one, for each
+identifier by itself: what was looked up before its identifier left is sent on, what was looked up after that is taken. Each sending-on
+moves the moment forward, so no touch can go round in a circle, and whatever the order, all end where the index has them. That rests on
+the index: whenever an identifier gets another customer, it tells each timeline that may hold touches of it. (A merge that does not name
+its identifiers, as releases before 2026-11-24 wrote them, is taken for all that is there.)
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import detect, pipeline
+from streams.core import detect, keeping, pipeline
 from streams.core.commands import Command
 from streams.core.entry import Entry, decode_entry, encode_entry
 from streams.core.ids import command_id
@@ -30,6 +32,10 @@ ENTRIES_PER_COMMAND = 200
 
 BYTES_PER_COMMAND = 600_000
 """Bytes of entries in one command; Kafka's record limit is 1,048,588 by default. One entry is at most a few kB."""
+
+
+NOWHERE = ("", -1)
+"""Where identifiers are that have not left."""
 
 
 class Effect(Struct, frozen=True, gc=False):
@@ -48,13 +54,12 @@ class Effect(Struct, frozen=True, gc=False):
 
 def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Effect:
     """A touch for this customer."""
-    at = identified.resolved_at
-    if timeline.erased_at and at <= timeline.erased_at:
+    at, customer = identified.resolved_at, identified.customer_id
+    into, since = timeline.left.get(identified.identifier or customer, NOWHERE)
+    if _is_erased(timeline, at, since):
         return Effect(timeline, "erased")
-    if timeline.left:
-        into, since = timeline.left.get(identified.identifier or identified.customer_id, ("", 0))
-        if at < since:
-            return Effect(timeline, "forwarded", forward=_sent_on(identified, into, since))
+    if _has_left(customer, at, into, since):
+        return Effect(timeline, "forwarded", forward=_sent_on(identified, into, since))
     if timeline.merged_into is not None:
         if at <= timeline.identity_at:
             forward = _sent_on(identified, timeline.merged_into, timeline.identity_at)
@@ -74,6 +79,16 @@ def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) ->
     return Effect(step.timeline, step.outcome, step.findings, late=step.late, too_late=step.too_late)
 
 
+def _is_erased(timeline: Timeline, at: int, since: int) -> bool:
+    """Whether what was looked up at a moment was erased since; what had left before the erasure was not."""
+    return at <= timeline.erased_at and bool(timeline.erased_at) and not at < since <= timeline.erased_at
+
+
+def _has_left(customer: str, at: int, into: str, since: int) -> bool:
+    """Whether what was looked up at a moment belongs elsewhere since. One call of the index may look up a touch, then merge."""
+    return at < since or (at == since and into < customer)
+
+
 def _sent_on(identified: IdentifiedTouch, into: str, at: int) -> IdentifiedTouch:
     """The touch under another customer's id, which the index knew at the moment `at`."""
     own = identified.identifier or identified.customer_id
@@ -85,7 +100,7 @@ def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     if command.kind == "customer_merged" and command.into and command.into < command.customer_id:
         return _merged(timeline, command, command.into, policy)
     if command.kind == "customer_split" and command.into and command.into != command.customer_id:
-        return _split(timeline, command, command.into, policy)
+        return _left(timeline, command, command.into, policy, "split")
     if command.kind == "timeline_moved":
         return _moved(timeline, command, policy)
     if command.kind == "finding_acknowledged" and command.finding_id:
@@ -99,10 +114,13 @@ def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     return Effect(timeline, "refused", refused=("unroutable", detail))
 
 
-def merge_command(loser: str, winner: str, issued_at: int, cause: str, decided_at: int = 0) -> Command:
-    """Tells the customer `loser` that it goes by `winner` from now on."""
+def merge_command(
+    loser: str, winner: str, issued_at: int, cause: str, decided_at: int = 0, identifiers: Iterable[str] = ()
+) -> Command:
+    """Tells the customer `loser` that it goes by `winner` from now on, as all these identifiers do."""
+    ids = tuple(sorted(identifiers))
     id_ = command_id("customer_merged", loser, winner)
-    return Command(id_, loser, "customer_merged", issued_at, cause, into=winner, decided_at=decided_at)
+    return Command(id_, loser, "customer_merged", issued_at, cause, into=winner, decided_at=decided_at, identifiers=ids)
 
 
 def split_command(
@@ -115,6 +133,8 @@ def split_command(
 
 
 def _merged(timeline: Timeline, command: Command, into: str, policy: Policy) -> Effect:
+    if command.identifiers:
+        return _left(timeline, command, into, policy, "merge")
     at, known = command.decided_at, timeline.merged_into
     if at < max(timeline.identity_at, timeline.erased_at):
         return Effect(timeline, "duplicate")
@@ -128,16 +148,19 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy) -> 
     return Effect(replace(timeline, merged_into=into, identity_at=at), "applied")
 
 
-def _split(timeline: Timeline, command: Command, into: str, policy: Policy) -> Effect:
+def _left(timeline: Timeline, command: Command, into: str, policy: Policy, kind: Literal["merge", "split"]) -> Effect:
+    """The touches of some identifiers belong elsewhere."""
     at, customer = command.decided_at, command.customer_id
-    newer = {id_ for id_ in command.identifiers if timeline.left.get(id_, ("", 0))[1] < at}
-    if not newer:
+    newer = frozenset(id_ for id_ in command.identifiers if timeline.left.get(id_, NOWHERE)[1] < at)
+    if not newer or at < timeline.erased_at:
         return Effect(timeline, "duplicate")
     timeline = replace(timeline, left=timeline.left | dict.fromkeys(sorted(newer), (into, at)))
-    if timeline.merged_into is not None:  # the touches are there, or on their way
-        return Effect(timeline, "forwarded", commands=(replace(command, customer_id=timeline.merged_into),))
-    cause = Cause("split", command.cause)
-    rest, findings, entries = pipeline.leave(timeline, policy, customer, cause, frozenset(newer))
+    known = timeline.merged_into
+    if known not in (None, into) and timeline.identity_at:  # it took all along, these too
+        return Effect(timeline, "forwarded", commands=(replace(command, customer_id=known),))
+    rest, findings, entries = pipeline.leave(timeline, policy, customer, Cause(kind, command.cause), newer)
+    if customer in newer and not (rest.entries or rest.opt_outs):
+        rest = replace(rest, merged_into=into, identity_at=0)
     return Effect(rest, "applied", findings, tuple(_moves(customer, into, entries, command, at)))
 
 
@@ -153,16 +176,18 @@ def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
         return Effect(
             timeline, "refused", refused=("not_a_touch", f"entry {absurd.id} lies outside the years 2000 to 9999")
         )
-    if timeline.erased_at and at <= timeline.erased_at:
-        return Effect(timeline, "erased")
     commands: list[Command] = []
     here: list[Entry] = []
     elsewhere: dict[tuple[str, int], list[Entry]] = {}
     for entry in entries:
-        place = timeline.left.get(entry.identifier, ("", 0))
-        (elsewhere.setdefault(place, []) if at < place[1] else here).append(entry)
+        place = timeline.left.get(entry.identifier, NOWHERE)
+        if _is_erased(timeline, at, place[1]):
+            continue
+        (elsewhere.setdefault(place, []) if _has_left(customer, at, *place) else here).append(entry)
     for (into, since), theirs in elsewhere.items():
         commands += _moves(customer, into, theirs, command, since)
+    if not here:
+        return Effect(timeline, "forwarded" if commands else "erased", commands=tuple(commands))
     if timeline.merged_into is not None:
         if at <= timeline.identity_at:
             commands += _moves(customer, timeline.merged_into, here, command, timeline.identity_at)
@@ -198,19 +223,35 @@ ERASED = "Withdrawn: what was held of the customer was erased."
 
 
 def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
-    """Everything goes but the moment of the erasure, so that what is still on its way from before it is known as such."""
-    if command.decided_at <= timeline.erased_at:
+    """Everything of the identifiers goes but the moment of the erasure, so that what is still on its way from before it is known as such;
+    and but for what happened since, should the command be slow and the policy let later touches start afresh."""
+    at, customer, ids = command.decided_at, command.customer_id, command.identifiers
+    if at <= timeline.erased_at:
         return Effect(timeline, "duplicate")
-    blank = [
-        replace(
-            finding, state="retracted", customer_name=None, reason=ERASED, evidence=(), contradictions=(),
-            handoff=finding.handoff and replace(finding.handoff, components=(), recent_campaigns=()),
-        )
-        for finding in detect.everything(timeline, policy, command.customer_id)
-    ]  # fmt: skip
-    cause = Cause("erasure", command.command_id)
-    findings, _ = detect.numbered(blank, replace(timeline, acknowledged={}), cause)
-    return Effect(Timeline(erased_at=command.decided_at), "erased", findings)
+
+    def stays(entry: Entry) -> bool:
+        others = bool(ids) and (entry.identifier or customer) not in ids
+        return others or min(entry.at, entry.published_at) * 1000 > at
+
+    left = {id_: to for id_, to in timeline.left.items() if to[1] > at or (ids and id_ not in ids)}
+    rest = Timeline(timeline.merged_into if customer in left else None, left=left, erased_at=at)
+    entries, opt_outs = (tuple(filter(stays, held)) for held in (timeline.entries, timeline.opt_outs))
+    if entries or opt_outs:
+        rest = keeping.remade(replace(rest, revisions=timeline.revisions), entries, opt_outs, policy)
+    before, after = (detect.everything(held, policy, customer) for held in (timeline, rest))
+    changed = [_blank(f) if f.state == "retracted" else f for f in detect.difference(before, after)]
+    findings, numbered = detect.numbered(
+        changed, replace(timeline, acknowledged={}), Cause("erasure", command.command_id)
+    )
+    if entries or opt_outs:
+        rest = replace(rest, revisions=numbered.revisions)
+    return Effect(rest, "erased", findings)
+
+
+def _blank(finding: Finding) -> Finding:
+    """A finding that says nothing of anybody any more."""
+    handoff = finding.handoff and replace(finding.handoff, components=(), recent_campaigns=())
+    return replace(finding, customer_name=None, reason=ERASED, evidence=(), contradictions=(), handoff=handoff)
 
 
 def _moves(customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int) -> Iterator[Command]:

@@ -147,7 +147,7 @@ def leave(
     moved = tuple(entry for entry in owned if gone is None or entry.identifier in gone)
     if not moved:
         return timeline, (), ()
-    if gone is None:
+    if len(moved) == len(owned):
         t = timeline
         rest = Timeline(
             revisions=t.revisions,

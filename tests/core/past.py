@@ -1,0 +1,163 @@
+"""Histories of change by seed, many and fast: `python -m tests.core.past --seeds 20000`. A failing one is made small and printed."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from streams.core.identify import nodes
+from streams.core.policy import CampaignFacts, HandoffPolicy, Policy, TouchPolicy
+from streams.core.touch import Actor, Customer, Message, Touch
+from tests.core.oracle import DoubtfulError
+from tests.core.past_oracle import Cut
+from tests.core.past_world import Acknowledge, Erase, Event, World, happened, scheduled, wrong
+from tests.core.strategies import HOUR, ID_KEY, REGION, START
+
+KNOWN: tuple[dict[str, str], ...] = (
+    {"crm_id": "C-1"},
+    {"email": "dana@example.com"},
+    {"email": "lee@example.com"},
+    {"phone": "+14155550100"},
+    {"phone": "+14155550101"},
+)
+WHAT: tuple[tuple[Any, Any, Any], ...] = (
+    ("email", "outbound", "sent"),
+    ("email", "outbound", "sent"),
+    ("calls", "outbound", "dialed"),
+    ("calls", "outbound", "answered"),
+    ("linkedin", "outbound", "message_sent"),
+    ("email", "inbound", "unsubscribed"),
+    ("email", "inbound", "clicked"),
+    ("ads", "inbound", "lead_form"),
+)
+TEXTS = (None, None, "The Pro plan is €49 per month.", "The Pro plan is €59 per month.")
+POLICY = Policy(
+    touch=TouchPolicy(late_after_days=30_000),
+    handoff=HandoffPolicy(threshold=20, cool_down_days=1),
+    campaigns={"spring": CampaignFacts(product="Pro", price="49 EUR/month")},
+)
+
+
+def touch(rng: random.Random, id_: str, who: Customer) -> Touch:
+    """Any touch of a small world: some days, in which much collides."""
+    channel, direction, kind = rng.choice(WHAT)
+    text = rng.choice(TEXTS) if kind in ("sent", "message_sent") else None
+    return Touch(
+        id_, channel, rng.choice(("marketing", "sales")), direction, kind,
+        START + rng.randrange(12) * 8 * HOUR, who,
+        actor=rng.choice((None, Actor("jo", "J. Okafor"))),
+        campaign=rng.choice((None, "spring")),
+        message=Message(text=text) if text else None,
+    )  # fmt: skip
+
+
+def history(
+    rng: random.Random, known: Sequence[dict[str, str]], pairs: Sequence[dict[str, str]], more: str
+) -> list[Event]:
+    """Versions of some touches, mixed, and among them what `more` allows: "ack", "cut", "erase"."""
+    events: list[Event] = []
+    for n in range(rng.randint(1, 10)):
+        who = Customer(**rng.choice(rng.choice((known, pairs))), name=rng.choice((None, None, "Dana")))
+        told = [touch(rng, f"t{n}", who)]
+        for version in range(2, rng.choice((2, 2, 2, 3, 4))):
+            told.append(replace(touch(rng, f"t{n}", who), version=version, deleted=rng.random() < 0.3))
+        events += told + rng.choice(([], [], [], told[:1]))
+    for _ in range(rng.randint(0, 5)):
+        what = rng.choice(more.split(","))
+        if what == "ack":
+            events.append(Acknowledge(rng.randrange(9)))
+        ids = nodes(Customer(**rng.choice(pairs)), ID_KEY, REGION)
+        if what == "cut" and len(ids) > 1:
+            events.append(Cut(*ids))
+        if what == "erase" and rng.random() < 0.5:
+            events.append(Erase(nodes(Customer(**rng.choice(known)), ID_KEY, REGION)[0]))
+    rng.shuffle(events)
+    return happened(events)
+
+
+class Case(NamedTuple):
+    """A history, the choices of its world, and what the world is like."""
+
+    events: list[Event]
+    schedule: list[int]
+    partitions: int
+    crashes: bool
+    refuse: bool
+
+
+def case(seed: int, more: str) -> Case:
+    """The case of a seed."""
+    rng = random.Random(seed)
+    known = rng.sample(KNOWN, rng.randint(2, len(KNOWN)))
+    pairs = [one | other for one in known for other in known if min(one) < min(other)] or [{**known[0]}]
+    schedule = [rng.randrange(60) for _ in range(rng.choice((0, 20, 60, 150)))]
+    return Case(history(rng, known, pairs, more), schedule, rng.randint(1, 4), rng.random() < 0.5, rng.random() < 0.5)
+
+
+def problem(of: Case, outcomes: Counter[str] | None = None, trace: bool = False) -> str | None:
+    """What is wrong in the end; None when nothing is, or nobody can say."""
+    world = World(POLICY, of.partitions, of.crashes, of.refuse)
+    if trace:
+        world.trace = print
+    try:
+        world.run(of.events, scheduled(of.schedule))
+        found = wrong(world, POLICY)
+    except DoubtfulError:
+        return None
+    except AssertionError as error:
+        return str(error)
+    if outcomes is not None:
+        outcomes.update(world.outcomes)
+    return found
+
+
+def smaller(of: Case) -> Case:
+    """The case without whatever it does not need to fail."""
+    while True:
+        events, schedule = of.events, of.schedule
+        tries = [of._replace(events=[*events[:n], *events[n + 1 :]]) for n in range(len(events))]
+        tries += [of._replace(schedule=schedule[: len(schedule) // 2])]
+        tries += [of._replace(schedule=[*schedule[:n], *schedule[n + 1 :]]) for n in range(len(schedule))]
+        tries += [
+            of._replace(schedule=[*schedule[:n], 0, *schedule[n + 1 :]]) for n, choice in enumerate(schedule) if choice
+        ]
+        tries += [of._replace(partitions=n) for n in range(1, of.partitions)]
+        fitting = next((one for one in tries if one != of and problem(one)), None)
+        if fitting is None:
+            return of
+        of = fitting
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.core.past", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many histories (1000)")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first seed (0)")
+    parser.add_argument("--with", dest="more", default="ack,cut,erase", help="what may happen besides (ack,cut,erase)")
+    options = parser.parse_args()
+    started, outcomes, failed = time.monotonic(), Counter[str](), []
+    seeds = range(options.first, options.first + options.seeds)
+    for seed in seeds:
+        if problem(case(seed, options.more), outcomes):
+            failed.append(seed)
+    print(f"{len(seeds)} histories in {time.monotonic() - started:.1f} s, {len(failed)} wrong; {dict(outcomes)}")
+    if not failed:
+        return 0
+    print(f"seeds {failed[:20]}")
+    found = [smaller(case(seed, options.more)) for seed in failed[:5]]
+    least = min(found, key=lambda of: (len(of.events), len(of.schedule)))
+    print(f"{problem(least, trace=True)}\n{least.partitions} partitions, schedule {least.schedule}")
+    for event in least.events:
+        print(f"  {event}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Histories in which the past changes: touches late, twice, corrected and deleted, of persons who merge, split and are erased."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from streams.core.identify import nodes
+from streams.core.touch import Customer, Touch
+from tests.core import strategies as made
+from tests.core.past_oracle import Cut
+from tests.core.past_world import Acknowledge, Erase, Event, happened
+
+_KNOWN: tuple[dict[str, str], ...] = (
+    {"email": "dana@example.com"},
+    {"email": "lee@example.com"},
+    {"phone": "+14155550100"},
+    {"phone": "+14155550101"},
+    {"crm_id": "C-1"},
+)
+_PAIRS = [one | other for n, one in enumerate(_KNOWN) for other in _KNOWN[n + 1 :] if set(one) != set(other)]
+
+customers = st.builds(
+    lambda ids, name: Customer(**ids, name=name),
+    st.sampled_from((*_KNOWN, *_KNOWN, *_PAIRS)),
+    st.sampled_from((None, None, None, "Dana Reyes", "D. Reyes")),
+)
+"""Five identifiers, alone or two at a time: up to five persons, who meet. No guard stands between them."""
+
+_ids = st.sampled_from(_PAIRS).map(lambda ids: nodes(Customer(**ids), made.ID_KEY, made.REGION))
+cuts = _ids.map(lambda ids: Cut(ids[0], ids[1]))
+erasures = st.sampled_from(_KNOWN).map(lambda ids: Erase(nodes(Customer(**ids), made.ID_KEY, made.REGION)[0]))
+acknowledgements = st.integers(0, 5).map(Acknowledge)
+
+
+@st.composite
+def versions(draw: st.DrawFn, who: st.SearchStrategy[Customer] = customers) -> list[Touch]:
+    """A touch and what becomes of it, out of order. A correction keeps the id and the identifiers, nothing else."""
+    first: Touch = draw(made.histories(who, max_size=1))[0]
+    told = [first]
+    for version in range(2, 2 + draw(st.sampled_from((0, 0, 0, 1, 1, 2)))):
+        other: Touch = draw(made.histories(st.just(first.customer), max_size=1))[0]
+        told.append(replace(other, version=version, deleted=draw(st.sampled_from((False, False, True)))))
+    doubled = draw(st.sampled_from((0, 0, 0, 1)))
+    return list(draw(st.permutations([*told, *told[:doubled]])))
+
+
+@st.composite
+def histories(
+    draw: st.DrawFn, *others: st.SearchStrategy[Any], max_size: int = 8, who: st.SearchStrategy[Customer] = customers
+) -> list[Event]:
+    """Events in order of publication: the versions of some touches, mixed, and among them some others."""
+    several = draw(st.lists(versions(who), min_size=1, max_size=max_size))
+    ids = draw(st.permutations(range(len(several))))
+    touches = [replace(one, touch_id=f"t{n:02d}") for n, told in zip(ids, several, strict=True) for one in told]
+    more = draw(st.lists(st.one_of(*others), max_size=4)) if others else []
+    return happened(list(draw(st.permutations([*touches, *more]))))
+
+
+schedules = st.lists(st.integers(0, 30), max_size=120)

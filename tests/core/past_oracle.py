@@ -1,0 +1,155 @@
+"""What must hold in the end when the past may change: from the final set of facts, without timelines, versions as they came, or Kafka.
+
+A fact is that a touch was published (in some version), that somebody declared two identifiers not to be one person, or that a
+person was erased. Everything is quadratic and starts from the whole set; of the core it uses the names of identifiers, the policy and
+what messages claim. The rules are those of `tests.core.oracle`, and here is the one that it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from streams.core import claims
+from streams.core.identify import nodes
+from streams.core.policy import Policy
+from streams.core.touch import Touch
+from tests.core import oracle
+from tests.core.oracle import DAY, Claimed
+
+Pair = frozenset[str]
+
+
+class Published(NamedTuple):
+    """A touch in one of its versions, and when it was published (ms)."""
+
+    touch: Touch
+    at: int
+
+    @property
+    def event(self) -> int:
+        """When it happened; a source whose clock is ahead does not know better than Kafka."""
+        return min(self.touch.occurred_at, self.at)
+
+
+class Erased(NamedTuple):
+    """A person with these identifiers was erased, as was asked at this moment (ms)."""
+
+    identifiers: frozenset[str]
+    at: int
+
+
+class Cut(NamedTuple):
+    """Two identifiers that somebody declared not to be one person."""
+
+    a: str
+    b: str
+
+
+class Facts(NamedTuple):
+    """All that was ever said, in no order."""
+
+    published: Sequence[Published]
+    cuts: frozenset[Pair] = frozenset()
+    erased: Sequence[Erased] = ()
+    refuse: bool = False
+    """Whether touches of the erased are refused for good; else those of later events count."""
+
+
+def holding(facts: Facts, policy: Policy, id_key: str, region: str) -> list[Claimed]:
+    """All findings that must hold, sorted.
+
+    Raises:
+        DoubtfulError: more than one answer is right.
+    """
+    found: list[Claimed] = []
+    for customer, published in customers(facts, id_key, region).items():
+        touches = [one.touch for one in published if not is_late(one, policy)]
+        found += oracle.double_contacts(customer, touches, policy)
+        found += oracle.contacts_after_opt_out(customer, touches, policy)
+        found += oracle.handoffs(customer, touches, policy)
+        found += incongruent_messages(customer, touches, policy)
+    return sorted(found)
+
+
+def customers(facts: Facts, id_key: str, region: str) -> dict[str, list[Published]]:
+    """The touches that count, by the smallest identifier of their person, in order of time and id."""
+    named = {one: nodes(one.touch.customer, id_key, region) for one in facts.published}
+    ids = {one: [id_ for id_ in of if not _is_gone(id_, one, facts)] for one, of in named.items()}
+    gone = [one for one, of in ids.items() if of[:1] != list(named[one][:1])]
+    remaining = [one for one in ids if one not in gone]
+    if {one.touch.touch_id for one in remaining} & {one.touch.touch_id for one in gone}:
+        raise oracle.DoubtfulError  # versions from before and after an erasure: is the late one a new touch?
+    links = [frozenset((ids[one][0], weak)) for one in remaining for weak in ids[one][1:]]
+    by_person: dict[str, list[Published]] = {}
+    for one in remaining:
+        by_person.setdefault(min(together(ids[one][0], links, facts.cuts)), []).append(one)
+    return {person: newest(theirs) for person, theirs in by_person.items()}
+
+
+def together(identifier: str, links: Iterable[Pair], cuts: Iterable[Pair]) -> set[str]:
+    """The identifiers of one person: all that links reach, step by step, but over none that was cut."""
+    reached, usable = {identifier}, [link for link in links if link not in cuts]
+    while further := {other for link in usable if link & reached for other in link} - reached:
+        reached |= further
+    return reached
+
+
+def newest(published: Sequence[Published]) -> list[Published]:
+    """Each touch in its highest version, as it was published first, without those that this version deletes."""
+    found = [
+        one
+        for one in published
+        if not one.touch.deleted
+        and not any(
+            other.touch.touch_id == one.touch.touch_id
+            and (other.touch.version > one.touch.version or (other.touch == one.touch and other.at < one.at))
+            for other in published
+        )
+    ]
+    return sorted(found, key=lambda one: (one.touch.occurred_at, one.touch.touch_id))
+
+
+def is_late(one: Published, policy: Policy) -> bool:
+    """Whether nothing is decided by a touch, since it was published so long after it happened. Opt-outs and corrections always count."""
+    touch = one.touch
+    decides = touch.kind in ("unsubscribed", "complained") or touch.version > 1
+    return not decides and one.at - touch.occurred_at > policy.touch.late_after_days * DAY
+
+
+def _is_gone(identifier: str, one: Published, facts: Facts) -> bool:
+    """Whether this identifier was erased, and the touch with it."""
+    return any(identifier in of.identifiers and (facts.refuse or one.event <= of.at) for of in facts.erased)
+
+
+def incongruent_messages(customer: str, touches: Sequence[Touch], policy: Policy) -> list[Claimed]:
+    """Messages that contradict their campaign's facts, and messages that contradict the nearest message before them that they can."""
+    rule = policy.incongruent_message
+    if not rule.enabled:
+        return []
+    stated = {touch.touch_id: claims.extract(touch.message, touch.occurred_at) for touch in touches}
+    messages = [
+        touch
+        for touch in touches
+        if stated[touch.touch_id] and touch.direction == "outbound" and touch.kind in (*oracle.CONTACT, "impression")
+    ]
+    found = []
+    for n, message in enumerate(messages):
+        said = stated[message.touch_id]
+        facts = policy.campaigns.get(message.campaign or "")
+        if facts and claims.contradictions(claims.of_facts(facts), said, same_campaign=True, against="campaign_facts"):
+            found.append(Claimed(message.occurred_at, "incongruent_message", customer, (message.touch_id,)))
+        against = [
+            other
+            for other in messages[:n]
+            if message.occurred_at - other.occurred_at < rule.window_days * DAY
+            and claims.contradictions(
+                stated[other.touch_id],
+                said,
+                same_campaign=message.campaign is not None and message.campaign == other.campaign,
+            )
+        ]
+        if against:
+            ids = tuple(sorted((against[-1].touch_id, message.touch_id)))
+            found.append(Claimed(message.occurred_at, "incongruent_message", customer, ids))
+    return found

@@ -1,0 +1,283 @@
+"""The workers without Kafka, Redis and time, but with all their races, drawn from a schedule.
+
+Lanes take what was published, ask the identity index and write into partitions; what a lane has decided reaches the partitions any time
+later. Partitions are processed in any interleaving; what timelines tell each other goes to the end of the partition of its key. A lane
+or a partition may crash: it starts again where it last committed, and what it has written since stays written.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from streams.core import backtest, pipeline
+from streams.core import customer as customers
+from streams.core.commands import Command
+from streams.core.entry import decode_entry
+from streams.core.identify import nodes
+from streams.core.outcome import Finding
+from streams.core.policy import Policy
+from streams.core.timeline import EMPTY, decode, encode
+from streams.core.touch import IdentifiedTouch, Touch
+from tests.core import past_oracle
+from tests.core.oracle import Claimed
+from tests.core.past_index import Index
+from tests.core.past_oracle import Cut, Facts, Published
+from tests.core.strategies import HOUR, ID_KEY, REGION, START
+
+LANES = 3
+ENDLESS = 20_000
+
+
+class Acknowledge(NamedTuple):
+    """Somebody acts on one of the findings published so far (the nth, counted around)."""
+
+    nth: int
+
+
+class Erase(NamedTuple):
+    """Somebody asks for the erasure of the person who has this identifier."""
+
+    identifier: str
+
+
+Event = Touch | Cut | Erase | Acknowledge
+Record = IdentifiedTouch | Command
+Choose = Callable[[int], int]
+"""Which of n possibilities comes next: 0 to n - 1."""
+
+
+def published_at(nth: int) -> int:
+    """When the nth event is published: every five hours one."""
+    return START + (48 + nth * 5) * HOUR
+
+
+def happened(events: Sequence[Event]) -> list[Event]:
+    """The events, touches of the future at the moment of their publication."""
+    first: dict[tuple[str, int], int] = {}
+    for nth, event in enumerate(events, 1):
+        if isinstance(event, Touch):
+            first.setdefault((event.touch_id, event.version), published_at(nth))
+    return [
+        replace(event, occurred_at=min(event.occurred_at, first[event.touch_id, event.version]))
+        if isinstance(event, Touch)
+        else event
+        for event in events
+    ]
+
+
+def scheduled(schedule: Sequence[int]) -> Choose:
+    """Choices as drawn, then always the first."""
+    rest = iter(schedule)
+    return lambda count: next(rest, 0) % count
+
+
+class Partition:
+    """A partition of touches.identified and the timelines of its customers, as bytes."""
+
+    def __init__(self) -> None:
+        self.log: list[Record] = []
+        self.position = 0
+        self.timelines: dict[str, bytes] = {}
+        self._committed: tuple[int, dict[str, bytes]] = (0, {})
+
+    def commit(self) -> None:
+        self._committed = self.position, dict(self.timelines)
+
+    def crash(self) -> None:
+        self.position, self.timelines = self._committed[0], dict(self._committed[1])
+
+
+class Lane:
+    """A worker's way in: takes events, and writes what it has decided in order, but whenever it comes to it."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[int, Event]] = []
+        self.outbox: deque[Record] = deque()
+        self.told: list[Command] = []
+
+
+class World:
+    """See the module. `emitted` are all findings ever published, in order; `facts` what the oracle is to know."""
+
+    def __init__(self, policy: Policy, partitions: int, crashes: bool = True, refuse: bool = False) -> None:
+        self._policy, self._crashes = policy, crashes
+        self._index = Index(refuse)
+        self._lanes = [Lane() for _ in range(LANES)]
+        self._partitions = [Partition() for _ in range(partitions)]
+        self._steps = 0
+        self.emitted: list[Finding] = []
+        self.outcomes: dict[str, int] = {}
+        self.trace: Callable[[str], object] = lambda line: None
+
+    @property
+    def facts(self) -> Facts:
+        return self._index.facts
+
+    def run(self, events: Sequence[Event], choose: Choose) -> None:
+        """All events in order of publication, and on until nothing is left to do."""
+        waiting = deque(enumerate(events, 1))
+        while moves := list(self._moves(waiting)):
+            moves[choose(len(moves))]()
+            self._steps += 1
+            assert self._steps < ENDLESS, "records go round in circles"
+
+    def _partition(self, customer: str) -> Partition:
+        return self._partitions[zlib.crc32(customer.encode()) % len(self._partitions)]
+
+    def _moves(self, waiting: deque[tuple[int, Event]]) -> Iterator[Callable[[], None]]:
+        """What may happen next. The first are enough to come to an end."""
+        busy = [part for part in self._partitions if part.position < len(part.log)]
+        full = [lane for lane in self._lanes if lane.outbox]
+        for part in busy:
+            yield lambda part=part: self._process(part)
+        for lane in full:
+            yield lambda lane=lane: self._write(lane)
+        for lane in self._lanes:
+            if lane.taken and not lane.outbox:
+                yield lambda lane=lane: self._commit(lane)
+        for lane in self._lanes if waiting and isinstance(waiting[0][1], Touch) else self._lanes[:1]:
+            if waiting:
+                yield lambda lane=lane: self._take(lane, *waiting.popleft())
+            if len(waiting) > 1 and isinstance(waiting[0][1], Touch) and isinstance(waiting[1][1], Touch):
+                yield lambda lane=lane: self._take_two(lane, waiting)
+        if not (busy or full or waiting) and self._index.open:
+            yield self._mend
+        if self._crashes and (busy or full or waiting):
+            for part in self._partitions:
+                yield part.commit
+                yield lambda part=part: (self.trace(f"partition {self._partitions.index(part)} crashes"), part.crash())
+            for lane in self._lanes:
+                if lane.taken:
+                    yield lambda lane=lane: self._crash(lane)
+
+    def _take(self, lane: Lane, at: int, event: Event) -> None:
+        lane.taken.append((at, event))
+        self._index.now = max(self._index.now, published_at(at))
+        self.trace(f"lane {self._lanes.index(lane)} takes {event_text(event)}")
+        if isinstance(event, Acknowledge):
+            held = [finding for finding in self.emitted if finding.state != "retracted"]
+            if held:
+                finding = held[event.nth % len(held)]
+                command = Command(
+                    f"ack{at}", finding.customer, "finding_acknowledged", at, "ack",
+                    finding_id=finding.finding_id, requested_by="jo",
+                )  # fmt: skip
+                lane.outbox.append(command)
+        elif isinstance(event, Cut):
+            lane.outbox += self._index.cut(event, at)
+        elif isinstance(event, Erase):
+            lane.outbox += self._index.erase(event.identifier, published_at(at))
+        else:
+            self._resolve(lane, [(at, event)])
+
+    def _resolve(self, lane: Lane, touches: Sequence[tuple[int, Touch]]) -> None:
+        """One call of the index for some touches."""
+        clock = self._index.tick()
+        answers = []
+        for at, touch in touches:
+            answer = self._index.resolve(
+                nodes(touch.customer, ID_KEY, REGION), Published(touch, published_at(at)), clock
+            )
+            if answer is not None:
+                answers.append((at, touch, answer))
+        for at, touch, answer in answers:
+            lane.outbox.append(
+                pipeline.identify(touch, answer.customer, published_at(at), None, answer.identifier, answer.at)
+            )
+            told = self._index.merges(clock, self._index.root(answer.customer))
+            lane.outbox += told
+            lane.told += told
+
+    def _write(self, lane: Lane) -> None:
+        record = lane.outbox.popleft()
+        self.trace(f"lane {self._lanes.index(lane)} writes {short(record)}")
+        self._partition(record.customer_id).log.append(record)
+
+    def _commit(self, lane: Lane) -> None:
+        self._index.logged(lane.told)
+        lane.taken, lane.told = [], []
+
+    def _crash(self, lane: Lane) -> None:
+        again = lane.taken
+        self.trace(f"lane {self._lanes.index(lane)} crashes")
+        lane.taken, lane.told, lane.outbox = [], [], deque()
+        for at, event in again:
+            self._take(lane, at, event)
+
+    def _take_two(self, lane: Lane, waiting: deque[tuple[int, Event]]) -> None:
+        """Two touches in one micro-batch."""
+        (at, one), (also_at, other) = waiting.popleft(), waiting.popleft()
+        assert isinstance(one, Touch) and isinstance(other, Touch)
+        lane.taken += [(at, one), (also_at, other)]
+        self._index.now = max(self._index.now, published_at(also_at))
+        self.trace(f"lane {self._lanes.index(lane)} takes {event_text(one)} and {event_text(other)}")
+        self._resolve(lane, [(at, one), (also_at, other)])
+
+    def _mend(self) -> None:
+        told = self._index.merges(self._index.tick())
+        for command in told:
+            self._partition(command.customer_id).log.append(command)
+        self._index.logged(told)
+
+    def _process(self, part: Partition) -> None:
+        record = part.log[part.position]
+        part.position += 1
+        key = record.customer_id
+        before = decode(part.timelines[key]) if key in part.timelines else EMPTY
+        on = customers.on_command if isinstance(record, Command) else customers.on_touch
+        effect = on(before, record, self._policy)  # type: ignore[operator]
+        if effect.timeline is EMPTY:
+            part.timelines.pop(key, None)
+        else:
+            part.timelines[key] = encode(effect.timeline)
+        self.outcomes[effect.outcome] = self.outcomes.get(effect.outcome, 0) + 1
+        self.emitted += effect.findings
+        self.trace(f"partition {self._partitions.index(part)}: {short(record)} -> {effect.outcome}")
+        for finding in effect.findings:
+            self.trace(
+                f"    {finding.state} {finding.rule} {finding.customer[:6]} {finding.touch_ids} r{finding.revision}"
+            )
+        for sent in (*effect.commands, *([effect.forward] if effect.forward else [])):
+            self._partition(sent.customer_id).log.append(sent)
+
+
+def event_text(event: Event) -> str:
+    """For a trace."""
+    if isinstance(event, Touch):
+        return f"{event.touch_id} v{event.version} of {[n[:6] for n in nodes(event.customer, ID_KEY, REGION)]}"
+    return str(event)
+
+
+def short(record: Record) -> str:
+    """For a trace."""
+    if isinstance(record, Command):
+        ids = ",".join(i[:6] for i in record.identifiers)
+        held = ",".join(decode_entry(e).id for e in record.entries)
+        return f"{record.kind} of {record.customer_id[:6]} into {(record.into or '')[:6]} at {record.decided_at} ids {ids} {held}"
+    return f"{record.touch.touch_id} of {record.identifier[:6]} for {record.customer_id[:6]} at {record.resolved_at}"
+
+
+def wrong(world: World, policy: Policy) -> str | None:
+    """What is wrong in the end of a world; None when nothing is.
+
+    Raises:
+        DoubtfulError: it cannot be said.
+    """
+    wanted = past_oracle.holding(world.facts, policy, ID_KEY, REGION)
+    contents: dict[tuple[str, int], Finding] = {}
+    known: dict[str, Finding] = {}
+    for finding in world.emitted:
+        if contents.setdefault((finding.finding_id, finding.revision), finding) != finding:
+            return f"{finding.rule} {finding.touch_ids} has two contents of revision {finding.revision}"
+        if finding.acknowledged_by and finding.state == "retracted":
+            return f"{finding.rule} {finding.touch_ids} was retracted though {finding.acknowledged_by} acts on it"
+    backtest.fold(known, world.emitted)
+    found = sorted(Claimed(f.event_time, f.rule, f.customer, f.touch_ids) for f in backtest.standing(known))
+    if found == wanted:
+        return None
+    return f"missing {[c for c in wanted if c not in found]}, too many {[c for c in found if c not in wanted]}"

@@ -3,9 +3,9 @@
 -- script.
 --
 -- One key a node: the node above it (itself when it is a customer), then marks, space between: "u" a touch was sent on under this id,
--- "t<AT>" its timeline was told where it went, "n<AT>" what it was told before this counts no more, ">ID" it was told to go there, "*"
--- many people share it, "e<MS>" it was erased, ID it was linked with this stronger one, "!ID" it was seen with this one, but a guard
--- kept them apart, "-ID" a person cut this link. below:ID are the weaker ones that name ID. The rules are those of
+-- ">AT:ID" its timeline was told then to go there, "n<AT>" what it was told before this counts no more, "<ID" that one was told to come
+-- here, "*" many people share it, "e<MS>" it was erased, ID it was linked with this stronger one, "!ID" it was seen with this one, but a
+-- guard kept them apart, "-ID" a person cut this link. below:ID are the weaker ones that name ID. The rules are those of
 -- streams/core/identity_graph.py, which explains them. <AT> is the index's clock: microseconds, strictly increasing ("clock").
 --
 -- What the log may not hold yet stands in unlogged:CUSTOMER, a hash of fact (key of the log) to "HEAD\ncause", and is reported until it is
@@ -24,24 +24,37 @@ local LAYOUT = '2' -- of the keys; an index of another one is built anew
 local live = redis.call('GET', prefix .. 'synced') == LAYOUT -- else it is empty, or somebody builds it
 local records, unsaved, now, limit, refuse = {}, {}, nil, 0, false
 
+local SIGNS = {linked = '', blocked = '!', cut = '-'}
+local WEIGHTS = {blocked = 1, linked = 2, cut = 3} -- when the log says two things of a pair: what holds
+
+local function blank(root) return {root = root, pairs = {}, also = {}, winners = {}, losers = {}} end
+
+local function note_state(record, id, state) -- what does not hold is remembered, in case that the other is taken back
+  local before = record.pairs[id]
+  if before and before ~= state then
+    if WEIGHTS[before] > WEIGHTS[state] then before, state = state, before end
+    record.also[SIGNS[before] .. id] = true
+  end
+  record.pairs[id] = state
+end
+
 local function parsed(value)
   if not value then return false end
-  local record = {pairs = {}}
+  local record = blank()
   for token in string.gmatch(value, '%S+') do
     local first = string.sub(token, 1, 1)
     if not record.root then record.root = token
-    elseif first == 'c' then record.pairs[token] = 'linked'
+    elseif first == 'c' then note_state(record, token, 'linked')
     elseif token == 'u' then record.used = true
     elseif token == '*' then record.shared = true
-    elseif first == '!' then record.pairs[string.sub(token, 2)] = 'blocked'
-    elseif first == '-' then record.pairs[string.sub(token, 2)] = 'cut'
-    elseif first == 't' then record.told = tonumber(string.sub(token, 2)) or 0
+    elseif first == '!' then note_state(record, string.sub(token, 2), 'blocked')
+    elseif first == '-' then note_state(record, string.sub(token, 2), 'cut')
     elseif first == 'n' then record.after = tonumber(string.sub(token, 2))
     elseif first == 'e' then record.erased = tonumber(string.sub(token, 2))
     elseif first == '>' then
-      record.winners = record.winners or {}
-      record.winners[string.sub(token, 2)] = true
-    end
+      local at, winner = string.match(token, '^>(%d+):(.+)$')
+      record.winners[winner] = tonumber(at)
+    elseif first == '<' then record.losers[string.sub(token, 2)] = true end
   end
   return record
 end
@@ -67,20 +80,19 @@ local function save(id) unsaved[id] = true end
 
 local function digits(number) return string.format('%.0f', number) end
 
-local SIGNS = {linked = '', blocked = '!', cut = '-'}
-
 local function saved(answer) -- once, at the end: a record changes several times on the way
   local written = {}
   for id in pairs(unsaved) do
     local record = records[id]
     local parts = {record.root}
     if record.used then parts[#parts + 1] = 'u' end
-    if record.told then parts[#parts + 1] = 't' .. digits(record.told) end
     if record.after then parts[#parts + 1] = 'n' .. digits(record.after) end
     if record.shared then parts[#parts + 1] = '*' end
     if record.erased then parts[#parts + 1] = 'e' .. digits(record.erased) end
-    for other in pairs(record.winners or {}) do parts[#parts + 1] = '>' .. other end
+    for other, at in pairs(record.winners) do parts[#parts + 1] = '>' .. digits(at) .. ':' .. other end
+    for other in pairs(record.losers) do parts[#parts + 1] = '<' .. other end
     for other, state in pairs(record.pairs) do parts[#parts + 1] = SIGNS[state] .. other end
+    for token in pairs(record.also) do parts[#parts + 1] = token end
     written[#written + 1] = prefix .. id
     written[#written + 1] = table.concat(parts, ' ')
     if #written >= 2 * AT_ONCE then
@@ -95,7 +107,7 @@ end
 local function ensure(id)
   local record = load(id)
   if not record then
-    record = {root = id, pairs = {}}
+    record = blank(id)
     records[id] = record
   end
   return record
@@ -192,10 +204,15 @@ local function changes_since(place)
   return answer
 end
 
-local function is_told(record) return record.told and record.told >= (record.after or 0) end
+local function is_told(record)
+  for _, at in pairs(record.winners) do
+    if at >= (record.after or 0) then return true end
+  end
+  return false
+end
 
 local function note_pair(strong, weak, state)
-  ensure(weak).pairs[strong] = state
+  note_state(ensure(weak), strong, state)
   save(weak)
   redis.call('SADD', below(strong), weak)
 end

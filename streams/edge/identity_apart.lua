@@ -70,10 +70,28 @@ local function regroup(old, members)
   if was_used then note_change(old) end
 end
 
-local function unpair(strong, weak)
-  ensure(weak).pairs[strong] = nil
+local function forget_told(loser, winner)
+  ensure(loser).winners[winner] = nil
+  ensure(winner).losers[loser] = nil
+  save(loser)
+  save(winner)
+end
+
+local STATES = {'cut', 'linked', 'blocked'}
+
+local function unpair(strong, weak, only) -- all that is said of a pair, or one thing
+  local record, left = ensure(weak), nil
+  for _, state in ipairs(STATES) do
+    local token = SIGNS[state] .. strong
+    local said = record.also[token] or record.pairs[strong] == state
+    record.also[token] = nil
+    if said and only and state ~= only then
+      if left then record.also[token] = true else left = state end
+    end
+  end
+  record.pairs[strong] = left
   save(weak)
-  redis.call('SREM', below(strong), weak)
+  if not left then redis.call('SREM', below(strong), weak) end
 end
 
 -- A link is wrong. Answers how it stands ("cut", "again": the same request once more, "before": somebody cut it already, "blocked", "apart",
@@ -148,26 +166,29 @@ local function apply_erased(a, value)
   save(a)
   if not live then return end -- the log's tombstones take back what was known
   local old, members = find(a), component(a)
-  for strong in pairs(record.pairs) do unpair(strong, a) end
+  local stronger = {}
+  for strong in pairs(record.pairs) do stronger[#stronger + 1] = strong end
+  for _, strong in ipairs(stronger) do unpair(strong, a) end
   for _, weak in ipairs(redis.call('SMEMBERS', below(a))) do unpair(a, weak) end
   regroup(old, members)
 end
 
 local function take_back(kind, a, b) -- a record of the log without a value, while the index is built
-  local record = ensure(kind == 'told' and a or b)
-  if kind == 'erased' then
-    record.erased = nil
-  elseif kind == 'told' then
-    record.told, record.winners = nil, nil
+  if kind == 'told' then
+    forget_told(a, b)
+  elseif kind == 'erased' then
+    ensure(a).erased = nil
   elseif a == b then
-    if kind == 'link' then record.used = nil end
-  elseif record.pairs[a] == (kind == 'link' and 'linked' or kind) then
-    local old, members = find(a), kind == 'link' and component(a)
-    unpair(a, b)
+    if kind == 'link' then ensure(a).used = nil end
+  else
+    local record, old = ensure(b), find(a)
+    local before, members = record.pairs[a], kind == 'link' and component(a)
+    unpair(a, b, kind == 'link' and 'linked' or kind)
     if kind == 'cut' then redis.call('HDEL', cuts, a .. '|' .. b) end
-    if members then regroup(old, members) end
+    if before == 'linked' and record.pairs[a] ~= 'linked' then regroup(old, members) end
+    if record.pairs[a] == 'linked' and find(b) ~= find(a) then merge(find(a), find(b), '') end
   end
-  save(kind == 'told' and a or b)
+  save(a)
 end
 
 -- Everything about a person goes; each identifier that is theirs alone keeps the mark that it was erased. Answers, line by line: customer,
@@ -187,12 +208,15 @@ local function erase(id, till, cause)
     end
   end
   local function forget(strong, weak)
-    local state = ensure(weak).pairs[strong]
+    local record = ensure(weak)
+    local state = record.pairs[strong]
     if not state then return end
     local name = strong .. '|' .. weak
     keys[#keys + 1] = name
     keys[#keys + 1] = 'seen:' .. name
-    if state ~= 'linked' then keys[#keys + 1] = state .. ':' .. name end
+    for _, said in ipairs({'blocked', 'cut'}) do
+      if state == said or record.also[SIGNS[said] .. strong] then keys[#keys + 1] = said .. ':' .. name end
+    end
     if state == 'cut' then redis.call('HDEL', cuts, name) end
     unpair(strong, weak)
   end
@@ -202,7 +226,8 @@ local function erase(id, till, cause)
     for _, strong in ipairs(stronger) do forget(strong, member) end
     for _, weak in ipairs(redis.call('SMEMBERS', below(member))) do forget(member, weak) end
     if record.used then keys[#keys + 1] = member .. '|' .. member end
-    for winner in pairs(record.winners or {}) do keys[#keys + 1] = 'told:' .. member .. '|' .. winner end
+    for winner in pairs(record.winners) do keys[#keys + 1] = 'told:' .. member .. '|' .. winner end
+    for loser in pairs(record.losers) do keys[#keys + 1] = 'told:' .. loser .. '|' .. member end
   end
   for _, open in ipairs(redis.call('HKEYS', unlogged(customer))) do
     local _, a, b = parse(open)
@@ -213,9 +238,13 @@ local function erase(id, till, cause)
   end
   regroup(customer, others)
   for _, member in ipairs(identifiers) do
-    records[member] = {root = member, pairs = {}, erased = till}
+    for winner in pairs(ensure(member).winners) do ensure(winner).losers[member] = nil save(winner) end
+    for loser in pairs(ensure(member).losers) do ensure(loser).winners[member] = nil save(loser) end
+    local latest = math.max(till, ensure(member).erased or 0)
+    records[member] = blank(member)
+    records[member].erased = latest
     save(member)
-    report(member, 'erased:' .. member .. '|' .. member, ';' .. digits(at) .. ';' .. digits(till) .. '\n' .. cause)
+    report(member, 'erased:' .. member .. '|' .. member, ';' .. digits(at) .. ';' .. digits(latest) .. '\n' .. cause)
   end
   table.sort(identifiers)
   table.sort(used)

@@ -25,10 +25,10 @@ local erasures = prefix .. 'erasures'
 local function apply_told(a, b, value)
   local record, at = ensure(a), headed(value).at
   advance_clock(at)
-  record.told = math.max(record.told or 0, at)
-  record.winners = record.winners or {}
-  record.winners[b] = true
+  record.winners[b] = math.max(record.winners[b] or 0, at)
+  ensure(b).losers[a] = true
   save(a)
+  save(b)
   if not is_told(record) then return end
   local root = find(a)
   for _, open in ipairs(redis.call('HKEYS', unlogged(root))) do
@@ -65,11 +65,9 @@ local function apply(kind, a, b, value)
   else
     ensure(a)
     save(a)
-    local known = ensure(b).pairs[a]
-    if known == 'cut' then return end
-    note_pair(a, b, known ~= 'linked' and kind == 'blocked' and 'blocked' or 'linked')
+    note_pair(a, b, kind == 'blocked' and 'blocked' or 'linked')
     local one, other = find(a), find(b)
-    if kind == 'link' and one ~= other then merge(one, other, value) end
+    if ensure(b).pairs[a] == 'linked' and one ~= other then merge(one, other, value) end
   end
 end
 

@@ -12,15 +12,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from streams.core.identity_facts import Fact, Request, decode
+from streams.core.identity_facts import Fact
 from streams.core.identity_graph import Graph
 from streams.edge import identity_index
-from streams.edge.identity_index import Cut
-from streams.edge.topics import IDENTITIES
 from streams.settings import Settings
-from tests.support.identities import Worker, flush, workers
-from tests.support.lanes import contents
-from tests.support.timelines import Timelines
+from tests.support.identities import because, flush, workers
+from tests.support.timelines import Timelines, settled
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
 
@@ -35,29 +32,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity_index, "RETRY_AFTER", 0.05)
 
 
-async def ask(worker: Worker, a: str, b: str, request: str = "r1") -> Cut:
-    """The index's decision alone."""
-    return await worker.index.cut(a, b, request, msgspec.json.encode(Request(request, "dana", 5)))
-
-
-async def cut(worker: Worker, a: str, b: str, request: str = "r1") -> Cut:
-    """Decide and publish."""
-    answer = await ask(worker, a, b, request)
-    await worker.publish(list(answer.waiting))
-    return answer
-
-
-async def customers(worker: Worker, *ids: str) -> list[str]:
-    """Whose touches with one of these ids each are."""
-    return [answer.customer_id for answer in await worker.resolve(*((one,) for one in ids))]
-
-
-def logged(settings: Settings) -> list[Fact]:
-    """The log as it stands, newest record of each key."""
-    newest = dict(asyncio.run(contents(settings, settings.topic(IDENTITIES))))
-    return [decode(key, value) for key, value in newest.items() if value is not None]
-
-
 def test_a_split(settings: Settings) -> None:
     """The part without the customer's own id leaves with all that hangs on it, all workers know at once, and what was merged before is told
     anew; a touch with both identifiers stays with the stronger one."""
@@ -65,15 +39,15 @@ def test_a_split(settings: Settings) -> None:
     async def run() -> None:
         async with workers(settings, 2) as ((first, second), _):
             await first.touch((C, D), (B, C), (A,), (A, B))
-            assert await customers(second, A, B, C, D) == [A, A, A, A]
-            answer = await cut(first, B, A)
+            assert await second.customers(A, B, C, D) == [A, A, A, A]
+            answer = await first.cut(B, A)
             assert answer.standing == "cut" and answer.fact is not None
             assert (answer.fact.key, answer.fact.customers, answer.fact.ids) == ("cut:c1-a|c2-b", (A, B), (B, C, D))
             told = {(who.customer_id, fact.a) for who in answer.waiting for fact in who.facts if fact.kind == "told"}
             assert told == {(B, C)}
-            assert await customers(second, A, B, C, D) == [A, B, B, B]
+            assert await second.customers(A, B, C, D) == [A, B, B, B]
             assert (await second.resolve((A, B)))[0].customer_id == A
-            assert await customers(second, B) == [B]
+            assert await second.customers(B) == [B]
             (merged,) = await second.resolve((A, C))
             assert {(fact.kind, fact.a) for fact in merged.facts} == {("link", A), ("told", B)}, (
                 "B is told again, not C"
@@ -89,29 +63,29 @@ def test_how_a_link_stands(settings: Settings) -> None:
     async def run() -> None:
         async with workers(settings) as ((worker,), _):
             await worker.touch((A, B, C), (B, C), ("c1-x", "c2-y"), ("c1-x", B))
-            assert (await ask(worker, A, "c1-x")).standing == "apart"
-            assert (await ask(worker, B, "c1-x")).standing == "blocked"
-            assert (await ask(worker, "c2-y", "c9-never")).standing == "apart"
-            assert (await ask(worker, A, B)).fact == Fact(
+            assert (await worker.ask(A, "c1-x")).standing == "apart"
+            assert (await worker.ask(B, "c1-x")).standing == "blocked"
+            assert (await worker.ask("c2-y", "c9-never")).standing == "apart"
+            assert (await worker.ask(A, B)).fact == Fact(
                 A,
                 B,
                 "cut",
-                msgspec.json.encode(Request("r1", "dana", 5)),
+                because("r1"),
                 (A,),
                 (),
-                (await ask(worker, A, B)).fact.at,  # type: ignore[union-attr]
+                (await worker.ask(A, B)).fact.at,  # type: ignore[union-attr]
             )
-            assert await customers(worker, B) == [A]
-            assert (await ask(worker, B, A, "r2")).standing == "before"
-            assert (await ask(worker, B, A)).standing == "again"
-            assert (await ask(worker, A, B)).standing == "again"
-            assert (await ask(worker, A, C, "r3")).standing == "cut"
-            assert await customers(worker, A, B, C) == [A, B, B]
+            assert await worker.customers(B) == [A]
+            assert (await worker.ask(B, A, "r2")).standing == "before"
+            assert (await worker.ask(B, A)).standing == "again"
+            assert (await worker.ask(A, B)).standing == "again"
+            assert (await worker.ask(A, C, "r3")).standing == "cut"
+            assert await worker.customers(A, B, C) == [A, B, B]
             await worker.touch((A, D), (B, D))
-            assert (await ask(worker, A, B, "r4")).standing == "before"
-            assert (await ask(worker, A, "c5-e", "r4")).standing == "apart"
+            assert (await worker.ask(A, B, "r4")).standing == "before"
+            assert (await worker.ask(A, "c5-e", "r4")).standing == "apart"
             await worker.touch((A, "c5-e"), (B, "c5-e"))
-            assert (await ask(worker, C, "c5-e", "r5")).standing == "indirect"
+            assert (await worker.ask(C, "c5-e", "r5")).standing == "indirect"
 
     asyncio.run(run())
 
@@ -175,7 +149,7 @@ def test_cuts_are_the_graphs(settings: Settings, steps: list[tuple[list[int], in
                         again.append(ids)
                 elif links:
                     a, b = rng.choice(links)
-                    answer = await ask(worker, *rng.sample((a, b), 2), f"r{example}-{n}")
+                    answer = await worker.ask(*rng.sample((a, b), 2), f"r{example}-{n}")
                     before = graph.find(a)
                     graph.apply(Fact(a, b, "cut"))
                     assert answer.standing == "cut" and answer.fact is not None
@@ -192,15 +166,7 @@ def test_cuts_are_the_graphs(settings: Settings, steps: list[tuple[list[int], in
                 answers = await some[0].resolve(ids)
                 timelines.take(answers)
                 await some[0].publish(answers)
-            await settle(some[0], timelines)
+            await settled(some[0], timelines)
             assert timelines.places() == {id_: [graph.find(own)] for id_, own in timelines.owners.items()}
 
     asyncio.run(run())
-
-
-async def settle(worker: Worker, timelines: Timelines) -> None:
-    """Mend until nothing is overdue, and deliver all."""
-    while found := await worker.index.overdue():
-        timelines.take(found, touches=False)
-        await worker.publish(found)
-    timelines.deliver()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+import msgspec
 import redis
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from streams.core.identity_facts import Fact, Resolved, encode, taken_back
+from streams.core.identity_facts import Fact, Request, Resolved, encode, taken_back
 from streams.core.identity_graph import Graph
-from streams.edge.identity_index import IdentityIndex
+from streams.edge.identity_index import Cut, IdentityIndex
 from streams.edge.kafka_auth import client_options
 from streams.edge.metrics import Metrics
 from streams.edge.stages.ingest import dated, with_winner
@@ -24,6 +25,11 @@ from tests.support.waiting import wait_until_async
 def plain(answer: Resolved) -> Resolved:
     """An answer without which identifier decided it, and when."""
     return replace(answer, identifier="", resolved_at=0)
+
+
+def because(request: str) -> bytes:
+    """Somebody's request as a cause."""
+    return msgspec.json.encode(Request(request, "dana", 5))
 
 
 class Redirects:
@@ -60,10 +66,12 @@ class Redirects:
 class Worker:
     """One worker's index. `publish` is what its lane does: facts into the log, then `logged`."""
 
-    def __init__(self, settings: Settings, producer: AIOKafkaProducer, redirects: Redirects) -> None:
+    def __init__(
+        self, settings: Settings, producer: AIOKafkaProducer, redirects: Redirects, refuse_erased: bool = True
+    ) -> None:
         self.settings, self._producer, self._redirects = settings, producer, redirects
         self.metrics = Metrics(CollectorRegistry())
-        self.index = IdentityIndex(settings, self.metrics)
+        self.index = IdentityIndex(settings, self.metrics, refuse_erased=refuse_erased)
 
     async def resolve(self, *touches: Sequence[str]) -> list[Resolved]:
         """The decision alone, as if the process ended before anything is published."""
@@ -81,7 +89,7 @@ class Worker:
                 for key in taken_back(fact):
                     await self.take_back(key)
             elif fact.kind != "told":
-                await self._send(fact)
+                await self.send(fact)
         await self._producer.flush()
         self._redirects.take(answers)
         return facts
@@ -92,15 +100,30 @@ class Worker:
         await self.index.logged(facts)
         for fact in facts:
             if fact.kind == "told":
-                await self._send(fact)
+                await self.send(fact)
         await self._producer.flush()
 
-    async def _send(self, fact: Fact) -> None:
+    async def send(self, fact: Fact) -> None:
+        """A record of the log."""
         await self._producer.send(self.settings.topic(IDENTITIES), encode(fact), key=fact.key.encode())
 
     async def take_back(self, key: str) -> None:
         """A null value in the log."""
         await self._producer.send(self.settings.topic(IDENTITIES), None, key=key.encode())
+
+    async def ask(self, a: str, b: str, request: str = "r1") -> Cut:
+        """The index's decision on a link that is to be cut, alone."""
+        return await self.index.cut(a, b, request, because(request))
+
+    async def cut(self, a: str, b: str, request: str = "r1") -> Cut:
+        """Have a link cut and publish what follows."""
+        answer = await self.ask(a, b, request)
+        await self.publish(list(answer.waiting))
+        return answer
+
+    async def customers(self, *ids: str) -> list[str]:
+        """Whose touches with one of these ids each are."""
+        return [answer.customer_id for answer in await self.resolve(*((one,) for one in ids))]
 
     async def touch(self, *touches: Sequence[str]) -> list[str]:
         """Decide and publish; the customers."""
@@ -120,11 +143,13 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def workers(settings: Settings, count: int = 1) -> AsyncIterator[tuple[list[Worker], Redirects]]:
+async def workers(
+    settings: Settings, count: int = 1, refuse_erased: bool = True
+) -> AsyncIterator[tuple[list[Worker], Redirects]]:
     """So many workers, and what the timelines have heard from them."""
     redirects = Redirects()
     async with AIOKafkaProducer(**client_options(settings)) as producer:
-        made = [Worker(settings, producer, redirects) for _ in range(count)]
+        made = [Worker(settings, producer, redirects, refuse_erased) for _ in range(count)]
         try:
             yield made, redirects
         finally:
@@ -136,6 +161,28 @@ def flush(settings: Settings) -> None:
     """Everything in the installation's Redis database is gone."""
     with redis.Redis.from_url(settings.redis_url) as client:
         client.flushdb()
+
+
+def snapshot(settings: Settings) -> dict[bytes, bytes]:
+    """All keys and what they hold, for `restore`."""
+    with redis.Redis.from_url(settings.redis_url) as client:
+        return {key: client.dump(key) for key in client.scan_iter()}
+
+
+def restore(settings: Settings, held: dict[bytes, bytes]) -> None:
+    """Redis is as it was at the `snapshot`."""
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.flushdb()
+        for key, value in held.items():
+            client.restore(key, 0, value)
+
+
+def keys(settings: Settings) -> dict[str, bytes]:
+    """The index's strings by name."""
+    prefix = f"touchstream:{settings.app_id}:id:"
+    with redis.Redis.from_url(settings.redis_url) as client:
+        names = [key.decode() for key in client.scan_iter() if client.type(key) == b"string"]
+        return {name.removeprefix(prefix): client.get(name) for name in names}
 
 
 def remove(settings: Settings, *names: str) -> None:

@@ -13,6 +13,7 @@ from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import IdentifiedTouch
 from tests.core.made import touch
+from tests.support.identities import Worker
 
 POLICY = Policy()
 
@@ -75,3 +76,11 @@ class Timelines:
             for entry in timeline.entries:
                 found.setdefault(entry.id, []).append(name)
         return found
+
+
+async def settled(worker: Worker, timelines: Timelines) -> None:
+    """The worker mends until nothing is overdue, and all is delivered."""
+    while found := await worker.index.overdue():
+        timelines.take(found, touches=False)
+        await worker.publish(found)
+    timelines.deliver()

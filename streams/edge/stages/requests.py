@@ -7,7 +7,7 @@ other of merges and splits nobody else may say: such a command from outside is r
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,8 +20,9 @@ from streams.edge.gather import NotNow
 from streams.edge.identity_index import IdentityIndex, IndexUnavailable, SharedIdentifier
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
-from streams.edge.stages import erasures
+from streams.edge.stages import erasures, splits
 from streams.edge.stages.base import Stage
+from streams.edge.stages.ingest import Ingest, dated
 from streams.edge.topics import IDENTIFIED
 from streams.settings import Settings
 
@@ -38,10 +39,17 @@ class Requests(Stage):
     name = "requests"
 
     def __init__(
-        self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, index: IdentityIndex
+        self,
+        settings: Settings,
+        policy: Policy,
+        codec: Codec,
+        metrics: Metrics,
+        index: IdentityIndex,
+        ingest: Ingest,
     ) -> None:
         super().__init__(settings, policy, codec, metrics)
         self._index = index
+        self._ingest = ingest
         self._done: list[str] = []
 
     async def run(self, records: Sequence[Any]) -> Write:
@@ -74,6 +82,9 @@ class Requests(Stage):
         if command.kind == erasures.ERASE:
             await self._erase(record, command, write)
             return
+        if command.kind == splits.SPLIT:
+            await self._split(command, write)
+            return
         if not command.finding_id:
             raise _Unroutable("finding_acknowledged needs the finding_id that it is about")
         write.outputs.append(self._passed_on(command, record.timestamp))
@@ -81,6 +92,23 @@ class Requests(Stage):
     def _passed_on(self, command: Command, timestamp: int) -> Out:
         value = self._codec.encode_command(command)
         return Out(self._topic(IDENTIFIED), command.customer_id.encode(), value, timestamp)
+
+    async def _split(self, command: Command, write: Write) -> None:
+        problem = splits.problem(command)
+        if problem is not None:
+            raise _Unroutable(problem)
+        a, b = command.identifiers
+        try:
+            cut = await self._index.cut(a, b, command.command_id, splits.cause(command))
+        except IndexUnavailable as error:
+            raise NotNow(f"a split waits: {error}") from None
+        refused = splits.refusal(cut, a, b)
+        if refused is not None:
+            raise _Unroutable(refused)
+        decided = splits.decided(cut)
+        write.outputs += [out for fact, who in decided for out in self._ingest.published(fact, who)]
+        _then(write, lambda: self._ingest.logged([dated(fact, who) for fact, who in decided]))
+        log.info("cut the link of %s and %s for %s", a, b, command.requested_by or "somebody")
 
     async def _erase(self, record: Any, command: Command, write: Write) -> None:
         """Touches up to when the request reached Kafka are those that it is about."""
@@ -101,14 +129,7 @@ class Requests(Stage):
         write.outputs += map(self.fact, marks)
         write.outputs += erasures.told(self._settings, self._codec, command, gone, record.timestamp)
         write.last += erasures.null_values(self._settings, gone)
-        before = write.done
-
-        async def done() -> None:
-            if before is not None:
-                await before()
-            await self._erased(command.command_id, marks, gone)
-
-        write.done = done
+        _then(write, lambda: self._erased(command.command_id, marks, gone))
 
     async def _erased(self, request_id: str, marks: list[Fact], gone: Erased) -> None:
         """Kafka has all of it."""
@@ -118,3 +139,15 @@ class Requests(Stage):
         log.info(
             "erased %s: %d ids, %d records of the log", gone.customer_id, len(gone.identifiers), len(gone.log_keys)
         )
+
+
+def _then(write: Write, call: Callable[[], Awaitable[None]]) -> None:
+    """One more thing to do once Kafka has all of a write."""
+    before = write.done
+
+    async def done() -> None:
+        if before is not None:
+            await before()
+        await call()
+
+    write.done = done

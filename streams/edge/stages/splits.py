@@ -1,0 +1,57 @@
+"""identity_split -> identities, touches.identified: a person says that two identifiers do not belong together.
+
+The index cuts their link and says what leaves whom. From that follow the fact "cut" for the log, with who asked, the command for the
+timeline that the touches leave, and commands for those whose touches went there by ids that were merged before. Until Kafka has
+these, the index reports them (`Ingest.mend`), and the request, read again, brings the same: so nothing is lost in between, whoever ends.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from streams.core.commands import Command
+from streams.core.identity_facts import Fact, Request, Resolved
+from streams.edge.identity_index import Cut
+
+SPLIT = "identity_split"
+"""The kind of the command."""
+
+_ID = re.compile(r"c[1-9]-[0-9a-z]{1,64}")
+
+
+def problem(command: Command) -> str | None:
+    """Why the request cannot be carried out, or None."""
+    ids = command.identifiers
+    if len(ids) == 2 and ids[0] != ids[1] and all(map(_ID.fullmatch, ids)):
+        return None
+    return (
+        "identity_split needs two pseudonymous ids of identifiers, such as `touchstream identity show` prints, and no plain addresses;"
+        " `touchstream identity split` takes either"
+    )
+
+
+def cause(command: Command) -> bytes:
+    """The request as the cause of the fact."""
+    reason = command.cause if command.cause != command.command_id else ""
+    by = command.requested_by or "somebody"
+    return msgspec.json.encode(Request(command.command_id, by, command.issued_at, reason))
+
+
+def refusal(cut: Cut, a: str, b: str) -> str | None:
+    """Why there was nothing to cut, or None when it was cut."""
+    return {
+        "before": f"the link of {a} and {b} was cut before, by another request",
+        "blocked": f"{a} and {b} were never linked: a guard keeps them apart",
+        "apart": f"{a} and {b} are two people already, or unknown; `touchstream identity show` tells",
+        "indirect": f"no touch links {a} and {b}, other links hold them together; `touchstream identity split` names the one to cut",
+    }.get(cut.standing)
+
+
+def decided(cut: Cut) -> list[tuple[Fact, Resolved]]:
+    """What is to be published, each fact with the answer that it is of."""
+    found = [(fact, who) for who in cut.waiting for fact in who.facts]
+    if cut.fact is not None and all(fact.key != cut.fact.key for fact, _ in found):  # asked again, and the log has it
+        found.append((cut.fact, Resolved(cut.fact.a)))
+    return found

@@ -54,6 +54,8 @@ def folder(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "streams" / "policy.toml", tmp_path / "NEW.toml")
     (tmp_path / "pricing.html").write_text("<p>The Pro plan costs $49 a month.</p>", encoding="utf-8")
     (tmp_path / "profile.txt").write_text("Ask me about our Pro plan, now $59 a month.", encoding="utf-8")
+    for name in ("deals", "costs", "leads"):
+        shutil.copy(ROOT / "tests" / "ledger" / "board" / f"{name}.jsonl", tmp_path)
     return tmp_path
 
 

@@ -24,6 +24,7 @@ echo "$*" >> {calls}
 bring() {{ printf '#!/bin/sh\\n' > {bin}/$1; chmod 755 {bin}/$1; }}
 case "$*" in *install*prometheus*) bring promtool;; esac
 case "$*" in *install*faketime*) bring faketime;; esac
+case "$*" in *install*chromium*) bring chromium;; esac
 exit {status}
 """
 

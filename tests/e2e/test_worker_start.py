@@ -194,7 +194,7 @@ def test_redis_away_then_there_then_flushed(make_settings: Callable[..., Setting
 
     def synced() -> list[int]:
         """Links read from the log by each look into it, as the worker says."""
-        return [int(number) for number in re.findall(r"up to date: (\d+) links read", "".join(worker.log))]
+        return [int(number) for number in re.findall(r"up to date: (\d+) facts read", "".join(worker.log))]
 
     with Worker(settings) as worker:
         take(0)

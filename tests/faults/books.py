@@ -142,7 +142,7 @@ class Books:
                 self._moved[command.source_customer_id or ""] |= ids or frozenset()
                 return _Told(command.customer_id, ids)
             identified = self._codec.decode_identified(value)
-        except DecodeError:
+        except (DecodeError, msgspec.MsgspecError):
             return None
         touch_id, origin = identified.touch.touch_id, identified.origin
         if origin is not None:

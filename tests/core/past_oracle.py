@@ -97,17 +97,16 @@ def together(identifier: str, links: Iterable[Pair], cuts: Iterable[Pair]) -> se
 
 def newest(published: Sequence[Published]) -> list[Published]:
     """Each touch in its highest version, as it was published first, without those that this version deletes."""
-    found = [
+    highest = [
         one
         for one in published
-        if not one.touch.deleted
-        and not any(
-            other.touch.touch_id == one.touch.touch_id
-            and (other.touch.version > one.touch.version or (other.touch == one.touch and other.at < one.at))
+        if not any(
+            other.touch.touch_id == one.touch.touch_id and other.touch.version > one.touch.version
             for other in published
         )
     ]
-    return sorted(found, key=lambda one: (one.touch.occurred_at, one.touch.touch_id))
+    once = {one.touch.touch_id: one for one in sorted(highest, key=lambda one: -one.at) if not one.touch.deleted}
+    return sorted(once.values(), key=lambda one: (one.touch.occurred_at, one.touch.touch_id))
 
 
 def is_late(one: Published, policy: Policy) -> bool:

@@ -1,27 +1,43 @@
 """Scenarios: stories as data, played through the stages as the workers play them, one touch after the other.
 
-A file of `tests/scenarios` has `story`, `touches` (JSON as people write it, in the order of arrival), optionally `policy` (TOML) and
-`now`, and `expected`: what is emitted, in order; what is refused; and what the backtest says in the end.
+A file of `tests/scenarios` has `story`, `touches`, optionally `policy` (TOML) and `now`, and `expected`: what is emitted, in order; what is
+refused; and what the backtest says in the end (nothing where a story has requests or publication dates, which it does not know).
+
+`touches` are JSON as people write it, in the order of arrival. One may have `published_at`, when that was not when it occurred. Between
+them stand requests, with `at`, when they were made, and `by`:
+
+    {"acknowledge": {"rule": "double_contact", "touch_ids": ["mail", "call"]}, "at": "...", "by": "rlee"}
+    {"split": [{"email": "dana@example.com"}, {"phone": "+14155550100"}], "at": "...", "by": "rlee"}
+    {"erase": {"email": "dana@example.com"}, "at": "...", "by": "rlee"}
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from streams.core import backtest, customer, finding_json, identify, pipeline, touch_json
+from streams.core import backtest, customer, erasure, finding_json, identify, pipeline, touch_json
 from streams.core.commands import Command
+from streams.core.identity_facts import Fact
 from streams.core.identity_graph import Graph
 from streams.core.outcome import Finding
 from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline
-from streams.core.touch import IdentifiedTouch, Touch
+from streams.core.touch import Customer, IdentifiedTouch, Touch
+from tests.core.past_oracle import Erased, Facts, Published
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 ID_KEY, REGION = "scenarios", "US"
 WIDTH = 320
+
+
+def milliseconds(text: str) -> int:
+    """An RFC 3339 time in UTC ms."""
+    return round(dt.datetime.fromisoformat(text).timestamp() * 1000)
 
 
 class Play:
@@ -31,20 +47,101 @@ class Play:
         self._policy, self._now = policy, now
         self._graph = Graph()
         self._timelines: dict[str, Timeline] = {}
+        self._ids: set[str] = set()
+        self._clock = 0
+        self._erased: dict[str, int] = {}
+        self._published: list[Published] = []
+        self._cuts: set[frozenset[str]] = set()
+        self._erasures: list[Erased] = []
         self.emitted: list[Finding] = []
         self.refused: list[tuple[str, str]] = []
 
-    def touch(self, touch: Touch) -> None:
+    @property
+    def facts(self) -> Facts:
+        """All that was said, for the oracle."""
+        refuse = self._policy.erasure.later_touches == "refuse"
+        return Facts(tuple(self._published), frozenset(self._cuts), tuple(self._erasures), refuse)
+
+    def touch(self, touch: Touch, published_at: int) -> None:
         """One touch as it comes from its topic."""
         problem = pipeline.receive(touch, self._now, self._policy)
         ids = identify.nodes(touch.customer, ID_KEY, REGION)
         if problem is not None or not ids:
             self.refused.append((touch.touch_id, problem[0] if problem else "no_identifier"))
             return
+        self._published.append(Published(touch, published_at))
+        erased = max((self._erased.get(id_, 0) for id_ in ids), default=0)
+        later = self._policy.erasure.later_touches
+        if erased and (later == "refuse" or min(touch.occurred_at, published_at) <= erased):
+            if not erasure.dropped(erased, published_at, self._policy.erasure):
+                self.refused.append((touch.touch_id, "erased"))
+            return
+        at = self._tick(published_at)
+        self._ids.update(ids)
         before = {self._graph.find(node) for node in ids}
         winner = self._graph.link(ids)
-        self._apply(pipeline.identify(touch, winner, touch.occurred_at))
-        self._commands(customer.merge_command(loser, winner, self._now, touch.touch_id) for loser in before - {winner})
+        self._apply(pipeline.identify(touch, winner, published_at, None, ids[0], at))
+        losers = sorted(before - {winner})
+        self._commands(
+            customer.merge_command(loser, winner, published_at, touch.touch_id, at, self._members(winner))
+            for loser in losers
+        )
+
+    def request(self, asked: dict[str, Any]) -> None:
+        """What somebody asks for."""
+        at, by = milliseconds(asked["at"]), asked["by"]
+        if "acknowledge" in asked:
+            wanted = asked["acknowledge"]
+            (finding,) = (
+                one
+                for one in backtest.standing(folded(self.emitted))
+                if one.rule == wanted["rule"] and set(one.touch_ids) == set(wanted["touch_ids"])
+            )
+            self._commands(
+                [
+                    Command(
+                        f"request {asked['at']}",
+                        finding.customer,
+                        "finding_acknowledged",
+                        at,
+                        "",
+                        finding_id=finding.finding_id,
+                        requested_by=by,
+                    )
+                ]
+            )
+        elif "split" in asked:
+            self._split(*(identify.nodes(Customer(**ids), ID_KEY, REGION)[0] for ids in asked["split"]), at)
+        else:
+            self._erase(identify.nodes(Customer(**asked["erase"]), ID_KEY, REGION)[0], at, by)
+
+    def _split(self, a: str, b: str, at: int) -> None:
+        whole = self._graph.find(a)
+        members, clock = self._members(whole), self._tick(at)
+        self._graph.apply(Fact(min(a, b), max(a, b), "cut"))
+        self._cuts.add(frozenset((a, b)))
+        gone = {member for member in members if self._graph.find(member) != whole}
+        self._commands([customer.split_command(whole, min(gone), gone, at, f"split of {at}", clock)])
+
+    def _erase(self, id_: str, at: int, by: str) -> None:
+        members, clock = self._members(self._graph.find(id_)), self._tick(at)
+        self._graph = Graph(fact for fact in self._graph.facts() if not {fact.a, fact.b} & members)
+        self._erased |= dict.fromkeys(members, at)
+        self._erasures.append(Erased(frozenset(members), at))
+        self._commands(
+            Command(
+                f"erasure {at}", member, "customer_erased", at, "", decided_at=clock,
+                identifiers=tuple(sorted(members)), requested_by=by,
+            )
+            for member in members & self._timelines.keys()
+        )  # fmt: skip
+
+    def _members(self, root: str) -> set[str]:
+        return {id_ for id_ in self._ids if self._graph.find(id_) == root}
+
+    def _tick(self, at: int) -> int:
+        self._clock = max(self._clock + 1, at * 1000)
+        return self._clock
 
     def _apply(self, identified: IdentifiedTouch) -> None:
         effect = customer.on_touch(self._timelines.get(identified.customer_id, EMPTY), identified, self._policy)
@@ -52,44 +149,69 @@ class Play:
         self.emitted += effect.findings
         if effect.refused is not None:
             self.refused.append((identified.touch.touch_id, effect.refused[0]))
+            self._published.pop()
         assert effect.forward is None, "the graph knows of every merge before the touch comes"
 
-    def _commands(self, commands: Any) -> None:
+    def _commands(self, commands: Iterable[Command]) -> None:
         waiting: deque[Command] = deque(sorted(commands, key=lambda command: command.customer_id))
         while waiting:
             command = waiting.popleft()
             effect = customer.on_command(self._timelines.get(command.customer_id, EMPTY), command, self._policy)
+            assert effect.refused is None, effect.refused
             self._timelines[command.customer_id] = effect.timeline
             self.emitted += effect.findings
             waiting.extend(effect.commands)
 
 
+def folded(emitted: Iterable[Finding]) -> dict[str, Finding]:
+    """The highest revision of each finding."""
+    known: dict[str, Finding] = {}
+    backtest.fold(known, emitted)
+    return known
+
+
 class Outcome:
-    """What a scenario leads to. `emitted` and `final` are findings, `refused` are (touch id, reason)."""
+    """What a scenario leads to. `emitted` and `final` are findings, `refused` are (touch id, reason); `steps` are what came, with what
+    was emitted and refused because of it."""
 
     def __init__(self, scenario: dict[str, Any]) -> None:
-        touches = [touch_json.parse(json.dumps(values)) for values in scenario["touches"]]
-        policy = parse(scenario.get("policy", ""))
-        now = max(touch.occurred_at for touch in touches)
+        rows = [(row, None if "at" in row else _touch(row)) for row in scenario["touches"]]
+        touches = [touch for _, touch in rows if touch is not None]
+        self.policy = parse(scenario.get("policy", ""))
+        now = max(milliseconds(row.get("published_at") or row.get("occurred_at") or row["at"]) for row, _ in rows)
         if "now" in scenario:
-            now = touch_json.parse(json.dumps({**scenario["touches"][0], "occurred_at": scenario["now"]})).occurred_at
-        play = Play(policy, now)
-        for touch in touches:
-            play.touch(touch)
-        self.emitted, self.refused = play.emitted, play.refused
-        self.final = backtest.run(touches, policy, id_key=ID_KEY, region=REGION, now=now).findings
+            now = milliseconds(scenario["now"])
+        play = Play(self.policy, now)
+        self.steps: list[tuple[dict[str, Any], list[Finding], list[tuple[str, str]]]] = []
+        for row, touch in rows:
+            emitted, refused = len(play.emitted), len(play.refused)
+            if touch is None:
+                play.request(row)
+            else:
+                play.touch(touch, milliseconds(row["published_at"]) if "published_at" in row else touch.occurred_at)
+            self.steps.append((row, play.emitted[emitted:], play.refused[refused:]))
+        self.emitted, self.refused, self.facts = play.emitted, play.refused, play.facts
+        self.is_plain = len(touches) == len(rows) and not any("published_at" in row for row, _ in rows)
+        self.final = (
+            backtest.run(touches, self.policy, id_key=ID_KEY, region=REGION, now=now).findings if self.is_plain else []
+        )
 
     def record(self) -> dict[str, Any]:
         """The outcome as the file has it."""
+        final = {"final": [finding_json.as_dict(finding) for finding in self.final]} if self.is_plain else {}
         return json.loads(
             json.dumps(
                 {
                     "emitted": [finding_json.as_dict(finding) for finding in self.emitted],
                     "refused": self.refused,
-                    "final": [finding_json.as_dict(finding) for finding in self.final],
+                    **final,
                 }
             )
         )
+
+
+def _touch(row: dict[str, Any]) -> Touch:
+    return touch_json.parse(json.dumps({name: value for name, value in row.items() if name != "published_at"}))
 
 
 def dump(value: Any, indent: int = 0) -> str:

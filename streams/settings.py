@@ -101,6 +101,41 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Address that /metrics binds to. Loopback unless told otherwise.")
     ] = "127.0.0.1"
     metrics_port: Annotated[int, Meta(ge=0, le=65535, description="Port of /metrics; 0 takes a free one.")] = 9464
+    view: Annotated[
+        Literal["on", "off"],
+        Meta(
+            description="on: workers copy the timelines into Redis, where the gateway's checks look. Off saves its memory."
+        ),
+    ] = "on"
+    gateway_host: Annotated[
+        str, Meta(description="Address that the gateway binds to. Any but loopback needs tokens.")
+    ] = "127.0.0.1"
+    gateway_port: Annotated[int, Meta(ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")] = 8484
+    gateway_tokens: Annotated[
+        str,
+        Meta(
+            description="File with the gateway's tokens, as `touchstream gateway token` makes them. Empty: none is asked for."
+        ),
+    ] = ""
+    gateway_rate: Annotated[
+        float, Meta(gt=0, le=1_000_000, description="Requests a second that one token may make of one gateway process.")
+    ] = 1000.0
+    gateway_degraded: Annotated[
+        Literal["fail_closed", "fail_open"],
+        Meta(
+            description="What a check answers that cannot see enough: no (fail_closed), or what the rest says (fail_open)."
+        ),
+    ] = "fail_closed"
+    view_max_age: Annotated[
+        float, Meta(gt=0, le=86_400, description="Seconds that the view may be behind before checks count as degraded.")
+    ] = 15.0
+    view_max_lag: Annotated[
+        int, Meta(ge=0, description="Records that a partition may be behind before its checks count as degraded.")
+    ] = 20_000
+    gateway_url: Annotated[str, Meta(description="Where clients find the gateway.")] = "http://127.0.0.1:8484"
+    gateway_token: Annotated[
+        str, Meta(description="Token of clients of the gateway; better as TOUCHSTREAM_GATEWAY_TOKEN_FILE.")
+    ] = ""
     data_dir: Annotated[str, Meta(description="Where the embedded stack keeps its data.")] = ".touchstream"
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least severe log line printed.")
@@ -125,7 +160,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         shown = {
-            name: ("***" if value and name in {"id_key", "sasl_password"} else value) for name, value in fields(self)
+            name: ("***" if value and name in {"id_key", "sasl_password", "gateway_token"} else value)
+            for name, value in fields(self)
         }
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 

@@ -23,6 +23,7 @@ from streams.edge.registry import Registry, RegistryUnavailable
 from streams.edge.stages import Ingest, Requests, Timelines
 from streams.edge.store import Store
 from streams.edge.topics import COMMANDS, IDENTIFIED, TIMELINES_TABLE, TOUCH_TOPICS, changelog
+from streams.edge.view import View
 from streams.settings import Settings
 
 BUFFERED_BATCHES = 4
@@ -46,6 +47,7 @@ class App(faust.App):  # type: ignore[misc]
     gathers: list[Gather]
     codec: Codec
     index: IdentityIndex
+    view: View | None
     registry: Registry | None
     batched_topics: frozenset[str]
 
@@ -64,6 +66,8 @@ class App(faust.App):  # type: ignore[misc]
         """Close what `create` opened."""
         await super().on_shutdown()
         await self.index.close()
+        if self.view is not None:
+            await self.view.close()
         if self.registry is not None:
             await self.registry.close()
 
@@ -95,7 +99,7 @@ class App(faust.App):  # type: ignore[misc]
 
 def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
     """A worker's app, ready to be run by `faust.Worker`."""
-    from streams.edge import agents, forgetting, mend, watch
+    from streams.edge import agents, forgetting, mend, view, watch
 
     app = App(
         settings.app_id,
@@ -135,10 +139,15 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     app.codec = codec = make_codec(settings, registry)
     refuse_erased = policy.erasure.later_touches == "refuse"
     app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after, refuse_erased)
+    app.view = None
+    if settings.view == "on":
+        app.view = View(settings, app.metrics, store, lambda: app.writes.changelog_ends, lambda: app.writes.fence())
     ingest = Ingest(settings, policy, codec, app.metrics, index)
     requests = Requests(settings, policy, codec, app.metrics, index, ingest)
-    agents.register(app, ingest, requests, Timelines(settings, policy, codec, app.metrics, store))
+    agents.register(app, ingest, requests, Timelines(settings, policy, codec, app.metrics, store, app.view))
     watch.register(app, store)
+    if app.view is not None:
+        view.register(app, app.view)
     mend.register(app, ingest)
     forgetting.register(app, forgetting.Forgetting(settings, policy, codec, store), requests)
     return app

@@ -24,6 +24,7 @@ from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter, bury
 from streams.core.erasure import Receipt
 from streams.core.outcome import Finding, Rejected
+from streams.core.reservation import Reservation
 from streams.core.touch import IdentifiedTouch, Touch
 from streams.edge import records
 from streams.edge.avro_guard import NotAvro, UnknownSymbol, plain
@@ -132,6 +133,14 @@ class Codec:
     def decode_receipt(self, payload: bytes) -> Receipt:
         """A part of an erasure's receipt."""
         return self._decode("erasure", payload, records.receipt_from_dict)
+
+    def encode_reservation(self, reservation: Reservation) -> bytes:
+        """A state of a reservation."""
+        return self._encode("reservation", reservation)
+
+    def decode_reservation(self, payload: bytes) -> Reservation:
+        """A state of a reservation."""
+        return self._decode("reservation", payload, records.reservation_from_dict)
 
     def _encode(self, subject: str, record: Any, channel: str = "", spliced: bytes | None = None) -> bytes:
         header = self._book.header(subject, channel)

@@ -118,16 +118,17 @@ class Lane:
 
     async def _beat(self) -> None:
         while True:
-            self._fence()
+            self.fence()
             self._alive_at = time.clock_gettime(clock)
             await asyncio.sleep(BEAT)
 
     async def _send_fenced(self, node_id: int, request: Any, **options: Any) -> Any:
         await self._producer.client.ready(node_id, **options)  # connecting may take long; nothing after the fence does
-        self._fence()
+        self.fence()
         return await self._to_broker(node_id, request, **options)
 
-    def _fence(self) -> None:
+    def fence(self) -> None:
+        """Ends the process when it stood still for so long that its partitions may have a new owner."""
         silent = time.clock_gettime(clock) - self._alive_at
         if silent > self._silence_limit:
             doubt.leave(

@@ -126,6 +126,12 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         LATENCY_BUCKETS,
     ),
     MetricSpec(
+        "touchstream_view_writes_total", "counter", ("result",),
+        "Records copied into the view in Redis, which checks read: written (as they changed), filled (a partition copied whole), and failed"
+        " writes to Redis, which are mended later.",
+        "failed: Redis is away or full; checks answer by TOUCHSTREAM_GATEWAY_DEGRADED meanwhile. filled all the time: Redis loses data.",
+    ),
+    MetricSpec(
         "touchstream_worker_info", "gauge", ("version", "policy"),
         "Always 1; the worker's version and the fingerprint of its policy.",
         "Two policies at once for longer than a rollout: a worker did not restart.",
@@ -157,6 +163,7 @@ class Metrics:
         self.recovering = self._gauge("touchstream_recovering")
         self.produce_failures = self._counter("touchstream_produce_failures_total")
         self.stage_seconds = self._histogram("touchstream_stage_seconds")
+        self.view_writes = self._counter("touchstream_view_writes_total")
         self.worker_info = self._gauge("touchstream_worker_info")
 
     def _counter(self, name: str) -> Counter:

@@ -47,6 +47,7 @@ CONFLICTS = "conflicts"
 HANDOFFS = "handoffs"
 DEAD_LETTER = "touches.dead-letter"
 ERASURES = "erasures"
+RESERVATIONS = "reservations"
 TIMELINES_TABLE = "timelines"
 
 CATALOGUE: tuple[TopicSpec, ...] = (
@@ -85,6 +86,11 @@ CATALOGUE: tuple[TopicSpec, ...] = (
     TopicSpec(
         ERASURES, "Receipts of erasures in parts, without personal data; fold by request_id.", "customer id",
         "erasure", "worker, requests and timeline stages", "`touchstream customer`, your records", _keep(4 * 366),
+    ),
+    # Slots are looked for up to a month ahead, and a year at most by policy; a released or expired reservation only takes room.
+    TopicSpec(
+        RESERVATIONS, "Contacts held for customers, in their latest state. Rebuilds a lost Redis.", "reservation id",
+        "reservation", "gateway", "gateway, at start", {**_COMPACT, **_keep(400), "cleanup.policy": "compact,delete"},
     ),
 )  # fmt: skip
 

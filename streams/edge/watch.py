@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Any
 
-from streams.edge import doubt
+from streams.edge import doubt, view
 from streams.edge.restore import Restore
 from streams.edge.store import Store
 
@@ -64,6 +64,8 @@ def register(app: Any, store: Store) -> None:
         shown: set[tuple[str, str]] = set()
         while not app.should_stop:
             _measure(app, store, recovery_began, shown)
+            if app.view is not None and not recovery_began:  # a store that is being restored is no timeline
+                app.view.beat(view.lags_of(app))
             await asyncio.sleep(TICK)
 
 

@@ -168,6 +168,7 @@ def test_the_examples_are_the_core_records(subject: str) -> None:
         "handoff": CODEC.encode_finding,
         "command": CODEC.encode_command,
         "erasure": CODEC.encode_receipt,
+        "reservation": CODEC.encode_reservation,
     }
     if subject != "dead_letter":
         assert encode[subject](record) == value

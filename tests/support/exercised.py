@@ -39,6 +39,8 @@ def exercise(metrics: Metrics, step: int, recovering: int = 0) -> None:
         metrics.identity_lookups.labels(result).inc()
     for stage in ("ingest", "identify", "timeline", "write"):
         metrics.stage_seconds.labels(stage).observe(0.01 + step % 7 / 1000)
+    for result in ("written", "filled", "failed"):
+        metrics.view_writes.labels(result).inc()
     metrics.identity_lookup_seconds.observe(0.002)
     metrics.produce_failures.labels("conflicts").inc()
     metrics.commit_age.set(step % 3)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from streams.core import customer as customers
@@ -30,6 +31,7 @@ from streams.edge.stages import erasures
 from streams.edge.stages.base import Stage
 from streams.edge.store import Store
 from streams.edge.topics import CONFLICTS, HANDOFFS, IDENTIFIED
+from streams.edge.view import View
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.stages")
@@ -40,9 +42,12 @@ class Timelines(Stage):
 
     name = "timeline"
 
-    def __init__(self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, store: Store) -> None:
+    def __init__(
+        self, settings: Settings, policy: Policy, codec: Codec, metrics: Metrics, store: Store, view: View | None = None
+    ) -> None:
         super().__init__(settings, policy, codec, metrics)
         self._store = store
+        self._view = view
         self._identified = settings.topic(IDENTIFIED)
 
     async def run(self, partition: int, batch: Sequence[Any]) -> Write:
@@ -72,7 +77,10 @@ class Timelines(Stage):
                 changelog |= dict.fromkeys(key for key in held if key not in kept and changelog.get(key) is None)
             self._store.write(partition, changelog)
         self.count()
-        return Write(outputs, partition, changelog, published=lambda: self._published(found))
+        write = Write(outputs, partition, changelog, published=lambda: self._published(found))
+        if self._view is not None:
+            write.done = partial(self._view.take, partition, changelog, batch[-1].timestamp)
+        return write
 
     def _one(
         self,

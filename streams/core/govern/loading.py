@@ -73,7 +73,7 @@ def disagreements(
     for rule in rules:
         longest = reach_ms(rule) / _DAY_MS
         i = places.get(rule.name)
-        looked_at = on_timelines(rule) and (governance.findings or i is not None)
+        looked_at = rule.enabled and on_timelines(rule) and (governance.findings or i is not None)
         if looked_at and longest > retention_days:
             found.append(
                 Problem(

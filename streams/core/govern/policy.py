@@ -16,8 +16,8 @@ from streams.core.touch import Channel, Department, Kind
 Action = Literal["alert", "suppress", "delay_until", "reroute", "require_approval"]
 """What to do with a contact that breaks the rule: say so and let it pass; drop it; send it at the slot given; let the owner do it; ask."""
 
-LENGTH = r"^[0-9]+(\.[0-9]+)?(m|h|d|w)$"
-WINDOW = r"^([0-9]+(\.[0-9]+)?(m|h|d|w)|day|week|month)$"
+LENGTH = r"^[0-9]+([.][0-9]+)?(m|h|d|w)$"
+WINDOW = r"^([0-9]+([.][0-9]+)?(m|h|d|w)|day|week|month)$"
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 

@@ -16,7 +16,7 @@ COMMANDS = {
     "acknowledge": "Say that you act on a finding, so that it is never retracted under your hands.",
     "dead-letter": "List dead letters, and replay them once mended.",
     "customer": "Erase a person, or export everything held about one.",
-    "identity": "Show who an identifier belongs to, and why.",
+    "identity": "Show who an identifier belongs to, and why; split whom a mistake made one.",
     "backtest": "Find conflicts and hand-offs in a file of touches, without Kafka.",
     "report": "Write the ledger of a period: cost, income, whose work it was, hand-offs.",
     "congruence": "Compare a web page with a salesperson's profile.",

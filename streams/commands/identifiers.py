@@ -66,8 +66,14 @@ def meanings(raw: str, kind: str | None, settings: Settings) -> dict[str, tuple[
     return found
 
 
-def look_up(identifier: str, kind: str | None, settings: Settings) -> Known:
-    """The person who has this ID.
+def look_up(
+    identifier: str,
+    kind: str | None,
+    settings: Settings,
+    log: IdentityLog | None = None,
+    hint: str = "say which with --kind",
+) -> Known:
+    """The person who has this ID, by the `log` as it was read before, if it is given; `hint` is for one that is ambiguous.
 
     Raises:
         CommandError: it is none, nobody has it, or several have; or Kafka cannot be read.
@@ -75,7 +81,7 @@ def look_up(identifier: str, kind: str | None, settings: Settings) -> Known:
     may_mean = meanings(identifier, kind, settings)
     if not may_mean:
         raise CommandError(f"{identifier!r} is no usable {NAMES[kind] if kind else 'identifier'}")
-    log = _load(settings, load_policy(None, settings).identity.shared_after)
+    log = log or _load(settings, load_policy(None, settings).identity.shared_after)
     found = log.known(may_mean)
     if not found:
         tried = ", ".join(dict.fromkeys(NAMES[name] for name, _ in may_mean.values()))
@@ -85,7 +91,7 @@ def look_up(identifier: str, kind: str | None, settings: Settings) -> Known:
         )
     if len({log.customer(node_id) for node_id in found}) > 1:
         named = ", ".join(f"{may_mean[node_id][0]} of {log.customer(node_id)}" for node_id in found)
-        raise CommandError(f"{identifier!r} is ambiguous: {named}; say which with --kind")
+        raise CommandError(f"{identifier!r} is ambiguous: {named}; {hint}")
     plain = {node_id: value for node_id in found if (value := may_mean[node_id][1])}
     return Known(found[0], log.person(found[0]), plain, log)
 

@@ -11,6 +11,7 @@ import msgspec
 from streams.commands import rendering
 from streams.commands.common import kafka_options, load_settings
 from streams.commands.identifiers import NAMES, kind_option, look_up, name_of
+from streams.commands.identity_split import split
 from streams.core.identity_facts import decode_cause, decode_request
 from streams.core.identity_person import Event, Person
 from streams.core.touch_json import rfc3339
@@ -18,7 +19,10 @@ from streams.core.touch_json import rfc3339
 
 @click.group()
 def identity() -> None:
-    """Show who an identifier belongs to, and why."""
+    """Show who an identifier belongs to, and why; split those who are not one person."""
+
+
+identity.add_command(split)
 
 
 @identity.command()

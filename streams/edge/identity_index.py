@@ -241,9 +241,8 @@ class IdentityIndex:
             found, at = await self._look_up([(ids, cause(n)) for ids, n in unknown.items()], settled)
             answers = dict(zip(unknown, found or (), strict=False))
             # After an erasure it depends on the touch, not on its ids alone: each is asked for.
-            late = [
-                n for n, ids in enumerate(touches) if ids in answers and answers[ids].erased_at and unknown[ids] != n
-            ]
+            marked = {ids for ids, answer in answers.items() if answer.erased_at}
+            late = [n for n, ids in enumerate(touches) if ids in marked and unknown[ids] != n] if marked else []
             more: list[Resolved] | None = []
             if late:
                 more, at = await self._look_up([(touches[n], cause(n)) for n in late], settled)

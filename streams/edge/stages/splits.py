@@ -34,8 +34,8 @@ def problem(command: Command) -> str | None:
 
 def cause(command: Command) -> bytes:
     """The request as the cause of the fact."""
-    reason = command.cause if command.cause != command.command_id else ""
     by = command.requested_by or "somebody"
+    reason = "" if command.cause in (command.command_id, by) else command.cause
     return msgspec.json.encode(Request(command.command_id, by, command.issued_at, reason))
 
 

@@ -1,0 +1,146 @@
+"""`touchstream identity split`: what it says before it cuts, and the cut with a real worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from streams.core.commands import Command
+from streams.core.touch import Customer
+from streams.edge import reader
+from streams.edge.reader import make_codec
+from streams.edge.topics import COMMANDS
+from streams.settings import Settings
+from tests.support.commands import buried, stored, touchstream
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+from tests.test_identity_command import node_of, shown, tell
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
+
+DANA, PHONE = "dana@example.com", "+1 415 555 0132"
+PROFILE = "https://www.linkedin.com/in/dana"
+TANGLE = (
+    Customer(crm_id="7", email=DANA),
+    Customer(email=DANA, phone=PHONE),
+    Customer(phone=PHONE, linkedin_url=PROFILE),
+    Customer(crm_id="7", linkedin_url=PROFILE),
+    Customer(email="bo@example.com"),
+)
+
+
+def commands(settings: Settings) -> list[Command]:
+    """What was asked for."""
+    codec = make_codec(settings)
+    return [codec.decode_command(record.value or b"") for record in stored(settings, COMMANDS)]
+
+
+def test_what_it_says(settings: Settings) -> None:
+    """Before anything is asked for: which touch linked the two and who is who afterwards; if others hold them together, which links do; if
+    no touch showed both, the way between them; two customers and strangers are an error. What is asked for stands in `commands`."""
+    tell(settings, TANGLE)
+    crm, mail = node_of(settings, crm_id="7"), node_of(settings, email=DANA)
+    phone, profile = node_of(settings, phone=PHONE), node_of(settings, linkedin_url=PROFILE)
+    bo = node_of(settings, email="bo@example.com")
+
+    indirect = touchstream(settings, "identity", "split", "7", PHONE)
+    assert indirect.exit_code == 1
+    assert (
+        f"{crm} - {mail} - {phone}. Cut the wrong one" in indirect.stderr
+        or f"{crm} - {profile} - {phone}. Cut" in indirect.stderr
+    )
+    assert f"touchstream identity split {crm} " in indirect.stderr
+
+    held = touchstream(settings, "identity", "split", "7", DANA, "--yes")
+    assert held.exit_code == 1
+    assert (
+        f"by other links: {crm} - {profile} - {phone} - {mail}. Name one of these, too: --also {crm} {profile}"
+        in held.stderr
+    )
+
+    apart = touchstream(settings, "identity", "split", "bo@example.com", DANA)
+    assert (apart.exit_code, f"are two customers already: {bo} and {crm}" in apart.stderr) == (1, True)
+    assert (
+        "knows nobody by 'zoe@example.com'"
+        in touchstream(settings, "identity", "split", "zoe@example.com", DANA).stderr
+    )
+
+    asked = ("identity", "split", "7", DANA, "--also", PHONE, PROFILE, "--by", "p.ito", "--no-wait")
+    refused = touchstream(settings, *asked, stdin="n\n")
+    assert (refused.exit_code, commands(settings)) == (1, [])
+    assert refused.stderr.splitlines()[:11] == [
+        f"customer {crm}",
+        "links to cut",
+        f"  {crm} - {mail}: 2026-03-02T09:12:01Z, touch s0: marketing, email sent touches.email[1]@0",
+        f"  {phone} - {profile}: 2026-03-02T09:14:01Z, touch s2: marketing, email sent touches.email[1]@2",
+        "afterwards",
+        f"  customer {crm}",
+        f"    {crm}  CRM id            7",
+        f"    {profile}  LinkedIn profile  {PROFILE}",
+        f"  customer {mail}",
+        f"    {mail}  mail address      {DANA}",
+        f"    {phone}  phone number      +14155550132",
+    ]
+    done = touchstream(settings, *asked, "--yes")
+    assert (done.exit_code, done.stdout.startswith("asked for as ")) == (0, True)
+    first, second = commands(settings)
+    assert (first.identifiers, second.identifiers) == ((crm, mail), (phone, profile))
+    assert {(one.kind, one.customer_id, one.requested_by) for one in (first, second)} == {
+        ("identity_split", crm, "p.ito")
+    }
+    late = touchstream(settings, "identity", "split", "7", DANA, "--also", PHONE, PROFILE, "--yes", "--timeout", "1")
+    assert (late.exit_code, "no worker has done it within 1 s" in late.stderr) == (1, True)
+
+
+NINE, TEN, NOON = (("--occurred-at", f"2026-03-02T{hour}:00:00Z") for hour in ("09", "10", "12"))
+CALL = ("--channel", "calls", "--department", "sales", "--kind", "dialed")
+MAIL = ("--channel", "email", "--department", "marketing", "--kind", "sent")
+
+
+def test_a_split_with_a_worker(settings: Settings) -> None:
+    """A colleague's number in a contact's record made one person of two, and a conflict. The split takes it back: the finding is
+    retracted with the split as its cause, `identity show` says who asked, and a later touch with both identifiers links nothing."""
+    mail, phone = node_of(settings, email=DANA), node_of(settings, phone=PHONE)
+
+    def findings() -> list[tuple[str, str]]:
+        found = asyncio.run(reader.findings(settings)).values()
+        return sorted((one.state, one.cause.kind if one.cause else "") for one in found)
+
+    with Worker(settings):
+        assert touchstream(settings, "send", *MAIL, "--email", DANA, *NINE).exit_code == 0
+        assert touchstream(settings, "send", *CALL, "--phone", PHONE, *TEN).exit_code == 0
+        both = ("--email", DANA, "--phone", PHONE)
+        linking = touchstream(settings, "send", *MAIL[:4], "--kind", "delivered", *both, "--touch-id", "wrong", *NOON)
+        assert linking.exit_code == 0
+        wait_until(lambda: [state for state, _ in findings()] == ["detected"], 60, "the conflict")
+        result = touchstream(settings, "identity", "split", DANA, PHONE, "--by", "p.ito", "--yes")
+        assert (result.exit_code, result.stdout.splitlines()) == (
+            0,
+            [
+                "split",
+                f"  customer {mail}",
+                f"    {mail}  mail address      {DANA}",
+                f"  customer {phone}",
+                f"    {phone}  phone number      +14155550132",
+            ],
+        )
+        wait_until(lambda: findings() == [("retracted", "split")], 60, "the finding to be retracted")
+        again = touchstream(settings, "identity", "split", DANA, PHONE, "--yes")
+        assert again.exit_code == 1
+        assert (
+            f"the link of {mail} and {phone} was cut already: " in again.stderr and "asked for by p.ito" in again.stderr
+        )
+        assert touchstream(settings, "send", *CALL, *both, "--touch-id", "later", *NOON).exit_code == 0
+        wait_until(lambda: "detected" in dict(findings()), 60, "the conflict of the call to the contact herself")
+    for one in (DANA, PHONE):
+        person = shown(settings, one)
+        (cut,) = [event for event in person["history"] if event["event"] == "cut"]
+        assert (cut["a"], cut["b"], cut["cause"]["requested_by"]) == (mail, phone, "p.ito")
+        assert [event["event"] for event in person["history"]].count("link") == 1
+        assert len(person["ids"]) == 1
+    text = touchstream(settings, "identity", "show", PHONE).stdout
+    assert "are not one person" in text and "asked for by p.ito" in text
+    assert buried(settings) == []
+    assert json.dumps([one.kind for one in commands(settings)]) == '["identity_split"]'

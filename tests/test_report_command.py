@@ -48,6 +48,15 @@ def test_the_boards_story(tmp_path: Path) -> None:
     }
     for model in ("first", "last", "linear", "time_decay", "position", "shapley", "markov"):
         assert sum(Decimal(row[model]) for row in departments.values()) == Decimal("230000.01")
+    months = {
+        row["key"]: row for row in rows(tmp_path / "roi.csv") if (row["currency"], row["dimension"]) == ("EUR", "month")
+    }
+    # Of 92 and of 184 days, each month from what was due up to its end; in August a mail for 0.0079 besides.
+    assert {key: (row["spend"], row["markov"], row["contacts"]) for key, row in months.items()} == {
+        "2026-07": ("12804.34", "0.00", "3"),
+        "2026-08": ("12804.36", "200000.00", "2"),
+        "2026-09": ("12391.31", "30000.01", "1"),
+    }
     # By position: Dana's ad and meeting 80,000 each; mail, form and call share 40,000, the odd cent to the first of them.
     assert departments["marketing"]["position"] == "136666.68"
     assert float(departments["marketing"]["roi"]) == pytest.approx((136_666.68 - 20_000) / 20_000)
@@ -83,7 +92,7 @@ def test_the_example_of_the_seed_on_the_page(tmp_path: Path) -> None:
     done(*given, "--out", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert re.search(r"<b>900 %</b><span>return on investment: 10\.00 back for each 1\.00", page)
-    for dimension in ("department", "channel", "campaign"):
+    for dimension in ("department", "channel", "campaign"):  # and by month only August has income
         table = re.search(rf'<table class="roi {dimension}">(.*?)</table>', page, re.DOTALL)
         assert table is not None and table[1].count("900 %") == 2, "the one row, and the sum"
 
@@ -239,13 +248,14 @@ def test_broken_lines_are_told_and_the_rest_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "told"),
     [
+        (["--touches", "-", "--deals", "-", "--out", "r.html"], 2, 'only one FILE can be "-" (standard input)'),
         ([*files()], 2, "nothing to write: give at least one of --out, --csv, --parquet, --json"),
         (
             ["--touches", "none.jsonl", "--deals", "-", "--out", "r.html"],
             1,
             "Error: cannot read none.jsonl: No such file",
         ),
-        ([*files(), "--out", "none/r.html"], 1, "Error: cannot write "),
+        ([*files(), "--out", "none/r.html"], 1, "Error: cannot write none/r.html: No such file"),
         (
             [*files(), "--json", "l.json", "--against", "none.json"],
             1,

@@ -85,6 +85,8 @@ def report(
     \b
     touchstream report --period 2026-Q3 --touches touches.jsonl --deals deals.jsonl --costs costs.jsonl --out report.html
     """
+    if [*touches, *deals, *costs, *leads].count("-") > 1:
+        raise click.UsageError('only one FILE can be "-" (standard input)')
     if not any((out, csv_folder, parquet_folder, json_path)):
         raise click.UsageError("nothing to write: give at least one of --out, --csv, --parquet, --json")
     try:
@@ -212,7 +214,10 @@ def _write(
 
 def _replace(path: Path, data: bytes) -> None:
     """The whole file or none: a reader never sees half a page."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -61,7 +61,7 @@ def _book(ledger: Ledger, currency: str) -> dict[str, Any]:
         "deals": len(lines),
         "unattributed": sum(not line.touches for line in lines),
         "kinds": [(words.of(kind), words.amount(value, currency)) for kind, value in _kinds(ledger, currency)],
-        "tables": [_table(ledger, currency, dimension) for dimension in DIMENSIONS],
+        "tables": [_table(ledger, currency, dimension) for dimension in (*DIMENSIONS, "month")],
         "spend_and_income": Markup(plots.spend_and_income(ledger, currency)),  # noqa: S704 - as above
         "models": Markup(plots.models(ledger, currency)),  # noqa: S704 - as above
         "months": Markup(plots.months(ledger, currency)),  # noqa: S704 - as above
@@ -83,8 +83,10 @@ def _table(ledger: Ledger, currency: str, dimension: str) -> dict[str, Any]:
         spend.keys() | touches.keys() | set().union(*income.values()),
         key=lambda key: (key == UNATTRIBUTED, -main.get(key, 0), -spend.get(key, 0), key),
     )
+    if dimension == "month":
+        keys = list(ledger.months)
     groups = [(_label(ledger, dimension, key), [key]) for key in keys]
-    if len(keys) > MOST:
+    if len(keys) > MOST and dimension != "month":
         rest = [key for key in keys[MOST - 1 :] if key != UNATTRIBUTED]
         last = [group for group in groups if group[1] == [UNATTRIBUTED]]
         groups = [*groups[: MOST - 1], (f"{len(rest)} others", rest), *last]
@@ -119,6 +121,8 @@ def _row(
 
 
 def _label(ledger: Ledger, dimension: str, key: str) -> str:
+    if dimension == "month":
+        return words.month(key)
     return ledger.reps.get(key, words.of(key)) if dimension == "rep" else words.of(key)
 
 

@@ -2,7 +2,7 @@
 
 ========  ==================================================================================================
 figures   every sum: month, measure, currency, department, channel, campaign, rep, value
-roi       spend, income by every model, and (income - spend) / spend by department, channel, campaign and rep
+roi       spend, income by every model, and (income - spend) / spend by department, channel, campaign, rep and month
 credits   every won deal, touch by touch, with what each model gives the touch
 handoffs  how sales answered the hand-offs of each campaign, and what became of them
 funnel    customers by step and department
@@ -112,7 +112,7 @@ def write_parquet(tables: Iterable[Table], folder: Path) -> None:
 
 def _roi(ledger: Ledger) -> Iterator[tuple[Any, ...]]:
     for currency in ledger.currencies:
-        for dimension in DIMENSIONS:
+        for dimension in (*DIMENSIONS, "month"):
             spend = ledger.by(dimension, SPEND, currency)
             income = {model: ledger.by(dimension, CREDIT + model, currency) for model in MODELS}
             touches, contacts = ledger.by(dimension, TOUCHES), ledger.by(dimension, CONTACTS)

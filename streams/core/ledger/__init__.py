@@ -8,7 +8,10 @@ book          all records of one run: identities resolved, versions folded, touc
 journeys      contacts with calls joined; the touch points before a close
 attribution   a deal's amount divided among its touches, to the cent, by seven models
 markov        removal effects; the only module with numpy
-figures       sums by period, cell, currency and model
+credit        the credits of one deal in cells: what a stream adds when it is won, and takes back when it changes
+spend         costs spread over the days that they pay for; what single touches cost
+figures       sums by month, cell, currency and measure: the whole ledger of a period
+result        what a run says, as records: exported, shown, compared
 quarrel       hand-offs as sales answered them beside what became of them; the funnel
 trace         why the figures of two runs differ: which deals, touches and costs
 ============  =================================================================================================

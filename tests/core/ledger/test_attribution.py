@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.ledger.attribution import credits, state_of, weights
@@ -33,6 +33,7 @@ effects = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(MODELS), st.integers(-(10**12), 10**12), paths, policies, effects)
 def test_every_model_divides_every_deal_to_the_cent(
     model: Model, amount: int, path: tuple[JourneyTouch, ...], policy: LedgerPolicy, effect: dict[tuple[str, str], int]
@@ -42,6 +43,7 @@ def test_every_model_divides_every_deal_to_the_cent(
     assert all(weight >= 0 for weight in weights(model, path, policy, effect))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(MODELS), st.integers(0, 10**12), st.integers(2, 50), paths, policies, effects)
 def test_a_deal_of_many_times_the_amount_gives_many_times_the_credit(
     model: Model,
@@ -92,6 +94,7 @@ def test_a_chain_that_knows_nothing_is_no_reason_to_lose_money() -> None:
     assert credits("markov", 10_001, path, LedgerPolicy()) == alike
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(paths, st.integers(1, 10**6)), min_size=1, max_size=6))
 def test_shapley_is_the_shapley_value_of_the_game(journeys: list[tuple[tuple[JourneyTouch, ...], int]]) -> None:
     """A coalition of states earns what the journeys within it brought. By the definition, over all orders of joining, each state's

@@ -6,7 +6,7 @@ from collections import Counter
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.ledger import markov
@@ -42,6 +42,7 @@ def won_without(steps: markov.Steps, removed: State | None) -> float:
     return arrived
 
 
+@settings(deadline=None)
 @given(journeys)
 def test_effects_are_what_walking_without_a_state_loses(walks: list[tuple[list[State], bool]]) -> None:
     """For any journeys, the effect of each state is the share of won walks that need it."""

@@ -6,7 +6,7 @@ import itertools
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.ledger import money
@@ -17,6 +17,7 @@ amounts = st.integers(-(10**15), 10**15)
 weights = st.lists(st.integers(0, 10**12), min_size=1, max_size=40).filter(any)
 
 
+@settings(deadline=None)
 @given(amounts, weights)
 def test_parts_sum_to_the_amount_and_are_a_unit_from_their_share(amount: int, shares: list[int]) -> None:
     """The parts sum to the amount, each is less than one unit from its exact share, and no weight means no part."""
@@ -27,6 +28,7 @@ def test_parts_sum_to_the_amount_and_are_a_unit_from_their_share(amount: int, sh
         assert share or part == 0
 
 
+@settings(deadline=None)
 @given(amounts, weights, st.integers(1, 1000))
 def test_parts_depend_on_proportions_only(amount: int, shares: list[int], factor: int) -> None:
     """Weights that are all some times larger give the same parts, and the opposite amount the opposite parts."""
@@ -35,6 +37,7 @@ def test_parts_depend_on_proportions_only(amount: int, shares: list[int], factor
     assert money.apportion(-amount, shares) == [-part for part in parts]
 
 
+@settings(deadline=None)
 @given(amounts, st.integers(1, 400), st.lists(st.integers(0, 400), max_size=6))
 def test_days_of_any_division_sum_to_the_amount(amount: int, days: int, cuts: list[int]) -> None:
     """Cut anywhere, the parts of a cost sum to it, and none is more than a unit from its share of the days."""
@@ -45,6 +48,7 @@ def test_days_of_any_division_sum_to_the_amount(amount: int, days: int, cuts: li
         assert abs(part - Fraction(amount * (b - a), days)) < 1
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), st.fractions(-1000, 1000), min_size=1, max_size=12))
 def test_rounded_values_sum_to_the_rounded_sum(exact: dict[str, Fraction]) -> None:
     """Fractions of cents, rounded, sum to their rounded sum, each less than a unit from what it was."""

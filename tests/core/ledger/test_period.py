@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.ledger import period as periods
@@ -44,6 +44,7 @@ def test_a_range_must_not_run_backwards() -> None:
         periods.parse("2026-09-30..2026-07-01")
 
 
+@settings(deadline=None)
 @given(st.dates(dt.date(2000, 1, 1), dt.date(2100, 1, 1)), st.integers(0, 900))
 def test_months_tile_the_period(first: dt.date, days: int) -> None:
     """The months of a period follow each other without gap, each within its own month, and together are the period."""

@@ -82,6 +82,22 @@ def history(
     return happened(events)
 
 
+def contacts(rng: random.Random) -> list[Event]:
+    """Mails and cuts only, of three identifiers in a row: whatever is on a wrong timeline, or on none, makes a difference."""
+    crm, email, phone = KNOWN[0], KNOWN[1], KNOWN[3]
+    whom = (crm, email, phone, email | phone, crm | rng.choice((email, phone)))
+    events: list[Event] = []
+    for n in range(rng.randint(3, 7)):
+        department = rng.choice(("marketing", "sales", "service"))
+        who = Customer(**rng.choice(whom))
+        events.append(Touch(f"t{n}", "email", department, "outbound", "sent", START + n * HOUR, who))
+    for _ in range(rng.randint(1, 2)):
+        events.append(Cut(*nodes(Customer(**rng.choice(whom[3:])), ID_KEY, REGION)))
+    last = events.pop()
+    events.insert(rng.randrange(2, len(events) + 1), last)
+    return events
+
+
 class Case(NamedTuple):
     """A history, the choices of its world, and what the world is like."""
 
@@ -98,7 +114,8 @@ def case(seed: int, more: str) -> Case:
     known = rng.sample(KNOWN, rng.randint(2, len(KNOWN)))
     pairs = [one | other for one in known for other in known if min(one) < min(other)] or [{**known[0]}]
     schedule = [rng.randrange(60) for _ in range(rng.choice((0, 20, 60, 150)))]
-    return Case(history(rng, known, pairs, more), schedule, rng.randint(1, 4), rng.random() < 0.5, rng.random() < 0.5)
+    events = contacts(rng) if rng.random() < 0.3 and "cut" in more else history(rng, known, pairs, more)
+    return Case(events, schedule, rng.randint(1, 4), rng.random() < 0.5, rng.random() < 0.5)
 
 
 def problem(of: Case, outcomes: Counter[str] | None = None, trace: bool = False) -> str | None:

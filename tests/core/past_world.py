@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -99,6 +99,7 @@ class Lane:
         self.taken: list[tuple[int, Event]] = []
         self.outbox: deque[Record] = deque()
         self.told: list[Command] = []
+        self.pauses = False
 
 
 class World:
@@ -136,6 +137,8 @@ class World:
         for part in busy:
             yield lambda part=part: self._process(part)
         for lane in full:
+            if lane.pauses:
+                continue
             yield lambda lane=lane: self._write(lane)
         for lane in self._lanes:
             if lane.taken and not lane.outbox:
@@ -147,6 +150,9 @@ class World:
                 yield lambda lane=lane: self._take_two(lane, waiting)
         if not (busy or full or waiting) and self._index.open:
             yield self._mend
+        for lane in self._lanes:
+            if full and (lane.pauses or waiting):  # it goes on, or is slow until there is nothing else to do
+                yield lambda lane=lane: setattr(lane, "pauses", not lane.pauses)
         if self._crashes and (busy or full or waiting):
             for part in self._partitions:
                 yield part.commit
@@ -262,6 +268,20 @@ def short(record: Record) -> str:
     return f"{record.touch.touch_id} of {record.identifier[:6]} for {record.customer_id[:6]} at {record.resolved_at}"
 
 
+def taken_away(emitted: Iterable[Finding]) -> list[Finding]:
+    """Retractions of findings that somebody acts on; an erasure may take them away."""
+    acted_on: set[str] = set()
+    found = []
+    for finding in sorted(emitted, key=lambda finding: finding.revision):
+        if finding.cause and finding.cause.kind == "erasure":
+            acted_on.discard(finding.finding_id)
+        elif finding.acknowledged_by:
+            acted_on.add(finding.finding_id)
+        elif finding.state == "retracted" and finding.finding_id in acted_on:
+            found.append(finding)
+    return found
+
+
 def wrong(world: World, policy: Policy) -> str | None:
     """What is wrong in the end of a world; None when nothing is.
 
@@ -274,8 +294,8 @@ def wrong(world: World, policy: Policy) -> str | None:
     for finding in world.emitted:
         if contents.setdefault((finding.finding_id, finding.revision), finding) != finding:
             return f"{finding.rule} {finding.touch_ids} has two contents of revision {finding.revision}"
-        if finding.acknowledged_by and finding.state == "retracted":
-            return f"{finding.rule} {finding.touch_ids} was retracted though {finding.acknowledged_by} acts on it"
+    for finding in taken_away(world.emitted):
+        return f"{finding.rule} {finding.touch_ids} was retracted though somebody acts on it"
     backtest.fold(known, world.emitted)
     found = sorted(Claimed(f.event_time, f.rule, f.customer, f.touch_ids) for f in backtest.standing(known))
     if found == wanted:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import holidays
+import holidays as kept
 
 from streams.core.entry import Entry
 from streams.core.govern.policy import Filter
@@ -225,7 +226,7 @@ def quiet(
 def holiday(
     rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, zone: ZoneInfo, country: Any, *rest: Any
 ) -> bool:
-    return bool(country) and local(t, zone).date() in holidays.country_holidays(country)
+    return bool(country) and local(t, zone).date() in calendar(country)
 
 
 def opt_out(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:
@@ -291,6 +292,11 @@ def stale(
     facts = policy.campaigns.get(contact.campaign or "")
     ends = [day for day in (facts and facts.deadline, contact.offer_ends) if day]
     return any(local(t, zone).date() > day for day in ends)
+
+
+@lru_cache
+def calendar(country: str) -> Any:
+    return kept.country_holidays(country, years=2026)
 
 
 JUDGES: dict[str, Any] = {

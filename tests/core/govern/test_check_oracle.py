@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -20,12 +21,18 @@ def _stops(policy: Policy, broken: set[str], contact: Contact) -> bool:
     return any(a != "alert" and not (a == "require_approval" and contact.approved_by) for a in actions)
 
 
-@settings(max_examples=600, deadline=None)
-@given(worlds.histories(), worlds.contacts, worlds.policies(), worlds.standings)
+SETS = [*((kind,) for kind in worlds.rules), tuple(worlds.rules)]
+"""Each kind of rule by itself, and all together."""
+
+
+@pytest.mark.parametrize("kinds", SETS, ids=lambda kinds: kinds[0] if len(kinds) == 1 else "all")
+@settings(max_examples=30, deadline=None)
+@given(worlds.histories(), worlds.contacts, worlds.standings, st.data())
 def test_the_violations_are_the_oracles(
-    history: tuple[Entry, ...], contact: Contact, policy: Policy, standing: Standing
+    kinds: tuple[str, ...], history: tuple[Entry, ...], contact: Contact, standing: Standing, data: st.DataObject
 ) -> None:
     """All rules broken are told, no other one, and the contact is allowed when each of them lets it pass."""
+    policy = data.draw(worlds.policies(kinds))
     verdict = check(history, contact, policy, 0, standing)
     wanted = oracle.broken(history, contact, policy, contact.at, standing)
     assert {one.rule for one in verdict.violations} == wanted
@@ -33,12 +40,14 @@ def test_the_violations_are_the_oracles(
     assert len(verdict.violations) == len(wanted)
 
 
-@settings(max_examples=250, deadline=None)
-@given(worlds.histories(), worlds.contacts, worlds.policies(), worlds.standings)
+@pytest.mark.parametrize("kinds", SETS, ids=lambda kinds: kinds[0] if len(kinds) == 1 else "all")
+@settings(max_examples=20, deadline=None)
+@given(worlds.histories(), worlds.contacts, worlds.standings, st.data())
 def test_a_slot_is_the_first_free_instant(
-    history: tuple[Entry, ...], contact: Contact, policy: Policy, standing: Standing
+    kinds: tuple[str, ...], history: tuple[Entry, ...], contact: Contact, standing: Standing, data: st.DataObject
 ) -> None:
-    """At each channel's slot nothing stops the contact; a millisecond before it, and at every half hour before, something does."""
+    """At each channel's slot nothing stops the contact; a millisecond before it, and at every sixth hour before, something does."""
+    policy = data.draw(worlds.policies(kinds, action="delay_until"))
     verdict = check(history, contact, policy, 0, standing)
 
     def stopped(channel: str, t: int) -> bool:
@@ -54,7 +63,7 @@ def test_a_slot_is_the_first_free_instant(
         assert all(stopped(channel, t) for t in before if t < end), (channel, slot)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(worlds.histories(), worlds.contacts, worlds.policies(), worlds.standings, st.randoms())
 def test_the_order_of_the_rules_does_not_matter(
     history: tuple[Entry, ...], contact: Contact, policy: Policy, standing: Standing, random: st.random.Random
@@ -65,3 +74,38 @@ def test_the_order_of_the_rules_does_not_matter(
     one = check(history, contact, policy, 0, standing)
     other = check(history, contact, replace(policy, rules=tuple(shuffled)), 0, standing)
     assert replace(one, policy="") == replace(other, policy="")
+
+
+COUNTING = (
+    "frequency_cap",
+    "department_overlap",
+    "minimum_gap",
+    "duplicate_campaign",
+    "duplicate_sequence",
+    "never_with",
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds.histories(), worlds.contacts, worlds.policies(COUNTING), worlds.contacts, st.integers(1, 3))
+def test_more_contacts_and_more_rules_never_allow_more(
+    history: tuple[Entry, ...], contact: Contact, policy: Policy, held: Contact, limit: int
+) -> None:
+    """A contact more, a rule more or a lower cap only adds violations; a higher cap only takes some away; slots move later."""
+
+    def broken(policy: Policy, *more: Contact) -> tuple[set[str], int]:
+        verdict = check(history, contact, policy, 0, Standing(held=more), ())
+        slot = verdict.slots[contact.channel]
+        return {one.rule for one in verdict.violations}, HOUR * 10**9 if slot is None else slot
+
+    usual, slot = broken(policy)
+    with_held, later = broken(policy, held)
+    assert usual <= with_held
+    assert slot <= later
+    fewer, sooner = broken(replace(policy, rules=policy.rules[1:]))
+    assert fewer == usual - {policy.rules[0].name}
+    assert sooner <= slot
+    raised = tuple(replace(rule, limit=rule.limit + limit) if hasattr(rule, "limit") else rule for rule in policy.rules)
+    relaxed, soonest = broken(replace(policy, rules=raised))
+    assert relaxed <= usual
+    assert soonest <= slot

@@ -44,7 +44,7 @@ def _all(entries: Sequence[Entry], policy: Policy) -> list[Finding]:
     return governed.RULE.find(Timeline(entries=tuple(entries)), 0, len(entries), policy, "c") if entries else []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds.histories(6), st.lists(worlds.contacts, min_size=1, max_size=10), findable, st.data())
 def test_what_the_engine_allowed_breaks_no_rule(
     facts: tuple[Entry, ...], plans: list[Contact], policy: Policy, data: st.DataObject
@@ -82,7 +82,7 @@ def test_what_the_engine_allowed_breaks_no_rule(
     assert _all(sorted(made, key=key), policy) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds.histories(12), findable)
 def test_the_findings_are_the_oracles(history: tuple[Entry, ...], policy: Policy) -> None:
     """Each contact breaks the rules that the oracle says, looking only at what came before it."""
@@ -101,7 +101,7 @@ def test_the_findings_are_the_oracles(history: tuple[Entry, ...], policy: Policy
     assert {pair for pair in wanted if pair[0] in judged} == by_rule
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds.histories(10), findable, st.data())
 def test_any_order_and_any_correction_ends_with_the_same_findings(
     history: tuple[Entry, ...], policy: Policy, data: st.DataObject

@@ -20,10 +20,12 @@ START = 1_774_483_200_000
 """2026-03-26T00:00:00Z, three days before the clocks go forward in Europe."""
 
 KINDS = {"email": "sent", "linkedin": "message_sent", "calls": "dialed"}
-# Hours and halves, so that windows and midnights are met exactly; a millisecond on either side of them.
+# Mostly each sixth hour, so that windows and midnights are met exactly; a millisecond on either side of them.
 times = st.builds(
     lambda half, extra: START + half * HOUR // 2 + extra,
-    st.integers(0, 14 * 48),
+    st.one_of(
+        st.integers(0, 24).map(lambda n: 12 * n), st.integers(0, 24).map(lambda n: 12 * n), st.integers(0, 6 * 48)
+    ),
     st.sampled_from((0, 0, 0, 0, -1, 1)),
 )
 channels = st.sampled_from(("email", "email", "calls", "linkedin"))

@@ -28,7 +28,7 @@ NAME, VERSION = "governed", 1
 
 
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
-    compiled = ready.of(policy, findings=True)
+    compiled = ready.of(policy, "findings")
     entry = entries[i]
     if is_opt_out(entry):
         return i, len(entries)
@@ -56,7 +56,7 @@ def _described_until(entries: Sequence[Entry], i: int) -> int:
 
 
 def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) -> list[Finding]:
-    compiled = ready.of(policy, findings=True)
+    compiled = ready.of(policy, "findings")
     scene = _scene_before(timeline, lo, compiled)
     reached = dict(contacts(timeline.entries, lo, hi, compiled.reach_ms, policy))
     for j, entry in reached.items():

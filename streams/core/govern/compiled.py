@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from streams.core.claims.offers import normal
 from streams.core.entry import Entry
@@ -185,18 +185,21 @@ def offers_of(contact: Reached) -> tuple[str, ...]:
     return (normal(contact.offer),) if contact.offer else ()
 
 
-_ready_made: dict[tuple[int, bool], tuple[Policy, Compiled]] = {}
+Use = Literal["checks", "findings", "past"]
+"""Rules for checks; those that are found after the fact; those that a timeline can tell, whether they are found or not."""
+
+_ready_made: dict[tuple[int, Use], tuple[Policy, Compiled]] = {}
 """Of the policies in use; the policy itself is kept, so that no other one can have its address."""
 
 
-def of(policy: Policy, *, findings: bool = False) -> Compiled:
-    """The policy's rules for checks, or those whose breaking is found after the fact. Made once for each policy object."""
-    known = _ready_made.get((id(policy), findings))
+def of(policy: Policy, use: Use = "checks") -> Compiled:
+    """The policy's enabled rules for one use. Made once for each policy object."""
+    known = _ready_made.get((id(policy), use))
     if known is not None:
         return known[1]
-    rules = [rule for rule in policy.rules if rule.enabled and (not findings or (rule.find and on_timelines(rule)))]
-    compiled = Compiled(policy, rules)
+    rules = [rule for rule in policy.rules if rule.enabled and (use == "checks" or on_timelines(rule))]
+    compiled = Compiled(policy, [rule for rule in rules if use != "findings" or rule.find])
     if len(_ready_made) >= 16:
         _ready_made.clear()
-    _ready_made[id(policy), findings] = (policy, compiled)
+    _ready_made[id(policy), use] = (policy, compiled)
     return compiled

@@ -94,7 +94,8 @@ class Gather:
         self._waiting.clear()
         self._settle()
         async with self._busy:
-            pass
+            self._waiting.clear()  # a round that was put off gave its micro-batches back
+            self._settle()
 
     def _take(self) -> list[Records]:
         taken: list[Records] = []

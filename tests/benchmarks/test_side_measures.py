@@ -6,23 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from streams.core.outcome import Cause
 from streams.edge.codec import Codec
 from tests.benchmarks import growth, latency
 from tests.support.samples import CONFLICT, replace
 
 
-def test_latency_counts_from_the_last_touch_and_leaves_out_the_warm_up(tmp_path: Path) -> None:
-    """A finding's latency begins when the later of its touches was first produced; findings of the warm-up do not count."""
+def test_latency_counts_from_the_cause_and_leaves_out_the_warm_up(tmp_path: Path) -> None:
+    """A finding's latency begins when the touch that caused it was first produced; findings of the warm-up do not count."""
     notes = tmp_path / "notes"
-    notes.write_text("a 100.0\nb 107.0\nb 109.0\nc 110.0\n")
-    produced, rate = latency.noted(notes)
+    notes.write_text("a 100.0\nb 107.0\nc 111.0\nc 113.0\nd 114.0\n")
+    produced, rate, late = latency.noted(notes)
     encode = Codec().encode_finding
     found = [
-        (107.25, encode(replace(CONFLICT, touch_ids=("a", "b")))),
-        (100.5, encode(replace(CONFLICT, touch_ids=("a",)))),
+        (111.25, encode(replace(CONFLICT, touch_ids=("a", "b"), cause=Cause("merge", "c")))),
+        (107.5, encode(replace(CONFLICT, touch_ids=("a", "b"), cause=Cause("touch", "b")))),
     ]
     assert latency.latencies(found, produced) == [pytest.approx(0.25)]
-    assert rate == pytest.approx(0.4)
+    assert rate == pytest.approx(5 / 14)
+    assert late == pytest.approx(11 - 2 * 14 / 5)
 
 
 def test_growth_measures_timelines_of_the_lengths_it_names() -> None:

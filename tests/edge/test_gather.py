@@ -141,6 +141,26 @@ def test_a_rebalance_drops_what_waits_and_lets_the_round_end() -> None:
     asyncio.run(run())
 
 
+def test_a_round_put_off_in_a_rebalance_is_dropped() -> None:
+    """A stage that cannot go on gives its round back while the partitions are being revoked: that is not processed either."""
+
+    async def run() -> None:
+        desk = Desk(limit=100)
+        desk.away = True
+        dropped = desk.stream.add(0)
+        await desk.settle()
+        dropping = asyncio.ensure_future(desk.gather.drop())
+        await desk.settle()
+        desk.may_go.set()
+        await dropping
+        desk.away = False
+        assert desk.gather._take() == []
+        assert not dropped.done
+        await desk.end()
+
+    asyncio.run(run())
+
+
 def test_a_stage_that_cannot_go_on_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a stage puts off is given to it again, in the same order and before what came later, and is not done until then; a
     rebalance in between drops it as if it had only waited."""

@@ -18,13 +18,16 @@ def text(part: Receipt) -> str:
 
 def whole(erasure: Erasure) -> str:
     """All parts that are there, and until when Kafka keeps what."""
-    identity, parts = erasure.identity, list(erasure.timelines.values())
-    first = identity or parts[0]
+    identity, all_parts = erasure.identity, list(erasure.timelines.values())
+    parts = [part for part in all_parts if part.touches or part.findings or part.segments]
+    first = identity or all_parts[0]
     lines = [
         f"erasure of {first.customer_id}, asked for by {first.requested_by or 'somebody'} at {rfc3339(first.requested_at)},"
         f" request {first.request_id}{'' if erasure.is_complete else ': not complete yet'}"
     ]
     lines += [f"  {rfc3339(part.done_at)}  {_counts(part)}" for part in ([identity] if identity else []) + parts]
+    if len(parts) < len(all_parts):
+        lines.append(f"  {len(all_parts) - len(parts)} ids had nothing on a timeline of their own")
     if identity is not None:
         width = max(len(fate.topic) for fate in identity.topics)
         lines.append("  what was published before is gone from")

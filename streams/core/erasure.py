@@ -86,7 +86,7 @@ def dropped(erased_at: int, published_at: int, policy: ErasurePolicy) -> bool:
     What was published before the erasure is what it was about. Where later touches start afresh, only old events are refused: an import
     of last year's history must not bring last year's history back.
     """
-    return published_at <= erased_at or policy.later_touches == "fresh"
+    return published_at <= erased_at or not policy.for_good
 
 
 _MARK = encode(Timeline(erased_at=1 << 40))[:-8]

@@ -139,6 +139,11 @@ class ErasurePolicy(Struct, frozen=True, forbid_unknown_fields=True):
     grace_minutes: Positive = 60
 
     @property
+    def for_good(self) -> bool:
+        """Whether a person who was erased is not taken in again."""
+        return self.later_touches == "refuse"
+
+    @property
     def grace_ms(self) -> int:
         return int(self.grace_minutes * MINUTE_MS)
 

@@ -137,8 +137,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     registry = make_registry(settings)
     app.registry = registry
     app.codec = codec = make_codec(settings, registry)
-    refuse_erased = policy.erasure.later_touches == "refuse"
-    app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after, refuse_erased)
+    app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after, policy.erasure.for_good)
     app.view = None
     if settings.view == "on":
         app.view = View(settings, app.metrics, store, lambda: app.writes.changelog_ends, lambda: app.writes.fence())

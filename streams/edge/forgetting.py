@@ -1,4 +1,5 @@
-"""The last traces of an erasure. Its mark in a timeline goes once nothing from before the erasure can be on its way any more.
+"""The last traces of an erasure. Unless the person is refused for good, its mark in a timeline goes once nothing from before the erasure
+can be on its way any more.
 
 What an erasure leaves of a timeline is its moment (`streams.core.customer`). Which of these marks are due is seen in the store, hence in
 the changelog: so nothing has to be remembered over a restart, and a mark moves to another worker with its partition.
@@ -32,15 +33,15 @@ class Forgetting:
 
     def __init__(self, settings: Settings, policy: Policy, codec: Codec, store: Store) -> None:
         self._topic, self._codec, self._store = settings.topic(IDENTIFIED), codec, store
-        self._grace_ms = policy.erasure.grace_ms
+        self._policy = policy.erasure
         self._told: dict[tuple[bytes, int], float] = {}
 
     def due(self, now_ms: int, clock: float) -> Write:
         """Commands for the marks whose grace is over at `now_ms` (UTC). `clock` is monotonic seconds."""
         self._told = {mark: at for mark, at in self._told.items() if clock - at < AGAIN_AFTER}
         outputs = []
-        for key, erased_at in self._store.marks().items():
-            ends_at = erased_at // 1000 + self._grace_ms
+        for key, erased_at in ({} if self._policy.for_good else self._store.marks()).items():
+            ends_at = erased_at // 1000 + self._policy.grace_ms
             if ends_at <= now_ms and (key, erased_at) not in self._told:
                 self._told[key, erased_at] = clock
                 customer = key.decode()

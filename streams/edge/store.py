@@ -37,16 +37,16 @@ class Partition:
         """Take over a new value; None deletes."""
         old = self.values.get(key) if value is not None else self.values.pop(key, None)
         if old is not None:
-            self.customers -= is_customer(old)
+            if self.marks.pop(key, None) is None:
+                self.customers -= is_customer(old)
             self.size -= len(old)
-            if self.marks:
-                self.marks.pop(key, None)
         if value is not None:
             self.values[key] = value
-            self.customers += is_customer(value)
             self.size += len(value)
             if len(value) == MARK_SIZE and (at := erased_at(value)):
                 self.marks[key] = at
+            else:
+                self.customers += is_customer(value)
 
 
 class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
@@ -88,7 +88,7 @@ class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
         raise RuntimeError("the timelines are restored by streams.edge.recovery")
 
     def sizes(self) -> tuple[int, int]:
-        """Customers held, without ids that were merged into another; bytes of all encoded values."""
+        """Customers held, without ids that were merged into another or erased; bytes of all encoded values."""
         held = self.partitions.values()
         return sum(part.customers for part in held), sum(part.size for part in held)
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from streams.core.commands import Command
 from streams.core.erasure import TIMELINE, Receipt
+from streams.core.policy import ErasurePolicy
 from streams.core.timeline import Timeline, encode, segment_keys
 from streams.edge.forgetting import Forgetting
 from streams.edge.lane import Write
@@ -119,7 +120,8 @@ def test_a_mark_is_forgotten_after_its_grace(timelines: Timelines) -> None:
         command_record(erase(B)),
         Record("x.touches.identified", CODEC.encode_identified(fresh), 9),
     )
-    forgetting = Forgetting(SETTINGS, POLICY, CODEC, timelines._store)
+    policy = replace(POLICY, erasure=ErasurePolicy("fresh"))
+    forgetting = Forgetting(SETTINGS, policy, CODEC, timelines._store)
     over = DECIDED // 1000 + POLICY.erasure.grace_ms
     assert forgetting.due(over - 1, 0.0).outputs == []
     (out,) = forgetting.due(over, 1.0).outputs
@@ -135,6 +137,16 @@ def test_a_mark_is_forgotten_after_its_grace(timelines: Timelines) -> None:
     assert (gone.outputs, gone.changelog) == ([], {A.encode(): None})
     assert set(timelines._store.partitions[1].values) == {B.encode()}
     assert forgetting.due(2 * over, 200.0).outputs == []
+
+
+def test_a_mark_stays_where_later_touches_are_refused(timelines: Timelines) -> None:
+    """Where later touches of the erased are refused the mark stays for good, so that a touch that is looked up without the index is
+    known as theirs by the timeline."""
+    take(timelines, command_record(erase()))
+    forgetting = Forgetting(SETTINGS, replace(POLICY, erasure=ErasurePolicy("refuse")), CODEC, timelines._store)
+    assert forgetting.due(10 * DECIDED, 0.0).outputs == []
+    alone = take(timelines, identified_record(A, touch("t-1", 10_000)))
+    assert (alone.outputs, alone.changelog) == ([], {})
 
 
 def test_who_shares_the_timeline_stays(timelines: Timelines) -> None:

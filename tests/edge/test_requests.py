@@ -122,6 +122,7 @@ def test_the_same_request_again(settings: Settings) -> None:
         ("identities", b"erased:c1-7|c1-7"),
         ("identities", b"erased:c2-dana|c2-dana"),
         ("touches.identified", b"c1-7"),
+        ("touches.identified", b"c2-dana"),
         ("erasures", b"c1-7"),
     ]
     assert {b"c1-7|c1-7", b"c1-7|c2-dana"} <= {out.key for out in first.last}

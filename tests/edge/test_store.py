@@ -118,5 +118,6 @@ def test_marks_of_erasures(store: Store) -> None:
     restore(store, 1, (b"e", mark))
     store.write(0, {b"b": fresh, b"d": None})
     assert store.marks() == {b"a": 1_772_442_722_000_123, b"e": 1_772_442_722_000_123}
+    assert store.sizes()[0] == 2  # b and c
     store.keep({0})
     assert list(store.marks()) == [b"a"]

@@ -34,9 +34,10 @@ def problem(command: Command) -> str | None:
     )
 
 
-def told(settings: Settings, codec: Codec, command: Command, gone: Erased, timestamp: int) -> list[Out]:
-    """A command for each timeline that may hold something of the person, and the identity part of the receipt."""
-    timelines = sorted({gone.customer_id, *gone.used})
+def told(settings: Settings, codec: Codec, command: Command, gone: Erased, timestamp: int, for_good: bool) -> list[Out]:
+    """A command for each timeline that may hold something of the person, and the identity part of the receipt. If they are erased
+    `for_good`, each of their identifiers gets a timeline's mark: while the index is away, it is the timeline that knows them."""
+    timelines = sorted({gone.customer_id, *gone.used, *(gone.identifiers if for_good else ())})
     outputs = []
     for customer in timelines:
         own = Command(

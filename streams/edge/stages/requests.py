@@ -127,7 +127,9 @@ class Requests(Stage):
             Fact(id_, id_, "erased", cause, at=gone.decided_at, until=record.timestamp) for id_ in gone.identifiers
         ]
         write.outputs += map(self.fact, marks)
-        write.outputs += erasures.told(self._settings, self._codec, command, gone, record.timestamp)
+        write.outputs += erasures.told(
+            self._settings, self._codec, command, gone, record.timestamp, self._policy.erasure.for_good
+        )
         write.last += erasures.null_values(self._settings, gone)
         _then(write, lambda: self._erased(command.command_id, marks, gone))
 

@@ -19,11 +19,12 @@ def commands(fact: Fact) -> Iterator[Command]:
     """What the timeline is told whose touches leave: a pure function of a fact "cut", so that whoever finds it publishes the same bytes."""
     if len(fact.customers) < 2:  # other links hold the two together
         return
-    customer, into = fact.customers[:2]
+    customer, into, *merged = fact.customers
     request = decode_request(fact)
     said, at = (request.command_id, request.requested_at) if request else ("identity log", fact.at // 1000)
-    for start in range(0, len(fact.ids), PER_COMMAND):
-        yield split_command(customer, into, fact.ids[start : start + PER_COMMAND], at, said, fact.at)
+    for timeline in (customer, *merged):  # a merged one may not know yet that it was
+        for start in range(0, len(fact.ids), PER_COMMAND):
+            yield split_command(timeline, into, fact.ids[start : start + PER_COMMAND], at, said, fact.at)
 
 
 class Links:

@@ -1,6 +1,6 @@
 -- What is taken apart: a link that a person says is wrong, and a person who is erased. See identity.lua.
 
-local function component(start) -- all ids that hang together with this one by links, itself first
+local function component(start, most) -- all ids that hang together with this one by links, itself first; nil when there are more
   local seen, found, level = {[start] = true}, {start}, {start}
   local function note(id, following)
     if not seen[id] then
@@ -10,6 +10,7 @@ local function component(start) -- all ids that hang together with this one by l
     end
   end
   while #level > 0 do
+    if most and #found > most then return nil end
     local following, unknown = {}, {}
     for _, id in ipairs(level) do
       if records[id] == nil then unknown[#unknown + 1] = id end

@@ -71,8 +71,18 @@ local function apply(kind, a, b, value)
   end
 end
 
+local NAMED = 1000 -- a person with more ids is not named one by one
+
 local function answer_of(root)
   local answer = redis.call('HGETALL', unlogged(root))
+  local theirs
+  for i = 1, #answer, 2 do
+    if string.sub(answer[i], 1, 5) == 'told:' then -- with whose identifiers it goes, as of now
+      theirs = theirs or component(root, NAMED) or {}
+      table.sort(theirs)
+      answer[i + 1] = ';;;' .. table.concat(theirs, ' ') .. string.match(answer[i + 1], '\n.*$')
+    end
+  end
   table.insert(answer, 1, root)
   return answer
 end

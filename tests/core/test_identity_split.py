@@ -12,13 +12,14 @@ ASKED = msgspec.json.encode(Request("asked-1", "dana", 5))
 
 
 def test_commands() -> None:
-    """Who finds a cut tells the same timeline the same: which identifiers leave, whither, and since when; many in several commands."""
+    """Who finds a cut tells the same timelines the same: which identifiers leave, whither, and since when; many in several commands."""
     many = tuple(f"c5-{n:05d}" for n in range(PER_COMMAND + 1))
-    first, second = commands(Fact(A, B, "cut", ASKED, (A, B, D), (B, *many[1:], "c9"), 77))
+    first, second, *merged = commands(Fact(A, B, "cut", ASKED, (A, B, D), (B, *many[1:], "c9"), 77))
     assert (first.kind, first.customer_id, first.into, first.decided_at) == ("customer_split", A, B, 77)
     assert (first.issued_at, first.cause) == (5, "asked-1")
     assert (len(first.identifiers), second.identifiers) == (PER_COMMAND, (many[-1], "c9"))
     assert first.command_id != second.command_id
+    assert [(one.customer_id, one.identifiers) for one in merged] == [(D, first.identifiers), (D, second.identifiers)]
     assert list(commands(Fact(A, B, "cut", ASKED, (A,), (), 77))) == [], "other links hold the two together"
     (unknown,) = commands(Fact(A, B, "cut", b"", (A, B), (B,), 7_000))
     assert (unknown.issued_at, unknown.cause) == (7, "identity log")

@@ -41,7 +41,7 @@ def test_new_known_linked_merged(settings: Settings) -> None:
             assert await worker.answers((C,), (C,), (B, C)) == [Resolved(B)] * 3
             (merged,) = await worker.resolve((A, C))
             assert merged.customer_id == A
-            assert set(merged.facts) == {Fact(A, A), Fact(A, C), Fact(B, A, "told")}
+            assert set(merged.facts) == {Fact(A, A), Fact(A, C), Fact(B, A, "told", ids=(A, B, C))}
             await worker.publish([merged])
             assert await worker.answers((A,), (B,), (C,)) == [Resolved(A)] * 3
             assert await worker.resolve() == []
@@ -108,7 +108,7 @@ def test_links_are_reported_until_logged(settings: Settings) -> None:
             assert set(lost[0].facts) == {Fact(C, C), Fact(C, D)}
             assert await second.answers((D,)) == lost
             (merged,) = await second.resolve((B, D))
-            assert set(merged.facts) == {Fact(B, B), Fact(B, D), Fact(C, B, "told"), *lost[0].facts}
+            assert set(merged.facts) == {Fact(B, B), Fact(B, D), Fact(C, B, "told", ids=(B, C, D)), *lost[0].facts}
             (again,) = await first.resolve((C,))
             assert set(again.facts) == set(merged.facts)
             await second.publish([merged])

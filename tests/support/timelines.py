@@ -48,7 +48,7 @@ class Timelines:
                 )
             for fact in who.facts:
                 if fact.kind == "told":
-                    self._waiting.append(merge_command(fact.a, who.customer_id, 1, "link", who.resolved_at))
+                    self._waiting.append(merge_command(fact.a, who.customer_id, 1, "link", who.resolved_at, fact.ids))
                 elif fact.kind == "cut":
                     self._waiting += identity_split.commands(fact)
 

@@ -27,7 +27,7 @@ from streams.settings import Settings
 
 def dated(fact: Fact, who: Resolved) -> Fact:
     """A fact of this answer as the log is to have it: what a timeline is told holds from the moment of the answer."""
-    return replace(fact, at=who.resolved_at) if fact.kind == "told" else fact
+    return replace(fact, at=who.resolved_at, ids=()) if fact.kind == "told" else fact
 
 
 def with_winner(who: Resolved) -> tuple[Fact, ...]:
@@ -165,7 +165,7 @@ class Ingest(Stage):
             cause = decode_cause(fact)
             at = cause.published_at if cause else time.time_ns() // 1_000_000
             said = cause.touch_id if cause else "identity log"
-            command = merge_command(fact.a, who.customer_id, at, said, who.resolved_at)
+            command = merge_command(fact.a, who.customer_id, at, said, who.resolved_at, fact.ids)
             return [Out(self._topic(IDENTIFIED), fact.a.encode(), self._codec.encode_command(command), at)]
         if fact.kind == "gone":
             return [Out(self._topic(IDENTITIES), key.encode(), None) for key in taken_back(fact)]

@@ -22,6 +22,7 @@ COMMANDS = {
     "congruence": "Compare a web page with a salesperson's profile.",
     "topics": "Create, check and list the topics.",
     "check-policy": "Validate a policy file.",
+    "policy": "Print the policy's JSON Schema, or the reasons of conflicts.",
     "settings": "List every setting with its default and meaning.",
     "metrics": "List every metric with its meaning and remedy.",
 }

@@ -13,6 +13,7 @@ import click
 from streams.commands.common import CommandError, load_policy, load_settings
 from streams.core import backtest as core
 from streams.core import finding_json, touch_json
+from streams.core.govern.backtest import difference, lines
 from streams.core.touch import Touch
 
 
@@ -25,13 +26,18 @@ from streams.core.touch import Touch
     help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.",
 )
 @click.option(
+    "--against",
+    metavar="FILE",
+    help="Policy in force now: print which contacts the rules of --policy would have stopped and those of this one not.",
+)
+@click.option(
     "--now", metavar="TIME", help="RFC 3339 time that future touches are measured against; default the present."
 )
-def backtest(file: BinaryIO, policy_path: str | None, now: str | None) -> None:
+def backtest(file: BinaryIO, policy_path: str | None, against: str | None, now: str | None) -> None:
     """Print the final findings of FILE (touches as JSON lines; "-" is standard input) as JSON lines, sorted by event time, then id.
 
     The order of the lines and repeated lines change nothing. Broken lines and refused touches are reported on standard error;
-    the exit code is 1 when there were any.
+    the exit code is 1 when there were any. With --against, the difference of the two policies' [[rules]] is printed instead.
     """
     settings = load_settings()
     policy = load_policy(policy_path, settings)
@@ -40,8 +46,13 @@ def backtest(file: BinaryIO, policy_path: str | None, now: str | None) -> None:
     result = core.run(
         _touches(file, broken), policy, id_key=settings.id_key, region=settings.default_region, now=moment
     )
-    for finding in result.findings:
-        sys.stdout.write(finding_json.line(finding) + "\n")
+    if against is not None:
+        current = load_policy(against, settings)
+        for line in lines(difference(result.timelines.values(), policy, current)):
+            click.echo(line)
+    else:
+        for finding in result.findings:
+            sys.stdout.write(finding_json.line(finding) + "\n")
     broken += [f"touch {refused.touch.touch_id}: {refused.reason}: {refused.detail}" for refused in result.refused]
     for problem in broken:
         click.echo(problem, err=True)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import redis
+from aiokafka import AIOKafkaConsumer
 
 from streams.core.identity_facts import Resolved
 from streams.edge import identity_index
@@ -64,6 +65,23 @@ def test_worker_ends_after_a_touch_decided_alone(stack: EmbeddedStack, settings:
             await some[1].log(answers)
             some[2].index.suspect()  # the lost worker's partitions are assigned to it
             await healed([some[0], some[2]], redirects, (A, B), (B,))
+
+    asyncio.run(run())
+
+
+def test_connection_lost_while_it_is_made(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka says with an assertion that the connection to read the log by was lost: an outage like others, no end of the worker."""
+
+    async def lost(self: AIOKafkaConsumer) -> None:
+        raise AssertionError("Did we not perform bootstrap?")
+
+    async def run() -> None:
+        async with workers(settings) as ((worker,), _):
+            with monkeypatch.context() as patch:
+                patch.setattr(AIOKafkaConsumer, "start", lost)
+                assert [answer.resolved_at for answer in await worker.resolve((A, B))] == [0]
+            await back(worker)
+            assert (await worker.resolve((A, B)))[0].resolved_at > 0
 
     asyncio.run(run())
 

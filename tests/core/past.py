@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from streams.core import segments
 from streams.core.identify import nodes
 from streams.core.policy import CampaignFacts, HandoffPolicy, Policy, TouchPolicy
 from streams.core.touch import Actor, Customer, Message, Touch
 from tests.core.oracle import DoubtfulError
+from tests.core.past_events import Acknowledge, Erase, Event, happened
 from tests.core.past_oracle import Cut
-from tests.core.past_world import Acknowledge, Erase, Event, World, happened, scheduled, wrong
+from tests.core.past_world import World, scheduled, wrong
 from tests.core.strategies import HOUR, ID_KEY, REGION, START
 
 KNOWN: tuple[dict[str, str], ...] = (
@@ -158,9 +160,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many histories (1000)")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="the first seed (0)")
     parser.add_argument("--with", dest="more", default="ack,cut,erase", help="what may happen besides (ack,cut,erase)")
+    parser.add_argument("--segment", type=int, default=32, metavar="N", help="touches in a segment of a timeline (32)")
     options = parser.parse_args()
     started, outcomes, failed = time.monotonic(), Counter[str](), []
     seeds = range(options.first, options.first + options.seeds)
+    segments.LENGTH = options.segment
     for seed in seeds:
         if problem(case(seed, options.more), outcomes):
             failed.append(seed)

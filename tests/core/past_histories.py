@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from streams.core.identify import nodes
 from streams.core.touch import Customer, Touch
 from tests.core import strategies as made
+from tests.core.past_events import Acknowledge, Erase, Event, happened
 from tests.core.past_oracle import Cut
-from tests.core.past_world import Acknowledge, Erase, Event, happened
 
 _KNOWN: tuple[dict[str, str], ...] = (
     {"email": "dana@example.com"},

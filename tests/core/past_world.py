@@ -10,9 +10,6 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
-
-from msgspec.structs import replace
 
 from streams.core import backtest, pipeline
 from streams.core import customer as customers
@@ -21,53 +18,22 @@ from streams.core.entry import decode_entry
 from streams.core.identify import nodes
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import EMPTY, decode, encode
+from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key
 from streams.core.touch import IdentifiedTouch, Touch
 from tests.core import past_oracle
 from tests.core.oracle import Claimed
+from tests.core.past_events import Acknowledge, Erase, Event, event_text, published_at
 from tests.core.past_index import Index
 from tests.core.past_oracle import Cut, Facts, Published
-from tests.core.strategies import HOUR, ID_KEY, REGION, START
+from tests.core.strategies import ID_KEY, REGION
 
 LANES = 3
 ENDLESS = 20_000
 
 
-class Acknowledge(NamedTuple):
-    """Somebody acts on one of the findings published so far (the nth, counted around)."""
-
-    nth: int
-
-
-class Erase(NamedTuple):
-    """Somebody asks for the erasure of the person who has this identifier."""
-
-    identifier: str
-
-
-Event = Touch | Cut | Erase | Acknowledge
 Record = IdentifiedTouch | Command
 Choose = Callable[[int], int]
 """Which of n possibilities comes next: 0 to n - 1."""
-
-
-def published_at(nth: int) -> int:
-    """When the nth event is published: every five hours one."""
-    return START + (48 + nth * 5) * HOUR
-
-
-def happened(events: Sequence[Event]) -> list[Event]:
-    """The events, touches of the future at the moment of their publication."""
-    first: dict[tuple[str, int], int] = {}
-    for nth, event in enumerate(events, 1):
-        if isinstance(event, Touch):
-            first.setdefault((event.touch_id, event.version), published_at(nth))
-    return [
-        replace(event, occurred_at=min(event.occurred_at, first[event.touch_id, event.version]))
-        if isinstance(event, Touch)
-        else event
-        for event in events
-    ]
 
 
 def scheduled(schedule: Sequence[int]) -> Choose:
@@ -77,19 +43,33 @@ def scheduled(schedule: Sequence[int]) -> Choose:
 
 
 class Partition:
-    """A partition of touches.identified and the timelines of its customers, as bytes."""
+    """A partition of touches.identified and the timelines of its customers, as the changelog has them."""
 
     def __init__(self) -> None:
         self.log: list[Record] = []
         self.position = 0
-        self.timelines: dict[str, bytes] = {}
-        self._committed: tuple[int, dict[str, bytes]] = (0, {})
+        self._store: dict[bytes, bytes] = {}
+        self._committed: tuple[int, dict[bytes, bytes]] = (0, {})
+
+    def timeline(self, customer: str) -> Timeline:
+        """As it is now."""
+        key = customer.encode()
+        held = self._store.get(key)
+        return EMPTY if held is None else decode(held, lambda digest: self._store.get(segment_key(key, digest)))
+
+    def keep(self, customer: str, before: Timeline, after: Timeline) -> None:
+        """What it has become."""
+        for key, value in records(customer.encode(), before, after).items() if after is not before else ():
+            if value is None:
+                self._store.pop(key, None)
+            else:
+                self._store[key] = value
 
     def commit(self) -> None:
-        self._committed = self.position, dict(self.timelines)
+        self._committed = self.position, dict(self._store)
 
     def crash(self) -> None:
-        self.position, self.timelines = self._committed[0], dict(self._committed[1])
+        self.position, self._store = self._committed[0], dict(self._committed[1])
 
 
 class Lane:
@@ -233,14 +213,10 @@ class World:
     def _process(self, part: Partition) -> None:
         record = part.log[part.position]
         part.position += 1
-        key = record.customer_id
-        before = decode(part.timelines[key]) if key in part.timelines else EMPTY
+        before = part.timeline(record.customer_id)
         on = customers.on_command if isinstance(record, Command) else customers.on_touch
         effect = on(before, record, self._policy)  # type: ignore[operator]
-        if effect.timeline is EMPTY:
-            part.timelines.pop(key, None)
-        else:
-            part.timelines[key] = encode(effect.timeline)
+        part.keep(record.customer_id, before, effect.timeline)
         self.outcomes[effect.outcome] = self.outcomes.get(effect.outcome, 0) + 1
         self.emitted += effect.findings
         self.trace(f"partition {self._partitions.index(part)}: {short(record)} -> {effect.outcome}")
@@ -250,13 +226,6 @@ class World:
             )
         for sent in (*effect.commands, *([effect.forward] if effect.forward else [])):
             self._partition(sent.customer_id).log.append(sent)
-
-
-def event_text(event: Event) -> str:
-    """For a trace."""
-    if isinstance(event, Touch):
-        return f"{event.touch_id} v{event.version} of {[n[:6] for n in nodes(event.customer, ID_KEY, REGION)]}"
-    return str(event)
 
 
 def short(record: Record) -> str:

@@ -33,8 +33,9 @@ from streams.edge.topics import CONFLICTS, HANDOFFS
 from streams.settings import Settings
 from tests.core import past, past_oracle
 from tests.core.oracle import Claimed, DoubtfulError
+from tests.core.past_events import Erase
 from tests.core.past_oracle import Cut, Erased, Facts, Pair, Published
-from tests.core.past_world import Erase, taken_away
+from tests.core.past_world import taken_away
 from tests.core.strategies import ID_KEY, REGION
 from tests.support.drained import wait_drained
 from tests.support.lanes import contents

@@ -1,0 +1,54 @@
+"""What may happen in a history of change, in order of publication."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from streams.core.identify import nodes
+from streams.core.touch import Touch
+from tests.core.past_oracle import Cut
+from tests.core.strategies import HOUR, ID_KEY, REGION, START
+
+
+class Acknowledge(NamedTuple):
+    """Somebody acts on one of the findings published so far (the nth, counted around)."""
+
+    nth: int
+
+
+class Erase(NamedTuple):
+    """Somebody asks for the erasure of the person who has this identifier."""
+
+    identifier: str
+
+
+Event = Touch | Cut | Erase | Acknowledge
+
+
+def published_at(nth: int) -> int:
+    """When the nth event is published: every five hours one."""
+    return START + (48 + nth * 5) * HOUR
+
+
+def happened(events: Sequence[Event]) -> list[Event]:
+    """The events, touches of the future at the moment of their publication."""
+    first: dict[tuple[str, int], int] = {}
+    for nth, event in enumerate(events, 1):
+        if isinstance(event, Touch):
+            first.setdefault((event.touch_id, event.version), published_at(nth))
+    return [
+        replace(event, occurred_at=min(event.occurred_at, first[event.touch_id, event.version]))
+        if isinstance(event, Touch)
+        else event
+        for event in events
+    ]
+
+
+def event_text(event: Event) -> str:
+    """For a trace."""
+    if isinstance(event, Touch):
+        return f"{event.touch_id} v{event.version} of {[n[:6] for n in nodes(event.customer, ID_KEY, REGION)]}"
+    return str(event)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from streams.core.outcome import Finding
-from streams.core.timeline import decode
+from streams.core.timeline import Timeline, decode
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.topics import COMMANDS, CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, TOUCH_TOPICS, changelog
 from streams.settings import Settings
@@ -41,6 +41,10 @@ class _Told:
 
     customer: str
     touch_ids: frozenset[str] | None
+
+
+LEFT = Timeline.__struct_fields__.index("left")
+"""Where an encoded timeline says which identifiers have left it."""
 
 
 class Books:
@@ -70,6 +74,8 @@ class Books:
         self._timelines: dict[str, frozenset[str]] = {}
         self._ever: dict[str, set[str]] = defaultdict(set)
         self._merged: set[str] = set()
+        self._parted: set[str] = set()
+        self._shrunk: list[tuple[Address, str, frozenset[str]]] = []
         self._contents: dict[tuple[str, int], bytes] = {}
         self.standing: dict[str, Finding] = {}
         self.written: dict[int, list[float]] = defaultdict(list)
@@ -107,6 +113,15 @@ class Books:
             for at, what in done:
                 self._settled((*place, at), what)
 
+    def shrunk(self) -> list[str]:
+        """Timelines that came to lack touches which they did not send on to another customer: a zombie wrote them. Asked when all is
+        read, since a timeline and what it sent on stand in two topics."""
+        return [
+            f"backwards: the timeline of {customer} at {_at(address)} lacks {', '.join(sorted(lost)[:5])}, which it had"
+            for address, customer, gone in self._shrunk
+            if (lost := gone - self._moved[customer])
+        ]
+
     def stray_letters(self) -> list[str]:
         """Dead letters of records that nobody made bad."""
         return [letter for letter in self._letters.values() if letter]
@@ -121,14 +136,15 @@ class Books:
         elif isinstance(what, _Sent):
             elsewhere = any(customer < what.customer for customer in self._sent_to[what.touch_id])
             # One micro-batch may bring a touch and the merge that moves it on: then no changelog record ever had it.
-            forwarded = what.customer in self._merged and (elsewhere or what.touch_id in self._moved[what.customer])
+            parted = what.customer in self._merged or what.customer in self._parted
+            forwarded = parted and (elsewhere or what.touch_id in self._moved[what.customer])
             if what.touch_id not in self._ever[what.customer] and not forwarded:
                 self._broken(
                     f"lost: {what.touch_id} at {_at(address)} is committed, not in the changelog of {what.customer}"
                 )
         elif isinstance(what, _Told):
             moved = what.touch_ids is not None and what.touch_ids <= self._ever[what.customer]
-            if not moved and what.customer not in self._merged:
+            if not moved and what.customer not in self._merged and what.customer not in self._parted:
                 self._broken(f"lost: the command at {_at(address)} is committed, and did nothing to {what.customer}")
         else:
             self._broken(f"lost: {_at(address)} is committed and cannot be read, and is no dead letter")
@@ -195,25 +211,28 @@ class Books:
         if value is None:
             self._broken(f"lost: the timeline of {customer} was deleted at {_at(address)}")
             return
-        into, ids = self._contained(customer, value)
+        into, ids, parted = self._contained(customer, value)
+        if parted:
+            self._parted.add(customer)
         before = self._timelines.get(customer, frozenset())
         if into is not None:
             self._merged.add(customer)
         elif customer in self._merged:
             self._broken(f"backwards: {customer} was merged, and at {_at(address)} is not")
         elif not before <= ids:
-            gone = ", ".join(sorted(before - ids)[:5])
-            self._broken(f"backwards: the timeline of {customer} at {_at(address)} lacks {gone}, which it had")
+            self._shrunk.append((address, customer, before - ids))
         self._timelines[customer] = ids
         self._ever[customer] |= ids
 
-    def _contained(self, customer: str, value: bytes) -> tuple[str | None, frozenset[str]]:
-        """Where the customer went, and the ids of all touches that the timeline holds."""
+    def _contained(self, customer: str, value: bytes) -> tuple[str | None, frozenset[str], bool]:
+        """Where the customer went, the ids of all touches that the timeline holds, and whether identifiers have left it."""
         if value[:1] == WHOLE:
-            into, entries, opt_outs = msgspec.msgpack.decode(value[1:])[:3]
-            return into, frozenset(entry[1] for entry in (*entries, *opt_outs))
+            held = msgspec.msgpack.decode(value[1:])
+            into, entries, opt_outs = held[:3]
+            return into, frozenset(entry[1] for entry in (*entries, *opt_outs)), len(held) > LEFT and bool(held[LEFT])
         timeline = decode(value, lambda digest: self._segments.get(f"{customer}#{digest.hex()}"))
-        return timeline.merged_into, frozenset(entry.id for entry in (*timeline.entries, *timeline.opt_outs))
+        ids = frozenset(entry.id for entry in (*timeline.entries, *timeline.opt_outs))
+        return timeline.merged_into, ids, bool(timeline.left)
 
     def _broken(self, what: str) -> None:
         self.violations.append(what)

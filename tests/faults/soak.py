@@ -104,6 +104,7 @@ def _compare(site: Site, load: Load, prefix: str, row: Row) -> None:
                     f"lost: bad record at {address} is buried as {books.dead.get(place)}, not as {reason}"
                 )
     row.problems += [f"doubled: a good record was buried: {letter}" for letter in books.stray_letters()]
+    row.problems += books.shrunk()
 
 
 def _ends(site: Site, fault: Fault) -> list[str]:

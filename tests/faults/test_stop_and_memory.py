@@ -51,7 +51,7 @@ def test_stop_under_load_commits_and_leaves_the_group(settings: Settings, capsys
         assert sum(end for place, end in checker.sample.ends.items() if place[0] in inputs) > sum(
             at for place, at in committed.items() if place[0] in inputs
         ), "it was stopped behind the load, not under it"
-        assert checker.books.violations == []
+        assert [*checker.books.violations, *checker.books.shrunk()] == []
     with capsys.disabled():
         print(f"\nstopped under load in {took:.1f} s")
 
@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_a_backlog(
                 stack.broker.resume()
             with Checker(settings) as checker:
                 wait_until(lambda: checker.drained(checker.fresh()), 240, "the backlog to be committed")
-            assert checker.books.violations == []
+            assert [*checker.books.violations, *checker.books.shrunk()] == []
         assert worker.stop() == 0, "".join(worker.log[-30:])
     with capsys.disabled():
         print(

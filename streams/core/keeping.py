@@ -80,6 +80,7 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
     entries = timeline.entries
     gone = entries[:cut]
     kept = entries[cut:] if isinstance(entries, tuple) else entries.since(cut)
+    reach = min(gone[-1].at + 1, kept[0].at)  # touches that went to another customer may come back as far as this
     return replace(
         timeline,
         entries=kept,
@@ -87,8 +88,8 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
         name=newest_name(gone) or timeline.name,
         base=handoff.fold_all(timeline.base, gone, policy.handoff),
         floor=key(gone[-1]),
-        revisions={id_: known for id_, known in timeline.revisions.items() if known[1] >= kept[0].at},
-        acknowledged={id_: known for id_, known in timeline.acknowledged.items() if known[0] >= kept[0].at},
+        revisions={id_: known for id_, known in timeline.revisions.items() if known[1] >= reach},
+        acknowledged={id_: known for id_, known in timeline.acknowledged.items() if known[0] >= reach},
     )
 
 

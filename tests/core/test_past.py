@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from streams.core.commands import Command
 from streams.core.customer import merge_command, on_command, on_touch, split_command
-from streams.core.policy import Policy, TouchPolicy
+from streams.core.policy import Policy, TimelinePolicy, TouchPolicy
 from streams.core.timeline import EMPTY
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core import past
@@ -21,7 +21,7 @@ from tests.core.past_events import Event
 from tests.core.past_histories import acknowledgements, cuts, erasures, histories, schedules
 from tests.core.past_world import World, scheduled, wrong
 from tests.core.segmented import length
-from tests.core.strategies import one_customer, policies
+from tests.core.strategies import HOUR, START, one_customer, policies
 
 never_late = policies.map(lambda policy: replace(policy, touch=TouchPolicy(late_after_days=30_000)))
 
@@ -102,6 +102,25 @@ def test_a_slow_erasure() -> None:
     assert [entry.id for entry in rest.entries] == ["since"]
     assert on_touch(rest, mail("mine", A, "", 2_500), policy).outcome == "erased"
     assert on_touch(rest, mail("theirs", A, B, 2_500), policy).outcome == "forwarded"
+
+
+def test_revisions_of_touches_that_come_back() -> None:
+    """A touch leaves by a split and comes back by a merge, older than all that is left of its timeline, but not than what was pruned:
+    its finding goes on from the revision that took it away."""
+    policy = replace(Policy(), timeline=TimelinePolicy(retention_days=1))
+    form = mail("form", A, B, 1, published_at=START + 20 * HOUR)
+    form = replace(form, touch=replace(form.touch, kind="lead_form", direction="inbound", department="marketing"))
+    timeline = on_touch(EMPTY, mail("old", A, "", 1, published_at=START + HOUR), policy).timeline
+    (found,) = on_touch(timeline, form, policy).findings
+    timeline = on_touch(timeline, form, policy).timeline
+    away = on_command(timeline, split_command(A, B, (B,), 1, "split", 2), policy)
+    assert [(one.state, one.revision) for one in away.findings] == [("retracted", 2)]
+    (moved,) = away.commands
+    newest = on_touch(away.timeline, mail("new", A, "", 3, published_at=START + 30 * HOUR), policy).timeline
+    assert [entry.id for entry in newest.entries] == ["new"]
+    back = on_command(newest, replace(moved, customer_id=A, source_customer_id=B, decided_at=4), policy)
+    again = [one for one in back.findings if one.finding_id == found.finding_id]
+    assert [(one.state, one.revision) for one in again] == [("detected", 3)]
 
 
 @pytest.mark.parametrize("segment", [32, 1])

@@ -26,6 +26,7 @@ from streams.core.erasure import Receipt
 from streams.core.identify import identifiers, node, nodes
 from streams.core.ingest import Defaults
 from streams.core.outcome import Finding
+from streams.core.reservation import Reservation
 from streams.core.timeline import Timeline, decode, segment_key
 from streams.core.touch import IdentifiedTouch, Touch
 from streams.core.touch_json import TouchError, rfc3339
@@ -38,6 +39,7 @@ from streams.edge.topics import (
     ERASURES,
     HANDOFFS,
     IDENTIFIED,
+    RESERVATIONS,
     TOUCH_TOPICS,
     changelog,
 )
@@ -59,6 +61,7 @@ class Holding:
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     commands: list[dict[str, Any]] = field(default_factory=list)
     receipts: list[dict[str, Any]] = field(default_factory=list)
+    reservations: list[dict[str, Any]] = field(default_factory=list)
     plain: dict[str, str] = field(default_factory=dict)
     unreadable: int = 0
 
@@ -153,6 +156,14 @@ class Search:
         }
         self.held.receipts += [_place(at) | receipts.as_dict(one) for at, one in found if one.request_id in theirs]
 
+    async def reservations(self) -> None:
+        """Contacts that are or were held for them."""
+        async for stored, one in self._decoded(self._codec.decode_reservation, RESERVATIONS):
+            if isinstance(one, Reservation) and not self._ids.isdisjoint((one.customer_id, *one.persons)):
+                values = {name: value for name, value in msgspec.to_builtins(one).items() if value is not None}
+                times = {name: rfc3339(values[name]) for name in ("at", "expires_at", "offer_ends") if name in values}
+                self.held.reservations.append(_place(stored) | values | times)
+
     def _is_theirs(self, touch: Touch) -> bool:
         ids = nodes(touch.customer, self._settings.id_key, self._settings.default_region)
         return bool(ids) and self._log.belongs(ids, self._person)
@@ -246,6 +257,6 @@ def timeline_json(customer: str, timeline: Timeline) -> dict[str, Any]:
         "engagement_at": rfc3339(t.tail.at) if t.tail.at else None,
         "handed_off_at": None if t.tail.handed_off_at is None else rfc3339(t.tail.handed_off_at),
         "acknowledged": {id_: {"at": rfc3339(at), "by": by} for id_, (at, by) in t.acknowledged.items()},
-        "split_off": {id_: customer for id_, (customer, _) in t.left.items()},
+        "split_off": {id_: to for id_, (to, _) in t.left.items() if to != t.merged_into},
     }
     return {name: value for name, value in values.items() if value not in (None, {}, [])}

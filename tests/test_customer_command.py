@@ -16,11 +16,11 @@ from streams.core.touch_json import parse
 from streams.edge.codec import Codec
 from streams.edge.embedded.ports import free_port
 from streams.edge.publisher import Publisher, Record
-from streams.edge.topics import COMMANDS, DEAD_LETTER, ERASURES, TOUCH_TOPICS
+from streams.edge.topics import COMMANDS, DEAD_LETTER, ERASURES, RESERVATIONS, TOUCH_TOPICS
 from streams.settings import Settings
 from tests.support.commands import PAYLOADS, objects, stored, touchstream
 from tests.support.identities import workers
-from tests.support.samples import CONFLICT, RECEIPT, replace
+from tests.support.samples import CONFLICT, RECEIPT, RESERVATION, replace
 from tests.test_identity_command import node_of
 
 pytestmark = pytest.mark.stack
@@ -106,11 +106,12 @@ def test_no_broker() -> None:
 
 def test_export_of_what_could_not_go_on(settings: Settings) -> None:
     """Dead letters of the person are found by what their payload says, from a touch topic or an import; those of others are not in the
-    export, and those that nobody can read are counted."""
+    export, and those that nobody can read are counted. What was reserved for the person is there, too."""
     know(settings, DANA, BO)
     line = b'{"channel": "email", "department": "sales", "direction": "outbound", "kind": "sent", "occurred_at":'
     line += b' "2026-03-02T09:12:00Z", "customer": {"email": "%b@example.com"}}'
     origin = Origin(settings.topic("touches.email"), 0, 7)
+    ids = [node_of(settings, email=f"{name}@example.com") for name in ("dana", "bo")]
     put(
         settings,
         letter(CODEC.encode_touch(replace(SAMPLE, customer=DANA)), origin=origin),
@@ -120,6 +121,7 @@ def test_export_of_what_could_not_go_on(settings: Settings) -> None:
         letter(b"garbage", origin=replace(origin, offset=9)),
         letter(b"garbage", source="json", line=3),
         ("conflicts", CONFLICT.customer, CODEC.encode_finding(CONFLICT)),
+        *((RESERVATIONS, "r", CODEC.encode_reservation(replace(RESERVATION, persons=(id_,)))) for id_ in ids),
     )
     result = touchstream(settings, "customer", "export", "dana@example.com")
     assert result.exit_code == 0
@@ -127,6 +129,7 @@ def test_export_of_what_could_not_go_on(settings: Settings) -> None:
     assert {one.get("line") for one in export["dead_letters"]} == {None, 1} and len(export["dead_letters"]) == 2
     assert export["dead_letters_of_unknown_people"] == 2
     assert "Bo Lind" not in result.stdout and "bo@example.com" not in result.stdout
+    assert [one["persons"] for one in export["reservations"]] == [ids[:1]]
     assert export["findings"] == export["touches"] == export["timelines"] == export["commands"] == []
     assert {one["value"] for one in export["identity"]["ids"]} == {"dana@example.com", None}
     assert "2 dead letters cannot be read" in result.stderr

@@ -171,7 +171,7 @@ async def _everything(settings: Settings, known: Known) -> holding.Holding:
         search = holding.Search(settings, codec, known)
         for part in (
             search.timelines, search.touches, search.between_workers, search.findings, search.dead_letters,
-            search.commands, search.receipts,
+            search.commands, search.reservations, search.receipts,
         ):  # fmt: skip
             await part()
     return search.held
@@ -192,6 +192,7 @@ def _exported(settings: Settings, known: Known, held: holding.Holding) -> dict[s
         "dead_letters": held.dead_letters,
         "dead_letters_of_unknown_people": held.unreadable,
         "commands": held.commands,
+        "reservations": held.reservations,
         "erasures": held.receipts,
         "kept": {spec.name: retention(spec) for spec in catalogue(settings)},
     }

@@ -10,6 +10,8 @@ COMMANDS = {
     "demo": "Start everything here, publish a day of touches, show the conflicts and hand-offs found.",
     "up": "Start Kafka, a Redis-compatible server and workers on this machine.",
     "worker": "Run one worker against Kafka and Redis.",
+    "gateway": "Answer checks and hold slots over HTTP.",
+    "check": "Ask whether a customer may be contacted.",
     "send": "Publish touches: one from options, or JSON lines from standard input.",
     "import": "Publish touches from a provider's export or webhook log.",
     "tail": "Print conflicts, hand-offs or dead letters as they come.",

@@ -111,7 +111,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Address that the gateway binds to. Any but loopback needs tokens.")
     ] = "127.0.0.1"
     gateway_port: Annotated[int, Meta(ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")] = 8484
-    gateway_tokens: Annotated[
+    gateway_tokens_path: Annotated[
         str,
         Meta(
             description="File with the gateway's tokens, as `touchstream gateway token` makes them. Empty: none is asked for."

@@ -8,6 +8,8 @@
     with Client.sync(bootstrap="kafka:9092") as client:      # the same from a plain script
         client.send_many(touches)
 
+    if await client.may_contact("dana@example.com", channel="email", department="marketing"):    # asks the gateway
+
 A touch sent again with a higher `version` corrects the one of its `touch_id`, with `deleted` it takes it back. A touch is a
 `streams.core.touch.Touch` or a dict of the names in `streams.core.touch_json`. It is checked before it is sent;
 `send` returns when all replicas have it. Settings come from the environment (TOUCHSTREAM_...), keyword arguments win.
@@ -35,6 +37,7 @@ from streams.edge.publisher import Publisher, PublishError, Record, TooLarge
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
 from streams.edge.topics import COMMANDS, TOUCH_TOPICS
+from streams.gateway.remote import Answer, Remote, Reservation, Reserved, asked_of
 from streams.settings import Settings
 
 __all__ = ["Client", "PublishError", "SendManyError", "Sent", "SyncClient", "TouchError"]
@@ -82,6 +85,7 @@ class Client:
         self.publisher = Publisher(self.settings, timeout)
         self._registry = make_registry(self.settings)
         self.codec = make_codec(self.settings, self._registry)
+        self.gateway = Remote(self.settings)
 
     @staticmethod
     def sync(*, settings: Settings | None = None, timeout: float = 30.0, **overrides: Any) -> SyncClient:
@@ -105,6 +109,7 @@ class Client:
 
     async def close(self) -> None:
         """Disconnect; leaving `async with` does it."""
+        await self.gateway.close()
         await self.publisher.close()
         if self._registry is not None:
             await self._registry.close()
@@ -175,6 +180,26 @@ class Client:
             PublishError: Kafka did not acknowledge it.
         """
         return await self.request("finding_acknowledged", finding.customer, by=by, finding_id=finding.finding_id)
+
+    async def may_contact(self, customer: Mapping[str, Any] | str, **contact: Any) -> Answer:
+        """Ask the gateway whether a contact may be made: `if await client.may_contact("dana@example.com", channel="email", ...)`.
+
+        `customer` is a mail address, or a dict of identifiers; `contact` are the fields of POST /v1/checks (`channel`, `department`,
+        `at`, `campaign`, ...). GatewayError when it cannot be asked.
+        """
+        return await self.gateway.check(asked_of(customer, **contact))
+
+    async def reserve(self, customer: Mapping[str, Any] | str, **contact: Any) -> Reservation:
+        """The same, and hold the slot for `hold_seconds`. Publish the touch with the reservation's `touch_id`."""
+        return await self.gateway.reserve(asked_of(customer, **contact))
+
+    async def commit(self, reserved: Reserved, touch_id: str | None = None) -> Reserved:
+        """The contact is being made. GatewayError when it was not held any more."""
+        return await self.gateway.commit(reserved.reservation_id, touch_id)
+
+    async def release(self, reserved: Reserved) -> Reserved:
+        """The contact is not made: the slot is free again."""
+        return await self.gateway.release(reserved.reservation_id)
 
     def encode(self, touch: Touch) -> Record:
         """The Kafka record of a touch: topic by channel, keyed by the pseudonymous id of the contact.
@@ -262,6 +287,22 @@ class SyncClient:
     def acknowledge(self, finding: Finding, by: str) -> str:
         """As `Client.acknowledge`."""
         return self._run(self._connected().acknowledge(finding, by))
+
+    def may_contact(self, customer: Mapping[str, Any] | str, **contact: Any) -> Answer:
+        """As `Client.may_contact`."""
+        return self._run(self._connected().may_contact(customer, **contact))
+
+    def reserve(self, customer: Mapping[str, Any] | str, **contact: Any) -> Reservation:
+        """As `Client.reserve`."""
+        return self._run(self._connected().reserve(customer, **contact))
+
+    def commit(self, reserved: Reserved, touch_id: str | None = None) -> Reserved:
+        """As `Client.commit`."""
+        return self._run(self._connected().commit(reserved, touch_id))
+
+    def release(self, reserved: Reserved) -> Reserved:
+        """As `Client.release`."""
+        return self._run(self._connected().release(reserved))
 
     def attempt(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent | TouchError | PublishError]:
         """As `Client.attempt`."""

@@ -1,0 +1,369 @@
+"""The routes. Each is glue: what was asked to the gate, what it says to JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Depends, FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as Scope_
+
+from streams import settings as settings_module
+from streams.core.policy import Policy
+from streams.core.reservation import Reservation
+from streams.core.touch_json import TouchError
+from streams.edge.client import Client
+from streams.edge.publisher import PublishError
+from streams.gateway import models, problems
+from streams.gateway.gate import Answer, Conflict, Expired, Gate, Unavailable
+from streams.gateway.limits import Limits
+from streams.gateway.memory import Memory
+from streams.gateway.metrics import GatewayMetrics
+from streams.gateway.problems import Problem
+from streams.gateway.seeing import Ask, Eyes
+from streams.gateway.tokens import Book, Scope, Token
+from streams.settings import Settings
+
+BATCH = "/v1/checks/batch"
+BATCH_CUSTOMERS = 10_000
+BATCH_BYTES = 32 * 1024 * 1024
+LINE_BYTES = 64 * 1024
+AT_ONCE = 25
+"""Customers of a batch that are looked at together; the next single check waits for no more than these."""
+
+NDJSON = "application/x-ndjson"
+_problem = {"model": models.ProblemOut, "content": {problems.MEDIA_TYPE: {}}}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, **_problem}
+    for status, text in {
+        401: "No token, or an unknown one", 403: "The token lacks the scope", 413: "The body is too large",
+        422: "Not a valid request", 429: "Too many requests", 500: "A fault of ours", 503: "Redis or Kafka is away",
+    }.items()
+}  # fmt: skip
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, **_problem}
+    for status, text in {404: "Nobody knows it", 409: "It is in another state", 410: "It has expired"}.items()
+}
+
+
+class Service:
+    """What the routes need; `start` and `close` it with the process."""
+
+    def __init__(self, settings: Settings, policy: Policy, tokens: tuple[Token, ...]) -> None:
+        self.settings = settings
+        self.book = Book(tokens, settings.gateway_rate)
+        self.client = Client(settings=settings)
+        memory = Memory(settings, self.client.codec, self.client.publisher)
+        self.eyes = Eyes(settings, policy, memory)
+        self.gate = Gate(settings, policy, self.eyes, memory)
+        self.metrics = GatewayMetrics(CollectorRegistry())
+
+    async def start(self) -> None:
+        """Connect to Kafka. PublishError when it is away: a gateway that can hold nothing should not look ready."""
+        await self.client.__aenter__()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self.eyes.close()
+        await self.client.close()
+
+    def ask(self, asked: models.CheckIn, now: int) -> Ask:
+        """The question. Problem 422 when nobody can be meant."""
+        ids = self.eyes.people.nodes(models.customer_of(asked))
+        if not ids:
+            raise Problem(
+                422, "no-identifier", "customer: no identifier is usable; give a mail address, a phone number with country code,"
+                " the URL of a public LinkedIn profile, a CRM id, a click id or a cookie",
+            )  # fmt: skip
+        account = asked.standing.account
+        return Ask(
+            ids, models.contact_of(asked, now), models.standing_of(asked), account and self.eyes.people.account(account)
+        )
+
+    def out(self, answer: Answer, asked: models.CheckIn, now: int) -> dict[str, Any]:
+        """The answer as JSON, counted."""
+        self.metrics.checks.labels("allowed" if answer.allowed else "refused").inc()
+        for gap in answer.seen.gaps:
+            self.metrics.gaps.labels(gap).inc()
+        policy = self.gate.policy, self.gate.fingerprint
+        return models.check_out(answer, policy, self.settings.gateway_degraded, now, asked.ref)
+
+
+def create(service: Service) -> FastAPI:
+    """The ASGI application."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = FastAPI(
+        title="touchstream gateway",
+        version=settings_module.version(),
+        summary="May I contact this customer?",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_middleware(Limits, metrics=service.metrics, largest={BATCH: BATCH_BYTES, "/v1/touches": 1024 * 1024})
+    app.add_exception_handler(HTTPException, problems.on_http_error)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    _checks(app, service)
+    _reservations(app, service)
+    _others(app, service)
+    return app
+
+
+_bearer = HTTPBearer(auto_error=False, description="As `touchstream gateway token` makes them.")
+
+
+def needs(service: Service, scope: Scope) -> Callable[..., Awaitable[Token]]:
+    """A dependency: whoever asks has this scope, and does not ask too often."""
+
+    async def caller(
+        request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> Token:
+        token = service.book.who(given.credentials if given else None)
+        if token is None:
+            raise Problem(
+                401, "unauthorized", "give a token of this gateway: Authorization: Bearer ts_...", {"WWW-Authenticate": "Bearer"}
+            )  # fmt: skip
+        request.state.token = token.name
+        if not token.may(scope):
+            raise Problem(403, "forbidden", f"the token {token.name} lacks the scope {scope}")
+        if wait := service.book.wait(token):
+            raise Problem(
+                429, "too-many-requests", f"the token {token.name} asks too often; wait {wait:.3f} s",
+                {"Retry-After": str(max(1, round(wait)))},
+            )  # fmt: skip
+        return token
+
+    return caller
+
+
+ReservationId = Annotated[str, Path(max_length=64, pattern="^[0-9a-f-]+$")]
+_CHECK_AND_READ: tuple[Scope, Scope] = ("check", "read")
+
+
+class _Answers(StreamingResponse):
+    """Streams while the request is still read. Starlette's own would listen for the end of the connection, and swallow the body."""
+
+    async def __call__(self, scope: Scope_, receive: Receive, send: Send) -> None:
+        await self.stream_response(send)
+
+
+def _checks(app: FastAPI, service: Service) -> None:
+    check = Depends(needs(service, "check"))
+
+    @app.post("/v1/checks", response_model=models.CheckOut, responses=ERRORS, dependencies=[check])
+    async def check_contact(asked: models.CheckIn) -> Response:
+        """May this contact be made? All rules that it would break, and the earliest free moment in each channel."""
+        now = _now()
+        (answer,) = await service.gate.check([service.ask(asked, now)])
+        return _json(service.out(answer, asked, now))
+
+    @app.post(
+        BATCH,
+        responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}, **ERRORS},
+        response_class=StreamingResponse,
+        openapi_extra={"requestBody": {"required": True, "content": {NDJSON: {"schema": {"type": "string"}}}}},
+        dependencies=[check],
+    )
+    async def check_batch(request: Request) -> StreamingResponse:
+        """The same for up to 10,000 customers: a line of JSON each, as POST /v1/checks takes it, and a line of answer each, in order,
+        while the request is still being read. A line that cannot be answered gets {"problem": ...}, and so does the end of a batch
+        that is too long."""
+        return _Answers(_answers(service, request), media_type=NDJSON)
+
+
+async def _answers(service: Service, request: Request) -> AsyncIterator[bytes]:
+    waiting: list[bytes] = []
+    count = 0
+    try:
+        async for line in _lines(request):
+            count += 1
+            if count > BATCH_CUSTOMERS:
+                raise Problem(413, "too-large", f"a batch may have {BATCH_CUSTOMERS} lines at most")
+            waiting.append(line)
+            if len(waiting) >= AT_ONCE:
+                yield await _answered(service, waiting, problems.id_of(request.scope))
+                waiting = []
+                await asyncio.sleep(0)
+        if waiting:
+            yield await _answered(service, waiting, problems.id_of(request.scope))
+    except Problem as problem:
+        if waiting and count <= BATCH_CUSTOMERS:
+            yield await _answered(service, waiting, problems.id_of(request.scope))
+        yield _line(_told(problem, problems.id_of(request.scope)))
+    except ClientDisconnect:
+        return
+
+
+async def _lines(request: Request) -> AsyncIterator[bytes]:
+    """The lines of the body that are not blank, as they come."""
+    rest = b""
+    async for part in request.stream():
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line
+        if len(rest) > LINE_BYTES:
+            raise Problem(413, "too-large", f"a line may have {LINE_BYTES} bytes at most")
+    if rest.strip():
+        yield rest
+
+
+async def _answered(service: Service, lines: list[bytes], request_id: str) -> bytes:
+    now = _now()
+    asked: list[models.CheckIn | Problem] = []
+    asks: list[Ask] = []
+    for line in lines:
+        try:
+            one = models.CheckIn.model_validate_json(line)
+            asks.append(service.ask(one, now))
+            asked.append(one)
+        except ValidationError as error:
+            found = problems.mistakes(error.errors(include_url=False, include_context=False, include_input=False))
+            asked.append(Problem(422, "invalid-request", problems.INVALID, errors=found))
+        except Problem as problem:
+            asked.append(problem)
+    answers = iter(await service.gate.check(asks) if asks else [])
+    return b"".join(
+        _line(_told(one, request_id) if isinstance(one, Problem) else service.out(next(answers), one, now))
+        for one in asked
+    )
+
+
+def _told(problem: Problem, request_id: str) -> dict[str, Any]:
+    return {"problem": problems.body(problem.status_code, problem.name, problem.detail, request_id, **problem.more)}
+
+
+def _reservations(app: FastAPI, service: Service) -> None:
+    check, read = (Depends(needs(service, scope)) for scope in _CHECK_AND_READ)
+
+    @app.post(
+        "/v1/reservations",
+        response_model=models.ReserveOut,
+        responses={201: {"model": models.ReserveOut, "description": "Held"}, 409: _REFUSED[409], **ERRORS},
+    )
+    async def reserve(asked: models.ReserveIn, token: Token = check) -> Response:
+        """A check that holds the slot: 201 when it is held, 200 when the contact is not allowed. Of two who race for one customer one
+        wins. Ask again with the same `touch_id` and it is the same reservation."""
+        now = _now()
+        with _Failures():
+            answer, one = await service.gate.reserve(service.ask(asked, now), asked.hold_seconds, token.name)
+        service.metrics.reservations.labels("held" if one else "refused").inc()
+        held = None if one is None else models.reservation_out(one)
+        return _json({"reservation": held, "check": service.out(answer, asked, now)}, 201 if one else 200)
+
+    @app.get("/v1/reservations/{reservation_id}", response_model=models.ReservationOut, responses=ERRORS | _REFUSED)
+    async def get_reservation(reservation_id: ReservationId, token: Token = read) -> Response:
+        """A reservation as it stands; for a day after it ended."""
+        with _Failures():
+            return _found(await service.gate.get(reservation_id))
+
+    @app.post(
+        "/v1/reservations/{reservation_id}/commit", response_model=models.ReservationOut, responses=ERRORS | _REFUSED
+    )
+    async def commit(
+        reservation_id: ReservationId,
+        token: Token = check,
+        asked: models.CommitIn | None = None,
+    ) -> Response:
+        """The contact is being made. It counts until the touch of its `touch_id` has arrived, which then takes its place."""
+        with _Failures():
+            touch_id = asked.touch_id if asked else None
+            found = _found(await service.gate.settle(reservation_id, "committed", touch_id))
+        service.metrics.reservations.labels("committed").inc()
+        return found
+
+    @app.delete("/v1/reservations/{reservation_id}", response_model=models.ReservationOut, responses=ERRORS | _REFUSED)
+    async def release(reservation_id: ReservationId, token: Token = check) -> Response:
+        """The contact is not made: the slot is free again."""
+        with _Failures():
+            found = _found(await service.gate.settle(reservation_id, "released"))
+        service.metrics.reservations.labels("released").inc()
+        return found
+
+
+def _others(app: FastAPI, service: Service) -> None:
+    publish_scope, read = Depends(needs(service, "publish")), Depends(needs(service, "read"))
+
+    @app.post("/v1/touches", status_code=202, response_model=models.SentOut, responses=ERRORS)
+    async def publish(touch: dict[str, Any], token: Token = publish_scope) -> Response:
+        """Publish a touch, as `touchstream send` takes it; all replicas have it when this answers."""
+        (sent,) = await service.client.attempt([touch])
+        if isinstance(sent, TouchError):
+            raise Problem(422, "not-a-touch", str(sent), reason=sent.reason)
+        if isinstance(sent, PublishError):
+            raise Problem(503, "unavailable", str(sent), {"Retry-After": "1"})
+        place = {"topic": sent.topic, "partition": sent.partition, "offset": sent.offset, "touch_id": sent.touch_id}
+        return _json(place, 202)
+
+    @app.get("/healthz", response_class=PlainTextResponse)
+    async def health() -> str:
+        """The process answers."""
+        return "ok"
+
+    @app.get("/readyz", response_class=PlainTextResponse, responses={503: {"description": "Not ready", **_problem}})
+    async def ready() -> str:
+        """Redis answers, has all reservations, and the view is not behind."""
+        if not await service.eyes.ping():
+            raise Problem(503, "not-ready", "Redis is away, or the view is behind: checks would be degraded")
+        return "ready"
+
+    @app.get("/metrics", response_class=PlainTextResponse, responses={k: ERRORS[k] for k in (401, 403, 429)})
+    async def metrics(token: Token = read) -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _found(one: Reservation | None) -> Response:
+    if one is None:
+        raise Problem(404, "unknown-reservation", "nobody knows this reservation, or it ended more than a day ago")
+    return _json(models.reservation_out(one))
+
+
+class _Failures:
+    """What the gate raises, as problems."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Unavailable):
+            raise Problem(503, "unavailable", str(error), {"Retry-After": "1"}) from error
+        if isinstance(error, Conflict):
+            raise Problem(409, "wrong-state", str(error)) from error
+        if isinstance(error, Expired):
+            raise Problem(410, "expired", str(error)) from error
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _json(value: dict[str, Any], status: int = 200) -> Response:
+    return Response(_encode(value), status, media_type="application/json")
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return _encode(value) + b"\n"
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

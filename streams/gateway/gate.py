@@ -1,0 +1,179 @@
+"""Checks, and slots that are held. The policy's rules decide; what is here is that of two who ask at once only one gets the slot."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streams.core.govern import compiled
+from streams.core.govern.check import check
+from streams.core.govern.records import Verdict
+from streams.core.policy import DAY_MS, Policy, fingerprint
+from streams.core.reservation import Reservation, reservation_id
+from streams.gateway.memory import Memory, MemoryLost
+from streams.gateway.seeing import FAILURES, Ask, Eyes, Seen
+from streams.settings import Settings
+
+ATTEMPTS = 200
+"""Checks made again because somebody else was quicker with the same customer; each time one of them gets on."""
+
+PAUSE = 0.002
+LONGEST_MS = 30 * DAY_MS
+"""A committed reservation waits for its touch so long at most."""
+
+
+class Unavailable(Exception):
+    """Nothing can be held now; the text says why."""
+
+
+class Conflict(Exception):
+    """The reservation is not in the state that this needs."""
+
+
+class Expired(Exception):
+    """The reservation ended before it was committed."""
+
+
+class Answer(Struct, frozen=True):
+    """`allowed` is the verdict's, unless the check could not see enough and the settings say that it fails closed."""
+
+    allowed: bool
+    verdict: Verdict
+    seen: Seen
+
+
+class Gate:
+    """One for each gateway process."""
+
+    def __init__(self, settings: Settings, policy: Policy, eyes: Eyes, memory: Memory) -> None:
+        self._settings, self._policy, self._eyes, self._memory = settings, policy, eyes, memory
+        self.policy, self.fingerprint = compiled.of(policy).version, fingerprint(policy)
+
+    async def check(self, asks: Sequence[Ask]) -> list[Answer]:
+        """The answers, in order."""
+        now = _now()
+        seen = await self._eyes.see(asks, now)
+        return [self._answer(ask, one, now) for ask, one in zip(asks, seen, strict=True)]
+
+    async def reserve(self, ask: Ask, seconds: float, by: str) -> tuple[Answer, Reservation | None]:
+        """The answer, and the reservation if it is allowed: in Redis and in Kafka when this returns. `ask.contact.id` is the id that the
+        touch will have; asked again with the same id, the same reservation is the answer.
+
+        Raises:
+            Unavailable: Redis or Kafka is away, or the customer is too busy.
+            Conflict: this id is reserved for another customer.
+        """
+        ask = replace(ask, contact=replace(ask.contact, id=ask.contact.id or str(uuid.uuid4())))
+        id_ = reservation_id(ask.contact.id)
+        try:
+            known = await self._eyes.holds.get(id_)
+            for attempt in range(ATTEMPTS):
+                now = _now()
+                (seen,) = await self._eyes.see([ask], now)
+                if "redis_away" in seen.gaps or "reservations_incomplete" in seen.gaps:
+                    raise Unavailable("reservations cannot be read now")
+                answer = self._answer(ask, seen, now)
+                if (same := seen.found.live.get(id_)) is not None:
+                    await self._memory.write(same)
+                    if await self._eyes.holds.stands(same):
+                        return answer, same
+                    continue
+                if known is not None and known[0].is_live(now) and seen.person.persons_apart(known[0].persons):
+                    raise Conflict(f"the touch id {ask.contact.id} is reserved for another customer")
+                if not answer.allowed:
+                    return answer, None
+                one = self._made(ask, seen, seconds, by, now)
+                guards = self._eyes.guards(ask, seen.person)
+                if await self._eyes.holds.hold(one, seen.found, guards, now) == "held":
+                    if await self._kept(one):
+                        return answer, one
+                else:
+                    await asyncio.sleep(random.uniform(0, PAUSE * min(attempt + 1, 20)))  # noqa: S311 - only spreads tries
+        except FAILURES as error:
+            raise Unavailable(f"Redis is away: {error}") from error
+        except MemoryLost as error:
+            raise Unavailable(str(error)) from error
+        raise Unavailable("too many ask for this customer at once; ask again")
+
+    async def settle(self, id_: str, state: str, touch_id: str | None = None) -> Reservation | None:
+        """Commit or release a reservation; it is so in Redis and in Kafka when this returns. None when nobody knows it.
+
+        Raises:
+            Conflict: it was released, or cannot be any more.
+            Expired: it was not committed in time.
+            Unavailable: Redis or Kafka is away.
+        """
+        try:
+            for _ in range(ATTEMPTS):
+                found = await self._eyes.holds.get(id_)
+                if found is None:
+                    return None
+                old, record = found
+                now = _now()
+                new = self._settled(old, state, touch_id, now)
+                if new is not old and await self._eyes.holds.settle(record, new, now) != "done":
+                    continue
+                await self._memory.write(new)
+                if await self._eyes.holds.stands(new):
+                    return new
+        except FAILURES as error:
+            raise Unavailable(f"Redis is away: {error}") from error
+        except MemoryLost as error:
+            raise Unavailable(str(error)) from error
+        raise Unavailable("the reservation changed again and again; ask again")
+
+    async def get(self, id_: str) -> Reservation | None:
+        """A reservation in its present state. Raises Unavailable."""
+        try:
+            found = await self._eyes.holds.get(id_)
+        except (*FAILURES, MemoryLost) as error:
+            raise Unavailable(str(error)) from error
+        return None if found is None else found[0]
+
+    def _settled(self, old: Reservation, state: str, touch_id: str | None, now: int) -> Reservation:
+        if old.state == state and touch_id in (None, old.touch_id):
+            return old
+        if old.state != "held":
+            raise Conflict(f"the reservation is {old.state}")
+        if old.expires_at <= now:
+            raise Expired("the reservation has expired; ask for another one")
+        if state == "released":
+            return replace(old, state="released", updated_at=now)
+        awaited = min(int(self._policy.touch.late_after_days * DAY_MS), LONGEST_MS)
+        ends = max(old.at, now) + awaited
+        return replace(old, state="committed", touch_id=touch_id or old.touch_id, expires_at=ends, updated_at=now)
+
+    async def _kept(self, one: Reservation) -> bool:
+        """Write it to Kafka; whether Redis still has it then. What Kafka does not take is not held."""
+        try:
+            await self._memory.write(one)
+        except MemoryLost:
+            found = await self._eyes.holds.get(one.reservation_id)
+            if found is not None:
+                await self._eyes.holds.settle(found[1], replace(one, state="released"), _now())
+            raise
+        return await self._eyes.holds.stands(one)
+
+    def _answer(self, ask: Ask, seen: Seen, now: int) -> Answer:
+        verdict = check(seen.history, ask.contact, self._policy, now, seen.standing)
+        closed = bool(seen.gaps) and self._settings.gateway_degraded == "fail_closed"
+        return Answer(verdict.allowed and not closed, verdict, seen)
+
+    def _made(self, ask: Ask, seen: Seen, seconds: float, by: str, now: int) -> Reservation:
+        c = ask.contact
+        ends = None if c.offer_ends is None else c.offer_ends.toordinal() - 719_163
+        return Reservation(
+            reservation_id(c.id), "held", seen.person.customer_id, seen.person.persons, c.id, max(c.at, now),
+            now + int(seconds * 1000), c.channel, c.department, c.kind, c.campaign, c.category, c.sequence, c.actor_id,
+            c.actor_kind, c.priority, c.offer, ends, ask.account, now, now, by, self.policy,
+        )  # fmt: skip
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

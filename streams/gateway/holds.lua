@@ -1,0 +1,82 @@
+-- Reservations in Redis. ARGV[1] is the operation, ARGV[2] the key prefix, the rest its operands. Everything here is atomic.
+--
+-- on:<id>  hash, by a person's or a company's id: reservation id to its record, and '#v', another word at each change
+-- of:<reservation id>  its record, also for a while after it ended
+-- ready    the run of the server for which all of this is complete; none after a flush, another one after a restart
+-- builder  who builds it from the log, as long as he goes on (BUILDER_MS)
+--
+-- hold RUN WORD ID RECORD TTL_MS PLACES {place} GONE {id} {guard, word}   when all guards have these words: "held", else "changed"
+-- settle RUN WORD ID OLD NEW TTL_MS KEEP PLACES {place}   when the record is still OLD: "done", else "changed"; KEEP 0: it counts no more
+-- begin RUN TOKEN          1: nobody builds, go on; 2: another one does; 0: it is complete
+-- load TOKEN WORD ID RECORD TTL_MS KEEP PLACES {place}    from the log
+-- ready TOKEN RUN          all of the log is in
+local op, prefix = ARGV[1], ARGV[2]
+local BUILDER_MS = 20000
+local LATER = 86400000 -- an ended reservation is known for a day longer, for answers
+
+local function on(id) return prefix .. 'on:' .. id end
+local function of(id) return prefix .. 'of:' .. id end
+
+local function lasts(key, ms)
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
+end
+
+local function list(from) -- a count, then so many
+  local found, count = {}, tonumber(ARGV[from])
+  for i = from + 1, from + count do found[#found + 1] = ARGV[i] end
+  return found, from + count + 1
+end
+
+local function put(places, id, record, word, ttl, keep)
+  for _, place in ipairs(places) do
+    if keep then
+      redis.call('HSET', on(place), id, record, '#v', word)
+      lasts(on(place), ttl)
+    elseif redis.call('HDEL', on(place), id) == 1 then
+      redis.call('HSET', on(place), '#v', word)
+    end
+  end
+  redis.call('SET', of(id), record, 'PX', ttl + LATER)
+end
+
+local function is_complete(run) return redis.call('GET', prefix .. 'ready') == run end
+
+local function builds(token)
+  if redis.call('GET', prefix .. 'builder') ~= token then return false end
+  redis.call('PEXPIRE', prefix .. 'builder', BUILDER_MS)
+  return true
+end
+
+if op == 'hold' then
+  if not is_complete(ARGV[3]) then return 'lost' end
+  local word, id, record, ttl = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+  local places, after = list(8)
+  local gone, guards = list(after)
+  for i = guards, #ARGV, 2 do
+    if (redis.call('HGET', on(ARGV[i]), '#v') or '') ~= ARGV[i + 1] then return 'changed' end
+  end
+  for _, place in ipairs(places) do
+    for _, old in ipairs(gone) do redis.call('HDEL', on(place), old) end
+  end
+  put(places, id, record, word, ttl, true)
+  return 'held'
+elseif op == 'settle' then
+  if not is_complete(ARGV[3]) then return 'lost' end
+  local word, id, old, new, ttl, keep = ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9] == '1'
+  if redis.call('GET', of(id)) ~= old then return 'changed' end
+  put(list(10), id, new, word, ttl, keep)
+  return 'done'
+elseif op == 'begin' then
+  if is_complete(ARGV[3]) then return 0 end
+  return redis.call('SET', prefix .. 'builder', ARGV[4], 'NX', 'PX', BUILDER_MS) and 1 or 2
+elseif op == 'load' then
+  if not builds(ARGV[3]) then return redis.error_reply('LOST another one builds, or it was flushed again') end
+  put(list(9), ARGV[5], ARGV[6], ARGV[4], tonumber(ARGV[7]), ARGV[8] == '1')
+  return 'done'
+elseif op == 'ready' then
+  if not builds(ARGV[3]) then return redis.error_reply('LOST another one builds, or it was flushed again') end
+  redis.call('SET', prefix .. 'ready', ARGV[4])
+  redis.call('DEL', prefix .. 'builder')
+  return 'done'
+end
+return redis.error_reply('unknown operation ' .. op)

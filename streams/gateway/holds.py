@@ -1,0 +1,157 @@
+"""Reservations in Redis, changed atomically (`holds.lua`); complete or known not to be.
+
+They are in Kafka too (`streams.gateway.memory`), and Redis says for which run of the server they are complete: after a flush or a restart,
+which may have lost the last second, they are built from there before anybody relies on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Literal
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+from redis.exceptions import ResponseError
+
+from streams.core.reservation import Reservation
+from streams.gateway.memory import Memory
+from streams.settings import Settings
+
+SCRIPT = files("streams.gateway").joinpath("holds.lua").read_text(encoding="utf-8")
+
+VERSION = b"#v"
+POLL = 0.05
+ATTEMPTS = 5
+LEAST_TTL_MS = 1000
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Reservation).decode
+
+Outcome = Literal["held", "done", "changed", "lost"]
+
+
+class Found(Struct, frozen=True):
+    """What stands under some ids: the reservations that count, the ids of those that ended, and the word of each id at that moment."""
+
+    live: dict[str, Reservation]
+    gone: tuple[str, ...]
+    words: dict[str, bytes]
+
+
+class Holds:
+    """One for each gateway process. RedisError when Redis is away; `MemoryLost` (see `Memory`) when Kafka is, and needed."""
+
+    def __init__(self, settings: Settings, client: Any, memory: Memory) -> None:
+        self._redis, self._memory = client, memory
+        self._prefix = f"touchstream:{settings.app_id}:hold:"
+        self._script = client.register_script(SCRIPT)
+        self._run = ""
+        self._checking = asyncio.Lock()
+
+    async def connected(self, connection: Any) -> None:
+        """A connection was made, perhaps to another server, or to the same one restarted: asks which run of it this is."""
+        await connection.send_command("INFO", "server")
+        info = (await connection.read_response()).decode()
+        self._run = info.partition("run_id:")[2].split()[0]
+
+    def ask(self, pipe: Any, ids: Sequence[str]) -> None:
+        """Put the questions into a pipeline: whether all is complete, then what stands under each id; `found` reads the answers."""
+        pipe.get(f"{self._prefix}ready")
+        for id_ in ids:
+            pipe.hgetall(f"{self._prefix}on:{id_}")
+
+    def is_complete(self, answer: bytes | None) -> bool:
+        """Whether the reservations are complete, by the first answer to `ask`."""
+        return answer is not None and answer == self._run.encode()
+
+    def found(self, ids: Sequence[str], answers: Sequence[Mapping[bytes, bytes]], now: int) -> Found:
+        """What the other answers to `ask` say of these ids, at `now` (UTC ms)."""
+        live: dict[str, Reservation] = {}
+        gone: dict[str, None] = {}
+        words = {}
+        for id_, fields in zip(ids, answers, strict=True):
+            words[id_] = fields.get(VERSION, b"")
+            for name, value in fields.items():
+                if name != VERSION:
+                    one = decode(value)
+                    if one.is_live(now):
+                        live[one.reservation_id] = one
+                    else:
+                        gone[one.reservation_id] = None
+        return Found(live, tuple(gone), words)
+
+    async def get(self, reservation_id: str) -> tuple[Reservation, bytes] | None:
+        """A reservation and its record as it stands; None when nobody knows it."""
+        value = None
+        for _ in range(ATTEMPTS):
+            ready, value = await self._redis.mget(f"{self._prefix}ready", f"{self._prefix}of:{reservation_id}")
+            if self.is_complete(ready):
+                break
+            await self.complete()
+        return None if value is None else (decode(value), value)
+
+    async def hold(self, one: Reservation, found: Found, guards: Sequence[str], now: int) -> Outcome:
+        """Hold it, if nothing has changed under the guards since `found`."""
+        places = _places(one)
+        watched = [item for id_ in guards for item in (id_, found.words[id_])]
+        operands: list[Any] = [one.reservation_id, encode(one), _ttl(one, now)]
+        operands += [len(places), *places, len(found.gone), *found.gone]
+        outcome: Outcome = await self._do("hold", self._run, uuid4().hex, *operands, *watched)
+        return outcome
+
+    async def settle(self, old: bytes, new: Reservation, now: int) -> Outcome:
+        """Replace its record, if it is still the old one."""
+        places = _places(new)
+        keep = int(new.is_live(now))
+        operands = [new.reservation_id, old, encode(new), _ttl(new, now), keep, len(places), *places]
+        outcome: Outcome = await self._do("settle", self._run, uuid4().hex, *operands)
+        return outcome
+
+    async def stands(self, one: Reservation) -> bool:
+        """Whether Redis has it as it is, and was not lost since."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.get(f"{self._prefix}ready")
+        pipe.get(f"{self._prefix}of:{one.reservation_id}")
+        ready, value = await pipe.execute()
+        return self.is_complete(ready) and value == encode(one)
+
+    async def complete(self) -> None:
+        """Returns once Redis has all reservations; builds them from the log if it must."""
+        async with self._checking:
+            while True:
+                if not self._run:
+                    await self._redis.ping()  # connects
+                token = uuid4().hex
+                state = await self._do("begin", self._run, token)
+                if state == 0:
+                    return
+                if state == 1:
+                    try:
+                        await self._build(token)
+                    except ResponseError as error:
+                        if not str(error).startswith("LOST"):
+                            raise
+                else:
+                    await asyncio.sleep(POLL)
+
+    async def _build(self, token: str) -> None:
+        async for one, now in self._memory.all():
+            places = _places(one)
+            operands = [one.reservation_id, encode(one), _ttl(one, now), int(one.is_live(now)), len(places), *places]
+            await self._do("load", token, uuid4().hex, *operands)
+        await self._do("ready", token, self._run)
+
+    async def _do(self, operation: str, *operands: Any) -> Any:
+        answer = await self._script(args=[operation, self._prefix, *operands])
+        return answer.decode() if isinstance(answer, bytes) else answer
+
+
+def _places(one: Reservation) -> list[str]:
+    return [*one.persons, *([one.account] if one.account else [])]
+
+
+def _ttl(one: Reservation, now: int) -> int:
+    return max(one.expires_at - now, LEAST_TTL_MS)

@@ -1,0 +1,56 @@
+"""Reservations in Kafka: the compacted topic `reservations`, keyed by reservation id. The last record of a key holds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+
+from streams.core.reservation import Reservation
+from streams.edge.codec import Codec, DecodeError
+from streams.edge.publisher import Publisher, PublishError, Record
+from streams.edge.reader import ReadError, read
+from streams.edge.topics import RESERVATIONS
+from streams.settings import Settings
+
+log = logging.getLogger("touchstream.gateway")
+
+
+class MemoryLost(Exception):
+    """Kafka cannot be read or written; the text says why."""
+
+
+class Memory:
+    """Writes with the gateway's producer."""
+
+    def __init__(self, settings: Settings, codec: Codec, publisher: Publisher) -> None:
+        self._settings, self._codec, self._publisher = settings, codec, publisher
+        self._topic = settings.topic(RESERVATIONS)
+
+    async def write(self, one: Reservation) -> None:
+        """Returns when all replicas have it. Raises MemoryLost."""
+        record = Record(self._topic, one.reservation_id.encode(), self._codec.encode_reservation(one))
+        try:
+            await self._publisher.publish(record)
+        except PublishError as error:
+            raise MemoryLost(str(error)) from error
+
+    async def all(self) -> AsyncIterator[tuple[Reservation, int]]:
+        """The latest state of each reservation that the topic holds now, with the time (UTC ms). Raises MemoryLost."""
+        latest: dict[bytes, bytes] = {}
+        try:
+            async for stored in read(self._settings, [self._topic], start="beginning", follow=False):
+                if stored.key is None:
+                    continue
+                if stored.value is None:
+                    latest.pop(stored.key, None)
+                else:
+                    latest[stored.key] = stored.value
+        except ReadError as error:
+            raise MemoryLost(str(error)) from error
+        log.info("building the reservations in Redis from %d in Kafka", len(latest))
+        for value in latest.values():
+            try:
+                yield self._codec.decode_reservation(value), time.time_ns() // 1_000_000
+            except DecodeError as error:
+                log.error("a record of %s cannot be read and is passed over: %s", self._topic, error)

@@ -1,0 +1,257 @@
+"""What is known of customers now: their timelines from the view, their reservations, and how fresh all of that is.
+
+Two round trips to Redis, whatever the number of customers: who they are, then all that stands under their ids; a third for the older parts
+of long timelines. What cannot be seen is named as a gap; a check with gaps is degraded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import redis.asyncio as redis
+from msgspec import Struct
+from msgspec.structs import replace
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from streams.core.entry import DamagedError, Entry, key
+from streams.core.govern import compiled as ready
+from streams.core.govern.check import known
+from streams.core.govern.records import Contact, Standing
+from streams.core.policy import Policy
+from streams.core.timeline import Timeline, decode, segment_key
+from streams.edge import view
+from streams.edge.lane import partition_of
+from streams.gateway.holds import Found, Holds
+from streams.gateway.memory import Memory, MemoryLost
+from streams.gateway.people import People, Person
+from streams.settings import Settings
+
+log = logging.getLogger("touchstream.gateway")
+
+Gap = Literal["redis_away", "identity_incomplete", "view_incomplete", "view_behind", "reservations_incomplete"]
+
+PATIENCE = 1.0
+AWAY = 0.5
+"""Seconds without a try after Redis did not answer, so that an absent Redis does not cost each check its patience."""
+
+BEATS_FOR = 0.25
+"""Seconds for which the freshness that was read is used; it changes once a second."""
+
+BUILDING = 10.0
+"""Seconds that a check waits while reservations are built anew after a flush."""
+
+FAILURES = (RedisError, OSError)
+
+
+class Ask(Struct, frozen=True):
+    """One question. `ids` are the node ids of the customer, `account` the pseudonymous id of the company."""
+
+    ids: tuple[str, ...]
+    contact: Contact
+    standing: Standing
+    account: str | None = None
+
+
+class Freshness(Struct, frozen=True):
+    """Up to when the view has everything (UTC ms), and how many records wait, of the partition that is furthest behind."""
+
+    fresh_at: int
+    lag: int
+
+
+class Seen(Struct, frozen=True):
+    """What a check looks at. `gaps` is empty when all could be seen."""
+
+    person: Person
+    history: Sequence[Entry]
+    standing: Standing
+    found: Found
+    freshness: Freshness | None
+    gaps: tuple[Gap, ...]
+
+
+class Eyes:
+    """Reads for checks. One for each gateway process."""
+
+    def __init__(self, settings: Settings, policy: Policy, memory: Memory) -> None:
+        self._settings, self._policy = settings, policy
+        self._redis = redis.Redis.from_pool(
+            redis.BlockingConnectionPool.from_url(
+                settings.redis_url,
+                max_connections=64,
+                timeout=PATIENCE,
+                socket_timeout=PATIENCE,
+                socket_connect_timeout=PATIENCE,
+                retry=Retry(NoBackoff(), 0),
+                redis_connect_func=self._connected,
+            )
+        )
+        self.people = People(settings, policy, self._redis)
+        self.holds = Holds(settings, self._redis, memory)
+        self._prefix = view.prefix(settings)
+        self._away_until = 0.0
+        self._beats: tuple[float, Freshness | None] = (-BEATS_FOR, None)
+        self._account_wide = bool(ready.of(policy).account_wide)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._redis.aclose()
+
+    async def ping(self) -> bool:
+        """Whether Redis answers, has all reservations, and a view that is fresh enough."""
+        try:
+            await self.holds.complete()
+            return not self._behind(await self._freshness(), _now())
+        except (*FAILURES, MemoryLost):
+            return False
+
+    async def see(self, asks: Sequence[Ask], now: int) -> list[Seen]:
+        """What is known of each. Never fails for want of Redis: that is a gap."""
+        if time.monotonic() >= self._away_until:
+            try:
+                return await self._see(asks, now)
+            except FAILURES as error:
+                self._away_until = time.monotonic() + AWAY
+                log.warning("Redis is away: %s: %s", type(error).__name__, error)
+        return [self._blind(ask) for ask in asks]
+
+    def guards(self, ask: Ask, person: Person) -> tuple[str, ...]:
+        """The ids under which no reservation may change between the check and the holding of a slot."""
+        return (*person.persons, *((ask.account,) if ask.account and self._account_wide else ()))
+
+    async def _see(self, asks: Sequence[Ask], now: int) -> list[Seen]:
+        synced, people = await self.people.find([ask.ids for ask in asks])
+        freshness = await self._freshness()
+        gaps: list[Gap] = [] if synced else ["identity_incomplete"]
+        if self._behind(freshness, now):
+            gaps.append("view_behind")
+        customers = list(dict.fromkeys(customer for person in people for customer in person.customers))
+        watched = [self.guards(ask, person) for ask, person in zip(asks, people, strict=True)]
+        ids = list(dict.fromkeys(id_ for some in watched for id_ in some))
+        answers = await self._read(customers, ids)
+        if not self.holds.is_complete(answers[len(customers)]):
+            try:
+                await asyncio.wait_for(self.holds.complete(), BUILDING)
+                answers = await self._read(customers, ids)
+            except (MemoryLost, TimeoutError) as error:
+                log.warning("reservations cannot be built anew: %s: %s", type(error).__name__, error)
+            if not self.holds.is_complete(answers[len(customers)]):
+                gaps.append("reservations_incomplete")
+        values = dict(zip(customers, answers, strict=False))
+        held = dict(zip(ids, answers[len(customers) + 1 :], strict=True))
+        segments = await self._segments(values, now)
+        return [
+            self._one(ask, person, some, values, segments, held, freshness, tuple(gaps), now)
+            for ask, person, some in zip(asks, people, watched, strict=True)
+        ]
+
+    async def _read(self, customers: Sequence[str], ids: Sequence[str]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False)
+        for customer in customers:
+            pipe.hmget(self._place(customer), [view.WHOLE.decode(), customer])
+        self.holds.ask(pipe, ids)
+        answers: list[Any] = await pipe.execute()
+        return answers
+
+    def _place(self, customer: str) -> str:
+        return f"{self._prefix}{partition_of(customer.encode(), self._settings.partitions)}"
+
+    def _one(
+        self,
+        ask: Ask,
+        person: Person,
+        guards: tuple[str, ...],
+        values: dict[str, Any],
+        segments: dict[bytes, bytes],
+        held: dict[str, Any],
+        freshness: Freshness | None,
+        gaps: tuple[Gap, ...],
+        now: int,
+    ) -> Seen:
+        found = self.holds.found(guards, [held[id_] for id_ in guards], now)
+        own = {id_: one for id_, one in found.live.items() if not person.persons_apart(one.persons)}
+        others = tuple(one.contact() for id_, one in found.live.items() if id_ not in own)
+        standing = replace(
+            ask.standing,
+            held=tuple(one.contact() for one in own.values()),
+            account_contacts=(*ask.standing.account_contacts, *others),
+        )
+        history: Sequence[Entry] = ()
+        for customer in person.customers:
+            whole, value = values[customer]
+            if not whole:
+                gaps = (*gaps, "view_incomplete")
+            if value is None:
+                continue
+            try:
+                timeline = self._timeline(customer, value, segments)
+                some, standing = known(timeline, self._policy, max(ask.contact.at, now), standing)
+                history = sorted((*history, *some), key=key) if history else some
+            except DamagedError as error:  # changed while it was read; or a layout of a newer worker
+                log.warning("the view of %s cannot be read: %s", customer, error)
+                gaps = (*gaps, "view_incomplete")
+        return Seen(person, history, standing, found, freshness, tuple(dict.fromkeys(gaps)))
+
+    def _timeline(self, customer: str, value: bytes, segments: dict[bytes, bytes]) -> Timeline:
+        return decode(value, lambda digest: segments.get(segment_key(customer.encode(), digest)))
+
+    async def _segments(self, values: dict[str, Any], now: int) -> dict[bytes, bytes]:
+        """The parts of long timelines that a rule may look at."""
+        wanted: list[tuple[str, bytes]] = []
+        start = now - ready.of(self._policy).reach_ms
+        for customer, (_, value) in values.items():
+            if value is None:
+                continue
+            try:
+                entries = self._timeline(customer, value, {}).entries
+            except DamagedError:
+                continue  # said when it is used
+            if not isinstance(entries, tuple):
+                wanted += [
+                    (customer, segment_key(customer.encode(), part.row.digest))
+                    for part in entries.segments
+                    if part.row.last[0] >= start
+                ]
+        if not wanted:
+            return {}
+        pipe = self._redis.pipeline(transaction=False)
+        for customer, field in wanted:
+            pipe.hget(self._place(customer), field)
+        found = await pipe.execute()
+        return {field: part for (_, field), part in zip(wanted, found, strict=True) if part is not None}
+
+    async def _freshness(self) -> Freshness | None:
+        """None while a partition has not been told of."""
+        read_at, known_so_far = self._beats
+        if time.monotonic() - read_at < BEATS_FOR:
+            return known_so_far
+        told = await self._redis.hgetall(f"{self._prefix}beats")
+        beats = [view.decode_beat(beat) for beat in told.values()]
+        freshness = None
+        if len(beats) >= self._settings.partitions:
+            freshness = Freshness(min(beat.fresh_at for beat in beats), max(beat.lag for beat in beats))
+        self._beats = time.monotonic(), freshness
+        return freshness
+
+    def _behind(self, freshness: Freshness | None, now: int) -> bool:
+        if freshness is None or freshness.lag > self._settings.view_max_lag:
+            return True
+        return now - freshness.fresh_at > self._settings.view_max_age * 1000
+
+    async def _connected(self, connection: Any) -> None:
+        await connection.on_connect()
+        await self.holds.connected(connection)
+
+    def _blind(self, ask: Ask) -> Seen:
+        person = Person(ask.ids[:1], ask.ids)
+        return Seen(person, (), ask.standing, Found({}, (), {}), None, ("redis_away",))
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

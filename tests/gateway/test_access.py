@@ -1,0 +1,79 @@
+"""Who may ask: tokens and their scopes, rates, and where a gateway without tokens may listen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from streams.cli import main
+from streams.gateway import tokens
+from streams.gateway.server import is_loopback
+from streams.gateway.tokens import Book, TokensError
+from streams.settings import Settings
+from tests.gateway.running import Gateway
+
+
+def made(scope: str, name: str) -> tuple[str, str]:
+    """A token and its lines, by the command."""
+    done = CliRunner().invoke(main, ["gateway", "token", "--scope", scope, "--name", name])
+    assert done.exit_code == 0, done.output
+    return done.stderr.rsplit(" ", 1)[1].strip(), done.stdout
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(120)
+def test_a_token_may_do_what_its_scopes_say_and_no_more(settings: Settings, tmp_path: Path) -> None:
+    """None: 401. A wrong one: 401. The scope check cannot publish: 403. admin can. More than its rate: 429. The file has no token."""
+    check, check_lines = made("check", "mailer")
+    admin, admin_lines = made("admin", "ops")
+    slow, slow_lines = made("check", "slow")
+    file = tmp_path / "tokens.toml"
+    file.write_text(f"{check_lines}{admin_lines}{slow_lines}rate = 0.01\n")
+    assert check not in file.read_text()
+    body = {"customer": {"email": "a@example.com"}, "channel": "email", "department": "marketing"}
+    with Gateway(settings, TOUCHSTREAM_GATEWAY_TOKENS_PATH=str(file)) as gateway:
+
+        def status(path: str, token: str, method: str = "POST") -> int:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            return gateway.call(method, path, body if method == "POST" else None, headers)[0]
+
+        assert [status("/v1/checks", token) for token in ("", "ts_wrong", check, admin)] == [401, 401, 200, 200]
+        assert [status("/v1/touches", token) for token in (check, admin)] == [403, 422]
+        assert [status("/metrics", token, "GET") for token in ("", check, admin)] == [401, 403, 200]
+        assert [status("/v1/checks", slow) for _ in range(2)] == [200, 429]
+        assert status("/healthz", "", "GET") == 200
+        assert not any(secret in line for line in gateway.log for secret in (check, admin, slow))
+
+
+def test_no_tokens_no_address_but_loopback() -> None:
+    """Without tokens the gateway refuses to listen where others reach it, and says what to do."""
+    done = CliRunner().invoke(main, ["gateway", "--host", "0.0.0.0", "--port", "0"])
+    assert done.exit_code == 1 and "touchstream gateway token" in done.output
+    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.0.0.1", "example.com")] == [
+        True, True, True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_a_file_of_tokens_is_checked(tmp_path: Path) -> None:
+    """A misspelt scope, two of one name, no file: an error with the place."""
+    file = tmp_path / "tokens.toml"
+    lines = tokens.make("a", ("check",))[1]
+    for text, said in ((lines.replace('"check"', '"chek"'), "chek"), (lines * 2, "same name"), ("", "token")):
+        file.write_text(text)
+        with pytest.raises(TokensError, match=said):
+            tokens.load(str(file))
+    with pytest.raises(TokensError, match="No such file"):
+        tokens.load(str(tmp_path / "none"))
+
+
+def test_an_allowance_is_that_of_a_second() -> None:
+    """A token of three requests a second may make three at once, then has to wait for a third of a second at most."""
+    secret, lines = tokens.make("a", ("check",))
+    digest = lines.split('sha256 = "')[1].split('"')[0]
+    book = Book((tokens.Token("a", ("check",), digest),), 3.0)
+    token = book.who(secret)
+    assert token is not None and token.may("check") and not token.may("publish") and book.who("x") is None
+    waits = [book.wait(token) for _ in range(4)]
+    assert waits[:3] == [0, 0, 0] and 0 < waits[3] <= 1 / 3

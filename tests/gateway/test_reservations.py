@@ -1,0 +1,123 @@
+"""Reservations: of those who race exactly the allowed number win, and what is held survives the loss of Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import redis
+from msgspec.structs import replace
+
+from streams.core.touch import Customer
+from streams.edge.client import Client
+from streams.gateway.remote import GatewayError
+from streams.settings import Settings
+from tests.gateway.running import Gateway, id_of, show, touch
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+CAPPED = str(Path(__file__).with_name("capped.toml"))
+
+
+def ask(email: str, **more: Any) -> dict[str, Any]:
+    """A marketing mail that is planned for now."""
+    return {"customer": {"email": email}, "channel": "email", "department": "marketing", **more}
+
+
+@pytest.fixture
+def capped(make_settings: Callable[..., Settings]) -> Settings:
+    """Three mails a week at most, on a complete view of nobody."""
+    settings = make_settings(view_max_age=3600.0, policy_path=CAPPED)
+    show(settings)
+    return settings
+
+
+async def race(urls: list[str], asks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All at once, each of the next gateway; the answers in order."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200)) as session:
+
+        async def one(n: int, body: dict[str, Any]) -> dict[str, Any]:
+            async with session.post(f"{urls[n % len(urls)]}/v1/reservations", json=body) as answer:
+                told: dict[str, Any] = await answer.json(content_type=None)
+                assert answer.status in (200, 201), told
+                return told
+
+        return await asyncio.gather(*(one(n, body) for n, body in enumerate(asks)))
+
+
+def test_a_thousand_races_leave_the_allowed_number_and_a_flush_loses_none(capped: Settings) -> None:
+    """1,000 at once for 50 customers, at three gateways: three each are held. After a flush of Redis the next is still refused."""
+    asks = [ask(f"p{n % 50}@example.com") for n in range(1000)]
+    with Gateway(capped) as a, Gateway(capped) as b, Gateway(capped) as c:
+        told = asyncio.run(race([a.url, b.url, c.url], asks))
+        held = [one["reservation"] for one in told if one["reservation"]]
+        assert Counter(one["customer_id"] for one in held) == {
+            id_of(capped, Customer(email=f"p{n}@example.com")): 3 for n in range(50)
+        }
+        with redis.Redis.from_url(capped.redis_url) as client:
+            client.flushdb()
+        show(capped)
+        again = asyncio.run(race([a.url, b.url, c.url], asks[:50]))
+        assert [one["reservation"] for one in again] == [None] * 50
+        assert {one["check"]["violations"][0]["rule"] for one in again} == {"three-a-week"}
+        kept = a.call("GET", f"/v1/reservations/{held[0]['reservation_id']}")[1]
+        assert kept == held[0]
+
+
+def test_colleagues_race_for_the_places_of_their_company(capped: Settings) -> None:
+    """Twenty people of one company at once, at two gateways: the policy lets two of them be contacted, and two are."""
+    asks = [ask(f"p{n}@acme.example", standing={"account": "acme.example"}) for n in range(20)]
+    with Gateway(capped) as a, Gateway(capped) as b:
+        told = asyncio.run(race([a.url, b.url], asks))
+    assert sum(one["reservation"] is not None for one in told) == 2
+    assert {one["check"]["violations"][0]["rule"] for one in told if not one["reservation"]} == {"two-people-a-week"}
+
+
+def test_one_reservation_from_held_to_made(capped: Settings) -> None:
+    """By the SDK: held, asked again the same, released gives the slot back, committed cannot be released, and the touch takes its place."""
+
+    async def main(url: str) -> None:
+        async with Client(settings=replace(capped, gateway_url=url)) as client:
+            kind = {"channel": "email", "department": "marketing"}
+            first = [await client.reserve("dana@example.com", touch_id=f"m-{n}", **kind) for n in range(3)]
+            assert all(first)
+            assert (await client.reserve("dana@example.com", touch_id="m-0", **kind)).reservation == first[
+                0
+            ].reservation
+            assert not await client.may_contact("dana@example.com", **kind)
+            assert not await client.reserve("dana@example.com", **kind)
+            held = [one.reservation for one in first]
+            assert held[0] and held[1] and held[2]
+            assert (await client.release(held[0])).state == "released"
+            assert (await client.release(held[0])).state == "released"
+            with pytest.raises(GatewayError, match="released"):
+                await client.commit(held[0])
+            assert await client.may_contact("dana@example.com", **kind)
+            assert (await client.commit(held[1])).state == "committed"
+            with pytest.raises(GatewayError, match="committed"):
+                await client.release(held[1])
+            show(capped, [touch("dana@example.com", 1000, touch_id="m-1")])
+            assert await client.may_contact("dana@example.com", **kind), "the touch and its reservation are one"
+            assert await client.reserve("dana@example.com", **kind)
+            assert not await client.may_contact("dana@example.com", **kind)
+            with pytest.raises(GatewayError, match="another customer"):
+                await client.reserve("other@example.com", touch_id="m-2", **kind)
+
+    with Gateway(capped) as gateway:
+        asyncio.run(main(gateway.url))
+
+
+def test_what_is_not_committed_in_time_is_free_again(capped: Settings) -> None:
+    """Three held for a second: refused until then, free after, and too late to commit."""
+    with Gateway(capped) as gateway:
+        body = ask("dana@example.com", hold_seconds=2)
+        held = [gateway.call("POST", "/v1/reservations", body)[1]["reservation"] for _ in range(3)]
+        assert gateway.call("POST", "/v1/checks", ask("dana@example.com"))[1]["allowed"] is False
+        wait_until(lambda: gateway.call("POST", "/v1/checks", ask("dana@example.com"))[1]["allowed"], 30, "the expiry")
+        assert gateway.call("POST", f"/v1/reservations/{held[0]['reservation_id']}/commit")[0] == 410
+        assert gateway.call("POST", "/v1/reservations", ask("dana@example.com"))[0] == 201

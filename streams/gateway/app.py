@@ -175,7 +175,7 @@ def _checks(app: FastAPI, service: Service) -> None:
     async def check_contact(asked: models.CheckIn) -> Response:
         """May this contact be made? All rules that it would break, and the earliest free moment in each channel."""
         now = _now()
-        (answer,) = await service.gate.check([service.ask(asked, now)])
+        answer = await service.gate.check_one(service.ask(asked, now))
         return _json(service.out(answer, asked, now))
 
     @app.post(

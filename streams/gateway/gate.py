@@ -23,6 +23,9 @@ from streams.settings import Settings
 ATTEMPTS = 200
 """Checks made again because somebody else was quicker with the same customer; each time one of them gets on."""
 
+TOGETHER = 25
+"""Single checks that are looked at together, under load."""
+
 PAUSE = 0.002
 LONGEST_MS = 30 * DAY_MS
 """A committed reservation waits for its touch so long at most."""
@@ -53,7 +56,35 @@ class Gate:
 
     def __init__(self, settings: Settings, policy: Policy, eyes: Eyes, memory: Memory) -> None:
         self._settings, self._policy, self._eyes, self._memory = settings, policy, eyes, memory
+        self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
+        self._looking: asyncio.Task[None] | None = None
         self.policy, self.fingerprint = compiled.of(policy).version, fingerprint(policy)
+
+    async def check_one(self, ask: Ask) -> Answer:
+        """The answer to one question. Questions that come while others are looked at are looked at together: one trip to Redis for all."""
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((ask, waiting))
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+        return await waiting
+
+    async def _look(self) -> None:
+        try:
+            while self._waiting:
+                together = self._waiting[:TOGETHER]
+                del self._waiting[:TOGETHER]
+                try:
+                    answers = await self.check([ask for ask, _ in together])
+                except Exception as error:  # noqa: BLE001 - whoever waits is told
+                    for _, waiting in together:
+                        if not waiting.done():
+                            waiting.set_exception(error)
+                    continue
+                for (_, waiting), answer in zip(together, answers, strict=True):
+                    if not waiting.done():
+                        waiting.set_result(answer)
+        finally:
+            self._looking = None
 
     async def check(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers, in order."""

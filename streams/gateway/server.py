@@ -63,6 +63,7 @@ def run(settings: Settings, policy: Policy) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody looks at the caller's address
         timeout_graceful_shutdown=STOP_SECONDS,
         timeout_keep_alive=75,
         h11_max_incomplete_event_size=64 * 1024,

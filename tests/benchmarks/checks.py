@@ -1,0 +1,152 @@
+"""`python -m tests.benchmarks.checks`: how long a check takes at a steady rate while a worker is loaded, and how many a gateway can answer.
+
+Checks are sent at their time, whatever becomes of the ones before, and the latency is from when a check was due: a gateway that falls
+behind cannot hide it. Everything runs on this machine: Kafka, Redis, the worker, the producer, the gateway, and who asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+import click
+from aiokafka import AIOKafkaProducer
+
+from streams.edge import topic_admin
+from streams.edge.client import Client
+from streams.edge.embedded.stack import EmbeddedStack
+from streams.settings import Settings
+from tests.gateway.running import Gateway
+from tests.support import histories
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+
+CUSTOMERS = 20_000
+WARM_UP = 5.0
+AT_ONCE = 64
+
+
+def produce(settings: Settings, rate: float, seconds: float, touches: int) -> None:
+    """Touches of `CUSTOMERS` customers, at a steady rate for so long (0: as fast as it goes); in a process of its own."""
+    asyncio.run(_produce(settings, rate, seconds, touches))
+
+
+async def _produce(settings: Settings, rate: float, seconds: float, touches: int) -> None:
+    client = Client(settings=settings)
+    prepared = [client.encode(touch) for touch in histories.stream(9, CUSTOMERS, touches)]
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", compression_type="lz4")
+    await producer.start()
+    try:
+        began, sent = time.monotonic(), 0
+        while sent < len(prepared) and (not seconds or time.monotonic() - began < seconds):
+            due = min(len(prepared), int((time.monotonic() - began) * rate)) if rate else min(len(prepared), sent + 500)
+            for record in prepared[sent:due]:
+                await producer.send(record.topic, record.value, record.key)
+            sent = due
+            await asyncio.sleep(0.005)
+    finally:
+        await producer.stop()
+
+
+async def checks(url: str, asks: list[dict[str, object]], rate: float, seconds: float) -> tuple[list[float], int]:
+    """Latencies (seconds) of checks at this rate, without the warm-up, and how many answers were degraded."""
+    took: list[float] = []
+    degraded = 0
+    began = time.monotonic()
+
+    async def one(session: aiohttp.ClientSession, due: float) -> None:
+        nonlocal degraded
+        async with session.post(f"{url}/v1/checks", json=random.choice(asks)) as answer:
+            told = await answer.json()
+            assert answer.status == 200, told
+        if due - began > WARM_UP:
+            took.append(time.monotonic() - due)
+            degraded += told["degraded"] is not None
+
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        for n in range(int(rate * seconds)):
+            due = began + n / rate
+            if (wait := due - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            group.create_task(one(session, due))
+    return took, degraded
+
+
+async def throughput(url: str, asks: list[dict[str, object]], seconds: float) -> float:
+    """Checks a second with `AT_ONCE` under way all the time."""
+    ends, count = time.monotonic() + seconds, 0
+
+    async def some(session: aiohttp.ClientSession) -> None:
+        nonlocal count
+        while time.monotonic() < ends:
+            async with session.post(f"{url}/v1/checks", json=random.choice(asks)) as answer:
+                await answer.read()
+            count += 1
+
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(AT_ONCE):
+            group.create_task(some(session))
+    return count / seconds
+
+
+@click.command()
+@click.option("--rate", default=500.0, show_default=True, help="Checks a second.")
+@click.option("--load", default=1500.0, show_default=True, help="Touches a second for the worker.")
+@click.option("--seconds", default=30.0, show_default=True)
+def main(rate: float, load: float, seconds: float) -> None:
+    """Measure checks beside a loaded worker."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = EmbeddedStack(Path(folder), 0, 0)
+        stack.start()
+        try:
+            settings = Settings(
+                bootstrap=stack.bootstrap, redis_url=stack.redis_url, id_key="bench", metrics_port=0, partitions=4
+            )
+            asyncio.run(topic_admin.create_missing(settings))
+            asks: list[dict[str, object]] = []
+            for touch in histories.stream(9, CUSTOMERS, 5000):
+                who = {
+                    name: value
+                    for name in ("email", "phone", "linkedin_url", "crm_id")
+                    if (value := getattr(touch.customer, name)) is not None
+                }
+                if who:
+                    asks.append({"customer": who, "channel": "email", "department": "marketing"})
+            with Worker(settings), Gateway(settings) as gateway:
+                produce(settings, 0, 0, 60_000)
+                wait_until(lambda: gateway.call("GET", "/readyz")[0] == 200, 120, "the view to be fresh")
+                for loaded in (0.0, load):
+                    child = multiprocessing.get_context("spawn").Process(
+                        target=produce, args=(settings, loaded, seconds + 10, int(loaded * (seconds + 10)))
+                    )
+                    if loaded:
+                        child.start()
+                        time.sleep(6)
+                    took, degraded = asyncio.run(checks(gateway.url, asks, rate, seconds))
+                    cuts = statistics.quantiles(took, n=1000)
+                    click.echo(
+                        f"{rate:g} checks/s beside {loaded:g} touches/s: p50 {cuts[499] * 1000:.1f} ms, p95 {cuts[949] * 1000:.1f} ms,"
+                        f" p99 {cuts[989] * 1000:.1f} ms, max {max(took) * 1000:.0f} ms; {len(took)} checks, {degraded} degraded"
+                    )
+                    if loaded:
+                        child.join()
+                most = asyncio.run(throughput(gateway.url, asks, min(seconds, 10)))
+                click.echo(f"throughput of one gateway, {AT_ONCE} at once, worker idle: {most:.0f} checks/s")
+        finally:
+            stack.stop()
+
+
+if __name__ == "__main__":
+    main()

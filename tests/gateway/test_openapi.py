@@ -1,0 +1,49 @@
+"""The gateway against its own OpenAPI document: schemathesis calls it with what the document allows, and with what it does not."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from tests.gateway.running import Gateway
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+CHECKS = [
+    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance, unsupported_method,
+]  # fmt: skip
+EXAMPLES = 25
+"""Requests a route."""
+
+
+@schemathesis.serializer("application/x-ndjson")
+def ndjson(context: schemathesis.SerializationContext, value: object) -> bytes:
+    """A batch is text to the document."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+
+
+def test_every_route_keeps_to_the_document(gateway: Gateway) -> None:
+    """For generated requests, right and wrong, every answer has a status, type and shape that /openapi.json names, and none is a 500."""
+    schema = schemathesis.openapi.from_url(f"{gateway.url}/openapi.json")
+    asked: dict[str, int] = {}
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @settings(
+            max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        def call(case: schemathesis.Case) -> None:
+            asked[case.operation.label] = asked.get(case.operation.label, 0) + 1
+            case.call_and_validate(checks=CHECKS, timeout=30)
+
+        given(operation.as_strategy())(call)()
+    assert len(asked) == 10, asked

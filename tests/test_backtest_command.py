@@ -98,7 +98,8 @@ def test_another_policy(tmp_path: Path) -> None:
     policy.write_text("[double_contact]\nwindow = 6\n", encoding="utf-8")
     result = backtest(HISTORY, "--policy", str(policy))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"Error: {policy}: double_contact: Object contains unknown field `window`\n"
+    told = "double_contact: Object contains unknown field `window`; did you mean `window_hours`?"
+    assert result.stderr == f"Error: {policy}:2: {told}\n"
     missing = backtest(HISTORY, "--policy", str(tmp_path / "none.toml"))
     assert missing.exit_code == 1
     assert f"cannot read the policy {tmp_path / 'none.toml'}: No such file" in missing.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from streams.settings import Settings
+from tests.gateway.running import Gateway
 from tests.support.waiting import wait_until
 from tests.support.worker import ROOT, Worker, environment
 
@@ -82,6 +83,12 @@ def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> N
         if command.startswith("touchstream worker"):
             with Worker(settings) as worker:
                 assert worker.stop() == 0, "".join(worker.log[-30:])
+        elif command == "touchstream gateway":
+            _runs_until_stopped(command, env | {"TOUCHSTREAM_GATEWAY_PORT": "0"}, folder)
+        elif command.startswith("touchstream check "):
+            with Gateway(settings) as gateway:
+                done = _run(command, env | {"TOUCHSTREAM_GATEWAY_URL": gateway.url}, folder)
+                assert done.returncode == 0 and "policy" in done.stdout, f"{done.stdout}\n{done.stderr}"
         elif command.startswith("touchstream identity show"):
             with Worker(settings):  # the touch that the README sends must have been placed
                 wait_until(lambda command=command: _run(command, env, folder).returncode == 0, 60, command)

@@ -19,7 +19,7 @@ ROOT = DEPLOY.parent
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("topics", "worker")
+OURS = ("topics", "worker", "gateway")
 # Services that end by themselves: others wait for their exit code instead of their health.
 ONE_SHOT = {"topics"}
 _VARIABLE = re.compile(r"\$\{(\w+)(:?[-?][^}]*)?\}")
@@ -37,7 +37,7 @@ def test_a_service_is_watched(name: str) -> None:
     if name in ONE_SHOT:
         assert service["restart"] == "no"
         waiting = [other["depends_on"][name] for other in SERVICES.values() if name in other.get("depends_on", {})]
-        assert waiting == [{"condition": "service_completed_successfully"}]
+        assert waiting and all(how == {"condition": "service_completed_successfully"} for how in waiting)
     else:
         assert service["restart"] == "unless-stopped"
         assert {"test", "interval", "timeout", "retries", "start_period"} <= set(service["healthcheck"])
@@ -56,7 +56,7 @@ def test_ports_are_on_loopback_only() -> None:
     """Nothing is reachable from another machine; a service with a published port is on the one network with a way out."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
-    assert published.keys() == {"kafka", "prometheus", "grafana"}
+    assert published.keys() == {"kafka", "gateway", "prometheus", "grafana"}
     assert all("edge" in SERVICES[name]["networks"] for name in published)
     assert [name for name, network in COMPOSE["networks"].items() if not network.get("internal")] == ["edge"]
 
@@ -74,7 +74,7 @@ def test_redis_without_a_password_is_not_reachable_from_outside() -> None:
 def test_secrets_have_no_default() -> None:
     """Each variable named like a secret is required, with a message; the example file names it with no value."""
     required = {match[1]: match[2] for match in _VARIABLE.finditer(TEXT) if not (match[2] or "").startswith(":-")}
-    assert required.keys() == {"TOUCHSTREAM_ID_KEY", "GRAFANA_ADMIN_PASSWORD"}
+    assert required.keys() == {"TOUCHSTREAM_ID_KEY", "GRAFANA_ADMIN_PASSWORD", "GATEWAY_TOKENS_FILE"}
     assert all(rule.startswith(":?set ") for rule in required.values())
     assert parse(DEPLOY / "compose.env.example") == dict.fromkeys(required, "")
     for name, service in SERVICES.items():
@@ -129,6 +129,19 @@ def test_workers_scale_and_are_scraped() -> None:
     assert worker["environment"]["TOUCHSTREAM_METRICS_HOST"] == "0.0.0.0"
     assert set(worker["networks"]) & set(SERVICES["prometheus"]["networks"])
     assert worker["deploy"]["replicas"] <= Settings().partitions
+
+
+def test_the_gateway_asks_for_tokens() -> None:
+    """It listens on all addresses of its container, so its tokens are a secret file; its port is the product's, on loopback only."""
+    gateway = SERVICES["gateway"]
+    environment = gateway["environment"]
+    assert environment["TOUCHSTREAM_GATEWAY_HOST"] == "0.0.0.0"
+    (secret,) = gateway["secrets"]
+    assert environment["TOUCHSTREAM_GATEWAY_TOKENS_PATH"] == f"/run/secrets/{secret}"
+    assert _VARIABLE.fullmatch(COMPOSE["secrets"][secret]["file"])
+    port = Settings().gateway_port
+    assert gateway["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f":{port}/healthz" in gateway["healthcheck"]["test"][-1]
 
 
 def test_every_file_and_volume_exists() -> None:

@@ -36,6 +36,7 @@ from streams.gateway.seeing import Ask, Eyes
 from streams.gateway.tokens import Book, Scope, Token
 from streams.settings import Settings
 
+CHECKS = "/v1/checks"
 BATCH = "/v1/checks/batch"
 BATCH_CUSTOMERS = 10_000
 BATCH_BYTES = 32 * 1024 * 1024
@@ -121,7 +122,12 @@ def create(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(Limits, metrics=service.metrics, largest={BATCH: BATCH_BYTES, "/v1/touches": 1024 * 1024})
+    app.add_middleware(
+        Limits,
+        metrics=service.metrics,
+        largest={BATCH: BATCH_BYTES, "/v1/touches": 1024 * 1024},
+        quick={CHECKS: _quick(service)},
+    )
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     _checks(app, service)
@@ -139,22 +145,50 @@ def needs(service: Service, scope: Scope) -> Callable[..., Awaitable[Token]]:
     async def caller(
         request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Token:
-        token = service.book.who(given.credentials if given else None)
-        if token is None:
-            raise Problem(
-                401, "unauthorized", "give a token of this gateway: Authorization: Bearer ts_...", {"WWW-Authenticate": "Bearer"}
-            )  # fmt: skip
-        request.state.token = token.name
-        if not token.may(scope):
-            raise Problem(403, "forbidden", f"the token {token.name} lacks the scope {scope}")
-        if wait := service.book.wait(token):
-            raise Problem(
-                429, "too-many-requests", f"the token {token.name} asks too often; wait {wait:.3f} s",
-                {"Retry-After": str(max(1, round(wait)))},
-            )  # fmt: skip
-        return token
+        return admitted(service, scope, request, given.credentials if given else None)
 
     return caller
+
+
+def admitted(service: Service, scope: Scope, request: Request, presented: str | None) -> Token:
+    """The token that was presented, if it may do this now. Problem 401, 403 or 429 if not."""
+    token = service.book.who(presented)
+    if token is None:
+        raise Problem(
+            401, "unauthorized", "give a token of this gateway: Authorization: Bearer ts_...", {"WWW-Authenticate": "Bearer"}
+        )  # fmt: skip
+    request.state.token = token.name
+    if not token.may(scope):
+        raise Problem(403, "forbidden", f"the token {token.name} lacks the scope {scope}")
+    if wait := service.book.wait(token):
+        raise Problem(
+            429, "too-many-requests", f"the token {token.name} asks too often; wait {wait:.3f} s",
+            {"Retry-After": str(max(1, round(wait)))},
+        )  # fmt: skip
+    return token
+
+
+def _quick(service: Service) -> Callable[[Request], Awaitable[Response]]:
+    """POST /v1/checks without the framework's way to a route, which takes longer than the check; the document is the route's."""
+
+    async def check_quickly(request: Request) -> Response:
+        kind, _, presented = request.headers.get("authorization", "").partition(" ")
+        admitted(service, "check", request, presented.strip() if kind.lower() == "bearer" else None)
+        try:
+            asked = models.CheckIn.model_validate_json(await request.body())
+        except ValidationError as error:
+            found = problems.mistakes(
+                [
+                    {**one, "loc": ("body", *one["loc"])}
+                    for one in error.errors(include_url=False, include_context=False)
+                ]
+            )
+            raise Problem(422, "invalid-request", problems.INVALID, errors=found) from None
+        now = _now()
+        answer = await service.gate.check_one(service.ask(asked, now))
+        return _json(service.out(answer, asked, now))
+
+    return check_quickly
 
 
 ReservationId = Annotated[str, Path(max_length=64, pattern="^[0-9a-f-]+$")]
@@ -171,7 +205,7 @@ class _Answers(StreamingResponse):
 def _checks(app: FastAPI, service: Service) -> None:
     check = Depends(needs(service, "check"))
 
-    @app.post("/v1/checks", response_model=models.CheckOut, responses=ERRORS, dependencies=[check])
+    @app.post(CHECKS, response_model=models.CheckOut, responses=ERRORS, dependencies=[check])
     async def check_contact(asked: models.CheckIn) -> Response:
         """May this contact be made? All rules that it would break, and the earliest free moment in each channel."""
         now = _now()

@@ -9,10 +9,12 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.gateway import problems
@@ -27,10 +29,17 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Limits:
-    """`largest` are bounds of routes by path. The request's id is X-Request-Id as it came, if it can stand in a log, else a new one."""
+    """`largest` are bounds of routes by path. `quick` are POST routes that are answered here, without the framework, which takes longer
+    than a check. The request's id is X-Request-Id as it came, if it can stand in a log, else a new one."""
 
-    def __init__(self, app: ASGIApp, metrics: GatewayMetrics, largest: Mapping[str, int]) -> None:
-        self._app, self._metrics, self._largest = app, metrics, largest
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: GatewayMetrics,
+        largest: Mapping[str, int],
+        quick: Mapping[str, Callable[[Request], Awaitable[Response]]],
+    ) -> None:
+        self._app, self._metrics, self._largest, self._quick = app, metrics, largest, quick
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -56,13 +65,20 @@ class Limits:
         try:
             if int(headers.get("content-length", "0") or 0) > bound:
                 await _too_large(bound, request_id)(scope, receive, answer)
+            elif scope["method"] == "POST" and (quick := self._quick.get(scope["path"])) is not None:
+                told = await quick(Request(scope, _bounded(receive, bound)))
+                await told(scope, receive, answer)
             else:
                 await self._app(scope, _bounded(receive, bound), answer)
         except problems.Problem as problem:  # raised where no handler of the framework is
             if status:
                 raise
-            told = problems.response(problem.status_code, problem.name, problem.detail, request_id, problem.headers)
+            told = problems.response(
+                problem.status_code, problem.name, problem.detail, request_id, problem.headers, **problem.more
+            )
             await told(scope, receive, answer)
+        except ClientDisconnect:
+            log.info("request %s was given up by its caller", request_id)
         except Exception:
             log.exception("request %s failed", request_id)
             if status:  # the connection is cut, so that nobody takes the half for the whole
@@ -75,7 +91,7 @@ class Limits:
 
     def _count(self, scope: Scope, status: int, took: float, request_id: str) -> None:
         route: Any = scope.get("route")
-        path = getattr(route, "path", "other")
+        path = scope["path"] if scope["path"] in self._quick else getattr(route, "path", "other")
         self._metrics.requests.labels(path, str(status or 499)).inc()
         self._metrics.seconds.labels(path).observe(took)
         level = logging.INFO if status >= 400 or took > 1 else logging.DEBUG

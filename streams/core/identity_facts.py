@@ -64,7 +64,8 @@ class Fact(Struct, frozen=True, gc=False):
 
     `customers` of "blocked" are those kept apart. Of "cut" the one that the person went by and goes by on, and, unless other links
     still hold the two together, the new one; then other ids that touches of the first were sent on under, whose timelines are
-    told anew. `ids` of "cut" are the identifiers that belong to the new one, of "told", in the index's answer, all of the person. `at` is the index's clock (us) at the decision, of
+    told anew. `ids` of "cut" are the identifiers that belong to the new one, of "told", in the index's answer, all of the person.
+    `at` is the index's clock (us) at the decision, of
     "told", "cut" and "erased"; `until` (of "erased") UTC ms.
     """
 

@@ -49,7 +49,8 @@ class Money(Struct, frozen=True, gc=False, omit_defaults=True):
 class Customer(Struct, frozen=True, gc=False, omit_defaults=True):
     """How the source knows the customer, as the source wrote it (not normalised). At least one identifier is needed.
 
-    `time_zone` is an IANA name ("Europe/Berlin"), `country` an ISO 3166 code ("DE"). `email_verified` false: nobody has confirmed the address.
+    `time_zone` is an IANA name ("Europe/Berlin"), `country` an ISO 3166 code ("DE"). `email_verified` false: nobody has confirmed
+    the address.
     """
 
     email: str | None = None

@@ -5,6 +5,10 @@ sent; when the broker has that too, the write is done. So a timeline in the chan
 it has been published: a touch read again after a crash is a duplicate that may be skipped, or it is processed again
 from the old state with the same result. Writes of one partition reach the changelog in order.
 
+What was begun as a member of the group must not reach Kafka once somebody else has the partitions. So before each request to
+a broker the lane looks whether the group has confirmed a heartbeat within the session timeout, and waits for the next one if not;
+when the group says that this worker is no member any more, and writes are under way, the process ends.
+
 `barrier()` waits for every write begun so far. Faust calls it (through the transport's `flush`) before each offset commit. A
 write that fails ends the process (`streams.edge.doubt`): no retry in doubt, no commit past it.
 """
@@ -29,6 +33,9 @@ IN_FLIGHT = 8
 
 BEAT = 0.5
 """Seconds between two signs of life of the event loop; see `silence_limit`."""
+
+MEMBER_POLL = 0.05
+"""Seconds between two looks whether the group has confirmed this worker again."""
 
 clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while the machine sleeps, too
 
@@ -86,6 +93,8 @@ class Lane:
         self._to_broker = producer.client.send
         # The last point before the socket: a batch may wait in the producer while the process stands still.
         producer.client.send = self._send_fenced
+        self._member_at: float | None = None
+        self._expelled = False
         self._heart = asyncio.get_running_loop().create_task(self._beat())
 
     async def submit(self, write: Write) -> None:
@@ -116,14 +125,45 @@ class Lane:
         """Writes begun and not yet acknowledged."""
         return len(self._under_way)
 
+    def confirmed(self, at: float) -> None:
+        """The group took a heartbeat that was sent at this moment of `clock`: until a session timeout later nobody else has our
+        partitions. Called from the consumer's thread."""
+        self._member_at = at
+
+    def expelled(self) -> None:
+        """The group says that this worker is no member any more. Called from the consumer's thread."""
+        self._expelled = True
+
+    def joined(self) -> None:
+        """The group has given this worker partitions, in a new generation; nothing begun before may be under way."""
+        self._leave_if_expelled()
+        self._expelled, self._member_at = False, time.clock_gettime(clock)
+
+    def _leave_if_expelled(self) -> None:
+        if self._expelled and self._under_way:
+            doubt.leave(
+                "the group took this worker for dead while writes were under way: its partitions may have a new owner"
+            )
+
+    async def _membership(self) -> None:
+        """Returns while this worker is surely a member of its group."""
+        while True:
+            self._leave_if_expelled()
+            at = self._member_at
+            if at is None or time.clock_gettime(clock) - at <= self._silence_limit:
+                return
+            await asyncio.sleep(MEMBER_POLL)
+
     async def _beat(self) -> None:
         while True:
+            self._leave_if_expelled()
             self.fence()
             self._alive_at = time.clock_gettime(clock)
             await asyncio.sleep(BEAT)
 
     async def _send_fenced(self, node_id: int, request: Any, **options: Any) -> Any:
         await self._producer.client.ready(node_id, **options)  # connecting may take long; nothing after the fence does
+        await self._membership()
         self.fence()
         return await self._to_broker(node_id, request, **options)
 

@@ -29,6 +29,7 @@ from faust.types import TP
 from msgspec import Struct
 
 from streams.edge import crash_points, doubt
+from streams.edge.lane import clock
 
 FETCH_MIN_BYTES = 32_768
 FETCH_MAX_WAIT_MS = 10
@@ -76,8 +77,28 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
         return consumer
 
+    async def on_start(self) -> None:
+        """The lane is told of each heartbeat: what the group says of us decides whether we may write (`streams.edge.lane`)."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        send_heartbeat = coordinator._do_heartbeat
+
+        async def heartbeat() -> bool:
+            sent_at = time.clock_gettime(clock)
+            taken: bool = await send_heartbeat()
+            if self.app.lane is not None:
+                if taken:
+                    self.app.lane.confirmed(sent_at)
+                elif coordinator.generation < 0:  # reset: we are no member any more
+                    self.app.lane.expelled()
+            return taken
+
+        coordinator._do_heartbeat = heartbeat
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """The changelog is assigned with its touches, but read elsewhere (`streams.edge.recovery`): not fetched here."""
+        if self.app.lane is not None:
+            self.app.lane.joined()
         logs = self.app.tables.changelog_topics
         self._ensure_consumer().pause(*(driver.ensure_aiokafka_TP(tp) for tp in assigned if tp.topic in logs))
         await super().on_partitions_assigned(assigned, generation_id)

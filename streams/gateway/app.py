@@ -32,6 +32,7 @@ from streams.gateway.limits import Limits
 from streams.gateway.memory import Memory
 from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.problems import Problem
+from streams.gateway.refusals import ERRORS, REFUSED
 from streams.gateway.seeing import Ask, Eyes
 from streams.gateway.tokens import Book, Scope, Token
 from streams.settings import Settings
@@ -45,18 +46,6 @@ AT_ONCE = 25
 """Customers of a batch that are looked at together; the next single check waits for no more than these."""
 
 NDJSON = "application/x-ndjson"
-_problem = {"model": models.ProblemOut, "content": {problems.MEDIA_TYPE: {}}}
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, **_problem}
-    for status, text in {
-        401: "No token, or an unknown one", 403: "The token lacks the scope", 413: "The body is too large",
-        422: "Not a valid request", 429: "Too many requests", 500: "A fault of ours", 503: "Redis or Kafka is away",
-    }.items()
-}  # fmt: skip
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, **_problem}
-    for status, text in {404: "Nobody knows it", 409: "It is in another state", 410: "It has expired"}.items()
-}
 
 
 class Service:
@@ -294,7 +283,7 @@ def _reservations(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/reservations",
         response_model=models.ReserveOut,
-        responses={201: {"model": models.ReserveOut, "description": "Held"}, 409: _REFUSED[409], **ERRORS},
+        responses={201: {"model": models.ReserveOut, "description": "Held"}, 409: REFUSED[409], **ERRORS},
     )
     async def reserve(asked: models.ReserveIn, token: Token = check) -> Response:
         """A check that holds the slot: 201 when it is held, 200 when the contact is not allowed. Of two who race for one customer one
@@ -306,14 +295,14 @@ def _reservations(app: FastAPI, service: Service) -> None:
         held = None if one is None else models.reservation_out(one)
         return _json({"reservation": held, "check": service.out(answer, asked, now)}, 201 if one else 200)
 
-    @app.get("/v1/reservations/{reservation_id}", response_model=models.ReservationOut, responses=ERRORS | _REFUSED)
+    @app.get("/v1/reservations/{reservation_id}", response_model=models.ReservationOut, responses=ERRORS | REFUSED)
     async def get_reservation(reservation_id: ReservationId, token: Token = read) -> Response:
         """A reservation as it stands; for a day after it ended."""
         with _Failures():
             return _found(await service.gate.get(reservation_id))
 
     @app.post(
-        "/v1/reservations/{reservation_id}/commit", response_model=models.ReservationOut, responses=ERRORS | _REFUSED
+        "/v1/reservations/{reservation_id}/commit", response_model=models.ReservationOut, responses=ERRORS | REFUSED
     )
     async def commit(
         reservation_id: ReservationId,
@@ -327,7 +316,7 @@ def _reservations(app: FastAPI, service: Service) -> None:
         service.metrics.reservations.labels("committed").inc()
         return found
 
-    @app.delete("/v1/reservations/{reservation_id}", response_model=models.ReservationOut, responses=ERRORS | _REFUSED)
+    @app.delete("/v1/reservations/{reservation_id}", response_model=models.ReservationOut, responses=ERRORS | REFUSED)
     async def release(reservation_id: ReservationId, token: Token = check) -> Response:
         """The contact is not made: the slot is free again."""
         with _Failures():

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import statistics
 import sys
 import tempfile
 import time
-from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -128,11 +126,7 @@ def measured(stack: EmbeddedStack, share: float, maximum: float, seconds: float,
     settings, notes = run.settings(), directory / f"{share:.0f}"
     asyncio.run(topic_admin.create_missing(settings))
     rate = maximum * share / 100
-    # The made-up touches are of March; by the shipped policy they would be too late for findings.
-    policy = files("streams").joinpath("policy.toml").read_text(encoding="utf-8")
-    lenient = directory / "policy.toml"
-    lenient.write_text(re.sub(r"(?m)^late_after_days = .*$", "late_after_days = 36500", policy), encoding="utf-8")
-    with Worker(settings, TOUCHSTREAM_POLICY_PATH=str(lenient)) as worker:
+    with Worker(settings) as worker:
         assert worker.process is not None
         process = psutil.Process(worker.process.pid)
         before = process.cpu_times()

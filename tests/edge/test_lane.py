@@ -16,9 +16,10 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.edge import doubt
 from streams.edge.doubt import EXIT_CODE
 from streams.edge.embedded.stack import EmbeddedStack
-from streams.edge.lane import IN_FLIGHT, Lane, Out, Write, partition_of
+from streams.edge.lane import IN_FLIGHT, Lane, Out, Write, clock, partition_of
 from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, IDENTITIES, changelog
 from streams.settings import Settings
 from tests.support import histories
@@ -283,3 +284,50 @@ def test_process_that_stood_still_writes_no_more(settings: Settings) -> None:
         assert child.returncode == EXIT_CODE
     assert b"stood still" in error
     assert [asyncio.run(ends(settings, topic)) for topic in topics] == seen[-1]
+
+
+def test_a_write_waits_until_the_group_has_confirmed_the_worker(settings: Settings) -> None:
+    """While no heartbeat was taken within the silence limit nothing is sent; the next one that is taken lets it go."""
+
+    async def run() -> list[int]:
+        async with lane_of(settings) as (lane, _):
+            lane.confirmed(time.clock_gettime(clock) - 61)
+            await lane.submit(Write([Out(settings.topic(CONFLICTS), b"k", b"v")]))
+            await asyncio.sleep(1)
+            before = await ends(settings, settings.topic(CONFLICTS))
+            lane.confirmed(time.clock_gettime(clock))
+            await lane.barrier()
+            return [sum(before), sum(await ends(settings, settings.topic(CONFLICTS)))]
+
+    assert asyncio.run(run()) == [0, 1]
+
+
+def test_an_expelled_worker_writes_no_more(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was under way when the group gave the worker up never reaches Kafka: the process ends, at the latest when it joins anew.
+    With nothing under way it may join and write."""
+
+    def leave(reason: str, error: BaseException | None = None) -> None:
+        raise SystemError(reason)
+
+    async def run() -> int:
+        async with lane_of(settings) as (lane, _):
+            lane.expelled()
+            lane.joined()
+            await lane.submit(Write([Out(settings.topic(CONFLICTS), b"k", b"v")]))
+            await lane.barrier()
+            lane.confirmed(time.clock_gettime(clock) - 61)
+            await lane.submit(Write([Out(settings.topic(CONFLICTS), b"k", b"late")]))
+            await asyncio.sleep(0.5)
+            found = sum(await ends(settings, settings.topic(CONFLICTS)))
+            with (
+                monkeypatch.context() as patched,
+                pytest.raises(SystemError, match="for dead while writes were under way"),
+            ):
+                patched.setattr(doubt, "leave", leave)  # the real one ends this process
+                lane.expelled()
+                lane.joined()
+            lane._expelled = False
+            lane.confirmed(time.clock_gettime(clock))  # lets the test's lane close
+            return found
+
+    assert asyncio.run(run()) == 1

@@ -39,6 +39,7 @@ def run(site: Site, fault: Fault, number: int, seed: int, rate: float, row: Row)
     """Load, fault, recovery, quiet; then this epoch's findings against the backtest's, and the books' violations."""
     books = site.checker.books
     known, republished = len(books.violations), books.counts["findings republished"]
+    shrunk = set(books.shrunk())
     load = Load(site.settings, epoch(number, seed), rate, bad_from=number * 7)
     site.begin()
     site.load = load
@@ -54,7 +55,7 @@ def run(site: Site, fault: Fault, number: int, seed: int, rate: float, row: Row)
     row.recovery.append(recovery)
     row.republished += books.counts["findings republished"] - republished
     _compare(site, load, f"s{seed * 1000 + number}-", row)
-    for violation in books.violations[known:]:
+    for violation in [*books.violations[known:], *(one for one in books.shrunk() if one not in shrunk)]:
         row.problems.append(violation)
         row.lost += violation.startswith(("lost", "backwards"))
         row.doubled += violation.startswith("doubled")
@@ -104,7 +105,6 @@ def _compare(site: Site, load: Load, prefix: str, row: Row) -> None:
                     f"lost: bad record at {address} is buried as {books.dead.get(place)}, not as {reason}"
                 )
     row.problems += [f"doubled: a good record was buried: {letter}" for letter in books.stray_letters()]
-    row.problems += books.shrunk()
 
 
 def _ends(site: Site, fault: Fault) -> list[str]:

@@ -32,7 +32,7 @@ from streams.gateway.limits import Limits
 from streams.gateway.memory import Memory
 from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.problems import Problem
-from streams.gateway.refusals import ERRORS, REFUSED
+from streams.gateway.refusals import ERRORS, PROBLEM, REFUSED
 from streams.gateway.seeing import Ask, Eyes
 from streams.gateway.tokens import Book, Scope, Token
 from streams.settings import Settings
@@ -344,7 +344,7 @@ def _others(app: FastAPI, service: Service) -> None:
         """The process answers."""
         return "ok"
 
-    @app.get("/readyz", response_class=PlainTextResponse, responses={503: {"description": "Not ready", **_problem}})
+    @app.get("/readyz", response_class=PlainTextResponse, responses={503: {"description": "Not ready", **PROBLEM}})
     async def ready() -> str:
         """Redis answers, has all reservations, and the view is not behind."""
         if not await service.eyes.ping():

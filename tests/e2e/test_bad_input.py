@@ -35,6 +35,7 @@ from tests.support.drained import wait_drained
 from tests.support.publishing import expected, publish, streamed
 from tests.support.scraped import Scraped, scrape
 from tests.support.stack import fresh_settings
+from tests.support.waiting import wait_until
 from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -180,6 +181,10 @@ def story(stack: EmbeddedStack) -> Iterator[Story]:
         bad |= asyncio.run(publish_mixed(settings, good, aborted, later))
         good += [*first, *(touch for touch, _ in last_ones(settings))]
         wait_drained(settings)
+        # A look-up that took too long on a busy machine leaves a merge to be told within seconds.
+        wait_until(
+            lambda: streamed(settings) == expected(settings, good), 120, "the findings to be those of the good touches"
+        )
         letters, found = buried(settings), streamed(settings)
         yield Story(settings, worker, good, aborted, bad, letters, found, scrape(worker.metrics_address))
     asyncio.run(topic_admin.delete(settings))

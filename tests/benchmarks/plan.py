@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from streams.core.policy import Policy, parse
 from streams.settings import Settings
 from tests.benchmarks import COMMIT_SECONDS, PARTITIONS
 from tests.support.stack import POLICY
@@ -62,6 +63,10 @@ class Run(Struct, frozen=True):
             metrics_port=0,
             policy_path=str(POLICY),
         )
+
+    def policy(self) -> Policy:
+        """The one that the workers have: the made-up touches are of days long past."""
+        return parse(POLICY.read_text())
 
     def topic(self, name: str) -> str:
         """A topic's full name."""

@@ -19,7 +19,6 @@ from bytewax.operators import KeyedStream
 from bytewax.recovery import RecoveryConfig
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.core.policy import Policy
 from streams.edge.codec import Codec
 from streams.edge.topics import IDENTIFIED, TOUCH_TOPICS
 from tests.benchmarks import COMMIT_SECONDS, PARTITIONS
@@ -56,7 +55,7 @@ def keyed(step_id: str, up: Stream[Message]) -> KeyedStream[Message]:
 
 def whole_worker(run: Run, counts: Counts) -> Dataflow:
     """Both hops."""
-    settings, policy, codec = run.settings(), Policy(), Codec()
+    settings, policy, codec = run.settings(), run.policy(), Codec()
     hop1, hop2 = started(Hop1(settings, policy, codec)), Hop2(policy, codec)
 
     def first(m: Message) -> list[Sent]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import faust
 
-from streams.core.policy import Policy
 from streams.edge.codec import Codec
 from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, IDENTITIES, TOUCH_TOPICS
 from tests.benchmarks import COMMIT_SECONDS, PARTITIONS
@@ -22,7 +21,7 @@ RAW = {"key_type": None, "value_type": None, "key_serializer": "raw", "value_ser
 
 def whole_worker(app: Any, run: Run) -> None:
     """One agent for the touches, one for the customers."""
-    settings, policy, codec = run.settings(), Policy(), Codec()
+    settings, policy, codec = run.settings(), run.policy(), Codec()
     hop1, hop2 = started(Hop1(settings, policy, codec)), Hop2(policy, codec)
     names = (IDENTIFIED, IDENTITIES, DEAD_LETTER, CONFLICTS, HANDOFFS)
     topics = {name: app.topic(run.topic(name), **RAW) for name in names}

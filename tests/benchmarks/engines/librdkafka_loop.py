@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, Message, Producer
 
-from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
 from streams.core.timeline import decode as decode_timeline
 from streams.core.timeline import encode as encode_timeline
@@ -27,7 +26,7 @@ Handle = Callable[[list[Message]], None]
 
 def whole_worker(run: Run, send: Send) -> Handle:
     """Both hops on one batch."""
-    settings, policy, codec = run.settings(), Policy(), Codec()
+    settings, policy, codec = run.settings(), run.policy(), Codec()
     hop1, hop2 = Hop1(settings, policy, codec), Hop2(policy, codec)
     log, identified = changelog(settings), run.topic(IDENTIFIED)
     state: dict[bytes, bytes] = {}

@@ -11,7 +11,6 @@ from quixstreams.models import TopicConfig
 from quixstreams.models.serializers import Serializer
 from quixstreams.models.topics import Topic
 
-from streams.core.policy import Policy
 from streams.edge.codec import Codec
 from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, IDENTITIES, TOUCH_TOPICS
 from tests.benchmarks import COMMIT_SECONDS, PARTITIONS, rule
@@ -43,7 +42,7 @@ def topic(app: Application, run: Run, name: str) -> Topic:
 
 def whole_worker(app: Application, run: Run) -> None:
     """Four dataframes to touches.identified, and one from there."""
-    settings, policy, codec = run.settings(), Policy(), Codec()
+    settings, policy, codec = run.settings(), run.policy(), Codec()
     hop1, hop2 = started(Hop1(settings, policy, codec)), Hop2(policy, codec)
     names = (IDENTIFIED, IDENTITIES, DEAD_LETTER, CONFLICTS, HANDOFFS)
     topics = {name: topic(app, run, name) for name in names}

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
-import time
 
 import click
 
 from streams.commands import rendering
+from streams.commands.asking import answered
 from streams.commands.common import CommandError, kafka_options, load_settings
-from streams.commands.publishing import quiet_kafka
+from streams.commands.publishing import run_kafka
 from streams.core.outcome import Finding
 from streams.edge import reader
-from streams.edge.client import Client, PublishError
-from streams.edge.codec import DecodeError
-from streams.edge.reader import ReadError
-from streams.settings import Settings, SettingsError
-
-EVERY = 0.5
-"""Seconds between two looks for the workers' answer."""
+from streams.edge.client import Client
+from streams.settings import Settings
 
 
 @click.command()
@@ -40,35 +34,36 @@ def acknowledge(finding_id: str, by: str, wait: float, bootstrap: str | None, to
     revision says `withdrawn`, with the cause.
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    quiet_kafka()
-    try:
-        answer = asyncio.run(_acknowledge(settings, finding_id, by, wait))
-    except (ReadError, DecodeError, PublishError, SettingsError) as error:
-        raise CommandError(str(error)) from None
-    click.echo(rendering.clean(answer))
+    click.echo(rendering.clean(_answer(settings, finding_id, by, wait)))
 
 
-async def _acknowledge(settings: Settings, finding_id: str, by: str, wait: float) -> str:
-    finding = await _held(settings, finding_id)
+def _answer(settings: Settings, finding_id: str, by: str, wait: float) -> str:
+    finding = _held(settings, finding_id)
     if finding.acknowledged_by is not None:
         return f"{finding.acknowledged_by} acts on it already: {finding.reason}"
-    async with Client(settings=settings) as client:
-        await client.acknowledge(finding, by)
-    deadline = time.monotonic() + wait
-    while time.monotonic() < deadline:
-        await asyncio.sleep(EVERY)
-        finding = await _held(settings, finding_id)
-        if finding.acknowledged_by is not None:
-            return f"{finding.acknowledged_by} acts on it: {finding.reason}"
+    run_kafka(_ask(settings, finding, by))
     if not wait:
         return "asked for; the workers will say so in the finding's next revision"
-    raise CommandError(
-        f"no worker answered within {wait:g} s; the command is stored and will be done. Are workers running?"
-    )
+
+    def look() -> Finding | None:
+        found = _held(settings, finding_id)
+        return found if found.acknowledged_by is not None else None
+
+    told = answered(look, wait)
+    if told is None:
+        raise CommandError(
+            f"no worker answered within {wait:g} s; the command is stored and will be done. Are workers running?"
+        )
+    return f"{told.acknowledged_by} acts on it: {told.reason}"
 
 
-async def _held(settings: Settings, finding_id: str) -> Finding:
-    finding = (await reader.findings(settings)).get(finding_id)
+async def _ask(settings: Settings, finding: Finding, by: str) -> None:
+    async with Client(settings=settings) as client:
+        await client.acknowledge(finding, by)
+
+
+def _held(settings: Settings, finding_id: str) -> Finding:
+    finding = run_kafka(reader.findings(settings)).get(finding_id)
     if finding is None:
         raise CommandError(
             f"no finding {finding_id} is in the alert topics; `touchstream tail conflicts --json --no-follow` lists them"

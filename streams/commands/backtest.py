@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import click
 
-from streams.commands.common import CommandError, load_policy, load_settings
+from streams.commands.common import CommandError, load_policy, load_settings, policy_option
 from streams.core import backtest as core
 from streams.core import finding_json, touch_json
 from streams.core.govern.backtest import difference, lines
@@ -19,12 +19,7 @@ from streams.core.touch import Touch
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
-@click.option(
-    "--policy",
-    "policy_path",
-    metavar="FILE",
-    help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.",
-)
+@policy_option
 @click.option(
     "--against",
     metavar="FILE",

@@ -31,6 +31,14 @@ def kafka_options(command: F) -> F:
     return click.option("--topic-prefix", metavar="TEXT", help="Tenant's prefix of all topic names.")(command)
 
 
+policy_option = click.option(
+    "--policy",
+    "policy_path",
+    metavar="FILE",
+    help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.",
+)
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Settings from the environment and the options given; a mistake in either is a CommandError."""
     try:

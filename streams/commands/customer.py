@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 import json
 import time
-from collections.abc import Coroutine
 from contextlib import aclosing
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO
 
 import click
 
 from streams import settings as settings_module
 from streams.commands import holding, receipts, rendering
+from streams.commands.asking import answered, request_options
 from streams.commands.common import CommandError, kafka_options, load_settings, progress
 from streams.commands.identifiers import NAMES, Known, kind_option, look_up, name_of
 from streams.commands.identity import as_plain
+from streams.commands.publishing import run_kafka
 from streams.commands.topics import retention
 from streams.core.backtest import fold
 from streams.core.erasure import Erasure
 from streams.core.outcome import Finding
 from streams.core.touch_json import rfc3339
-from streams.edge.client import Client, PublishError
+from streams.edge.client import Client
 from streams.edge.codec import DecodeError
-from streams.edge.reader import ReadError, decoded, open_codec, read
+from streams.edge.reader import decoded, open_codec, read
 from streams.edge.topics import ERASURES, catalogue
-from streams.settings import Settings, SettingsError
-
-T = TypeVar("T")
+from streams.settings import Settings
 
 FORMAT, VERSION = "touchstream-customer-export", 1
 """What an export says of itself. A new version may add names; an old name keeps its meaning."""
-
-EVERY = 0.5
-"""Seconds between two looks for the receipt."""
 
 
 @click.group()
@@ -45,12 +39,7 @@ def customer() -> None:
 @customer.command()
 @click.argument("identifier", metavar="ID")
 @kind_option
-@click.option("--by", default=getpass.getuser, show_default="you", help="Who asks; stands in the receipt.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--wait/--no-wait", default=True, help="Wait for the receipt and print it (default), or only ask.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to wait for the receipt."
-)
+@request_options("the receipt")
 @kafka_options
 def erase(
     identifier: str,
@@ -76,13 +65,14 @@ def erase(
         raise CommandError(
             f"many people have {identifier!r}, so it does not say whom to erase; name another id of the person"
         )
-    click.echo(rendering.clean(_preview(known, _run(_count(settings, known)))), err=True)
+    click.echo(rendering.clean(_preview(known, run_kafka(_count(settings, known)))), err=True)
     if not yes:
         click.confirm("Erase all of this? It cannot be undone", abort=True, err=True)
-    erasure = _run(_erase(settings, known, by, timeout if wait else 0))
-    click.echo(
-        rendering.clean(receipts.whole(erasure) if erasure else "asked for; `touchstream tail erasures` shows it")
-    )
+    request_id = run_kafka(_ask(settings, known, by))
+    if wait:
+        click.echo(rendering.clean(receipts.whole(_receipt(settings, request_id, timeout))))
+    else:
+        click.echo("asked for; `touchstream tail erasures` shows it")
 
 
 @customer.command()
@@ -106,7 +96,7 @@ def export(identifier: str, kind: str | None, out: TextIO, bootstrap: str | None
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     known = look_up(identifier, kind, settings)
     with progress("reading all topics"):
-        held = _run(_everything(settings, known))
+        held = run_kafka(_everything(settings, known))
     values = _exported(settings, known, held)
     json.dump(values, out, ensure_ascii=False, indent=2)
     out.write("\n")
@@ -135,27 +125,30 @@ def _preview(known: Known, counts: tuple[int, int]) -> str:
     return "\n".join((*lines, f"  {counts[0]} touches on timelines, {counts[1]} findings"))
 
 
-async def _erase(settings: Settings, known: Known, by: str, timeout: float) -> Erasure | None:  # noqa: ASYNC109 - of the user
-    """The receipt, or None when it is not waited for (`timeout` 0)."""
+async def _ask(settings: Settings, known: Known, by: str) -> str:
     async with Client(settings=settings) as client:
-        request_id = await client.request("customer_erased", known.id, by=by)
-    deadline = time.monotonic() + timeout
-    erasure: Erasure | None = None
-    while timeout and time.monotonic() < deadline:
-        await asyncio.sleep(EVERY)
-        erasure = await _receipt(settings, request_id)
-        if erasure.is_complete:
-            return erasure
-    if not timeout:
-        return None
-    said = f"; so far: {receipts.whole(erasure)}" if erasure is not None and erasure.identity else ""
+        return await client.request("customer_erased", known.id, by=by)
+
+
+def _receipt(settings: Settings, request_id: str, timeout: float) -> Erasure:
+    erasure = Erasure()
+
+    def look() -> Erasure | None:
+        nonlocal erasure
+        erasure = run_kafka(_parts(settings, request_id))
+        return erasure if erasure.is_complete else None
+
+    done = answered(look, timeout)
+    if done is not None:
+        return done
+    said = f"; so far: {receipts.whole(erasure)}" if erasure.identity else ""
     raise CommandError(
         f"the receipt was not complete within {timeout:g} s. The request {request_id} is stored and will be done: are workers and Redis"
         f" running? `touchstream tail erasures --from-beginning` shows the receipt{said}"
     )
 
 
-async def _receipt(settings: Settings, request_id: str) -> Erasure:
+async def _parts(settings: Settings, request_id: str) -> Erasure:
     erasure = Erasure()
     async with open_codec(settings) as codec:
         records = read(settings, [settings.topic(ERASURES)], start="beginning", follow=False)
@@ -213,10 +206,3 @@ def _summary(known: Known, values: dict[str, Any]) -> str:
             f"  {unknown} dead letters cannot be read, so nobody can say whose they are: `touchstream dead-letter list`"
         )
     return "\n".join(lines)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except (ReadError, DecodeError, PublishError, SettingsError) as error:
-        raise CommandError(str(error)) from None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Coroutine, Iterable
-from typing import Any, BinaryIO, TypeVar, cast, get_args
+from collections.abc import Iterable
+from typing import BinaryIO, TypeVar, cast, get_args
 
 import click
 
 from streams.commands import rendering
 from streams.commands.common import CommandError, kafka_options, load_settings
-from streams.commands.publishing import quiet_kafka
+from streams.commands.publishing import run_kafka
 from streams.commands.replaying import Replayed, replay_all
 from streams.core import touch_json
 from streams.core.dead_letter import DeadLetter
@@ -20,11 +19,11 @@ from streams.core.ingest import Defaults
 from streams.core.outcome import RejectReason
 from streams.core.touch import DEPARTMENTS, Department, Touch
 from streams.core.touch_json import TouchError
-from streams.edge.client import Client, PublishError
+from streams.edge.client import Client
 from streams.edge.codec import DecodeError
-from streams.edge.reader import ReadError, decoded, open_codec, read
+from streams.edge.reader import decoded, open_codec, read
 from streams.edge.topics import DEAD_LETTER
-from streams.settings import Settings, SettingsError
+from streams.settings import Settings
 
 T = TypeVar("T")
 
@@ -106,7 +105,7 @@ def replay(
     elif reason is not None:
         letters = [letter for letter in letters if letter.reason == reason]
     defaults = Defaults(department=cast("Department | None", department), campaign=campaign)
-    done = _run(_replay(settings, letters, touch, defaults, dry_run))
+    done = run_kafka(_replay(settings, letters, touch, defaults, dry_run))
     click.echo(done.text(dry_run))
     if done.failed:
         sys.exit(1)
@@ -123,7 +122,7 @@ async def _replay(
 
 def _load(settings: Settings) -> list[DeadLetter]:
     """All dead letters that are kept, the newest of each id, oldest first; undecodable ones are named on stderr."""
-    return sorted(_run(_read_all(settings)), key=lambda letter: (letter.rejected_at, letter.dead_letter_id))
+    return sorted(run_kafka(_read_all(settings)), key=lambda letter: (letter.rejected_at, letter.dead_letter_id))
 
 
 async def _read_all(settings: Settings) -> Iterable[DeadLetter]:
@@ -136,14 +135,6 @@ async def _read_all(settings: Settings) -> Iterable[DeadLetter]:
             else:
                 letters[letter.dead_letter_id] = letter
     return letters.values()
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    quiet_kafka()
-    try:
-        return asyncio.run(work)
-    except (ReadError, PublishError, SettingsError) as error:
-        raise CommandError(str(error)) from None
 
 
 def _pick(letters: list[DeadLetter], wanted: str) -> DeadLetter:

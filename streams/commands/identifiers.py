@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,14 +10,14 @@ import click
 
 from streams.commands import rendering
 from streams.commands.common import CommandError, load_policy
-from streams.commands.publishing import quiet_kafka
+from streams.commands.publishing import run_kafka
 from streams.core.identify import RANKS, WORDS, identifiers, kind_of, node
 from streams.core.identity_facts import decode
 from streams.core.identity_person import IdentityLog, Person
 from streams.core.touch import Customer
-from streams.edge.reader import ReadError, read
+from streams.edge.reader import read
 from streams.edge.topics import IDENTITIES
-from streams.settings import PREFIX, Settings, SettingsError
+from streams.settings import PREFIX, Settings
 
 F = TypeVar("F")
 
@@ -81,7 +80,7 @@ def look_up(
     may_mean = meanings(identifier, kind, settings)
     if not may_mean:
         raise CommandError(f"{identifier!r} is no usable {NAMES[kind] if kind else 'identifier'}")
-    log = log or _load(settings, load_policy(None, settings).identity.shared_after)
+    log = log or run_kafka(_read(settings, load_policy(None, settings).identity.shared_after))
     found = log.known(may_mean)
     if not found:
         tried = ", ".join(dict.fromkeys(NAMES[name] for name, _ in may_mean.values()))
@@ -94,14 +93,6 @@ def look_up(
         raise CommandError(f"{identifier!r} is ambiguous: {named}; {hint}")
     plain = {node_id: value for node_id in found if (value := may_mean[node_id][1])}
     return Known(found[0], log.person(found[0]), plain, log)
-
-
-def _load(settings: Settings, limit: int) -> IdentityLog:
-    quiet_kafka()
-    try:
-        return asyncio.run(_read(settings, limit))
-    except (ReadError, SettingsError) as error:
-        raise CommandError(str(error)) from None
 
 
 async def _read(settings: Settings, limit: int) -> IdentityLog:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
-import time
 from dataclasses import dataclass
 from itertools import pairwise
 
 import click
 
 from streams.commands import rendering
+from streams.commands.asking import answered, request_options
 from streams.commands.common import CommandError, kafka_options, load_settings, progress
 from streams.commands.identifiers import NAMES, Known, look_up, name_of
+from streams.commands.publishing import run_kafka
 from streams.core.identity_facts import Fact, decode_cause, decode_request
 from streams.core.identity_person import Event, IdentityLog
 from streams.core.identity_split import Links, Pair
 from streams.core.touch_json import rfc3339
-from streams.edge.client import Client, PublishError
-from streams.settings import Settings, SettingsError
-
-EVERY = 0.5
-"""Seconds between two looks for the cut in the log; more when the log takes long to read."""
+from streams.edge.client import Client
+from streams.settings import Settings
 
 _HINT = "give its id, such as `touchstream identity show` prints"
 
@@ -39,12 +35,7 @@ class Plan:
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--also", nargs=2, multiple=True, metavar="C D", help="Another link to cut with it; may be repeated.")
-@click.option("--by", default=getpass.getuser, show_default="you", help="Who asks; stands in the log.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--wait/--no-wait", default=True, help="Wait until it is done and print it (default), or only ask for it."
-)
-@click.option("--timeout", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to wait.")
+@request_options("the log")
 @kafka_options
 def split(
     a: str,
@@ -74,10 +65,7 @@ def split(
     click.echo(rendering.clean(_preview(plan, plain)), err=True)
     if not yes:
         click.confirm("Split? It cannot be undone", abort=True, err=True)
-    try:
-        asked = asyncio.run(_ask(settings, plan, by))
-    except (PublishError, SettingsError) as error:
-        raise CommandError(str(error)) from None
+    asked = run_kafka(_ask(settings, plan, by))
     if not wait:
         click.echo(f"asked for as {', '.join(asked.values())}; `touchstream identity show` tells when it is done")
         return
@@ -173,14 +161,14 @@ async def _ask(settings: Settings, plan: Plan, by: str) -> dict[str, str]:
 
 def _done(settings: Settings, identifier: str, asked: dict[str, str], timeout: float) -> Known:
     """The log once it has all that was asked for."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        started = time.monotonic()
+
+    def look() -> Known | None:
         known = look_up(identifier, None, settings, hint=_HINT)
-        missing = [key for key in asked if known.log.event(key) is None]
-        if not missing:
-            return known
-        time.sleep(max(EVERY, time.monotonic() - started))
+        return known if all(known.log.event(key) is not None for key in asked) else None
+
+    done = answered(look, timeout)
+    if done is not None:
+        return done
     raise CommandError(
         f"no worker has done it within {timeout:g} s; the request is stored and will be done. Are workers and Redis running? If it was"
         " refused, `touchstream dead-letter list` says why"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any, TypeVar
 
 import click
 
@@ -19,8 +21,13 @@ from streams.core.outcome import Rejected
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError
 from streams.edge.client import IN_FLIGHT, Client, PublishError, Sent
+from streams.edge.codec import DecodeError
 from streams.edge.publisher import Record
+from streams.edge.reader import ReadError
 from streams.edge.topics import DEAD_LETTER
+from streams.settings import SettingsError
+
+T = TypeVar("T")
 
 JSON_SOURCE = "json"
 """Source of dead letters that hold a touch as JSON for people; the others are names of `streams.core.ingest.ADAPTERS`."""
@@ -138,6 +145,15 @@ def place(letter: Rejected) -> str:
 def quiet_kafka() -> None:
     """Keep aiokafka's own log off the terminal: what matters of it comes as an error that says what to do."""
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+
+
+def run_kafka(work: Coroutine[Any, Any, T]) -> T:
+    """The result of work with Kafka; what goes wrong there is a CommandError."""
+    quiet_kafka()
+    try:
+        return asyncio.run(work)
+    except (ReadError, DecodeError, PublishError, SettingsError) as error:
+        raise CommandError(str(error)) from None
 
 
 class Ticker:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from streams.commands.common import CommandError, load_policy, load_settings, progress
+from streams.commands.common import CommandError, load_policy, load_settings, policy_option, progress
 from streams.core.ledger import period as periods
 from streams.core.ledger import records, touch_lines
 from streams.core.ledger.book import Book, Resolved
@@ -48,12 +48,7 @@ _folder = click.Path(file_okay=False, path_type=Path)
 @click.option("--deals", required=True, multiple=True, metavar="FILE", help="Deals as JSON lines.")
 @click.option("--costs", multiple=True, metavar="FILE", help="Costs as JSON lines.")
 @click.option("--leads", multiple=True, metavar="FILE", help="Changes of leads' states as JSON lines.")
-@click.option(
-    "--policy",
-    "policy_path",
-    metavar="FILE",
-    help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.",
-)
+@policy_option
 @click.option("--out", type=_path, metavar="FILE", help="Write the page (HTML, self-contained).")
 @click.option("--csv", "csv_folder", type=_folder, metavar="DIR", help="Write every table as CSV.")
 @click.option("--parquet", "parquet_folder", type=_folder, metavar="DIR", help="Write every table as Parquet.")

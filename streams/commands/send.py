@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Iterable
@@ -11,13 +10,13 @@ from typing import Any, BinaryIO
 import click
 
 from streams.commands.common import CommandError, kafka_options, load_settings
-from streams.commands.publishing import Candidate, Counts, Item, json_lines, publish, quiet_kafka
+from streams.commands.publishing import Candidate, Counts, Item, json_lines, publish, run_kafka
 from streams.core import touch_json
 from streams.core.touch import CHANNELS, DEPARTMENTS, KINDS
 from streams.core.touch_check import DIRECTIONS
 from streams.core.touch_json import TouchError
-from streams.edge.client import Client, PublishError
-from streams.settings import Settings, SettingsError
+from streams.edge.client import Client
+from streams.settings import Settings
 
 _CUSTOMER = ("email", "phone", "linkedin_url", "crm_id", "click_id", "cookie_id", "name")
 _MESSAGE = ("subject", "text", "offer", "url")
@@ -98,11 +97,7 @@ def send(
 
 def run(settings: Settings, items: Iterable[Item], counts: Counts) -> None:
     """Publish items over a connection of their own; Kafka's trouble is a CommandError."""
-    quiet_kafka()
-    try:
-        asyncio.run(_publish(settings, items, counts))
-    except (PublishError, SettingsError) as error:
-        raise CommandError(str(error)) from None
+    run_kafka(_publish(settings, items, counts))
 
 
 async def _publish(settings: Settings, items: Iterable[Item], counts: Counts) -> None:

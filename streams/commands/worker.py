@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
+from streams.commands.common import CommandError, kafka_options, load_policy, load_settings, policy_option
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -17,12 +17,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 @kafka_options
 @click.option("--redis", "redis_url", metavar="URL", help="Redis-compatible server; default TOUCHSTREAM_REDIS_URL.")
 @click.option("--metrics-port", type=int, metavar="PORT", help="Port of /metrics; 0 takes a free one, which is logged.")
-@click.option(
-    "--policy",
-    "policy_path",
-    metavar="FILE",
-    help="Policy file (TOML); default TOUCHSTREAM_POLICY_PATH or the shipped one.",
-)
+@policy_option
 def worker(policy_path: str | None, **options: Any) -> None:
     """Run one worker. Exit codes: 0 stopped as asked, 1 wrong settings or topics, 70 left on doubt (restart it)."""
     settings = load_settings(policy_path=policy_path, **options)

@@ -41,6 +41,8 @@ WORDS = {
 }
 """The kinds of identifiers as people call them."""
 
+_NODE = re.compile(r"c[1-9]-[0-9a-z]{1,64}")
+
 _KINDS = {f"c{digit}": name for name, digit in RANKS}
 
 ROLE_ADDRESSES = frozenset(
@@ -68,6 +70,11 @@ _PROFILE = re.compile(
     r"(?:in/([^/?#\s]+)|pub/([^/?#\s]+/[0-9a-f]+/[0-9a-f]+/[0-9a-f]+))(?=[/?#\s]|$)",
     re.IGNORECASE,
 )
+
+
+def is_node(text: str) -> bool:
+    """Whether this looks like one of our ids, and so can be no plain address or number."""
+    return _NODE.fullmatch(text) is not None
 
 
 def kind_of(node_id: str) -> str | None:

@@ -32,7 +32,7 @@ from redis.exceptions import RedisError, ResponseError
 from streams.core.identity_facts import Erased, Fact, Resolved, resolve_alone
 from streams.core.identity_graph import SHARED_AFTER
 from streams.edge.identity_cache import Settled
-from streams.edge.identity_protocol import SCRIPT, erased, fact_of, resolved, value_of
+from streams.edge.identity_protocol import SCRIPT, erased, fact_of, key_prefix, resolved, value_of
 from streams.edge.identity_sync import CHUNK, sync
 from streams.edge.metrics import Metrics
 from streams.edge.topics import IDENTITIES
@@ -98,7 +98,7 @@ class IdentityIndex:
             redis_connect_func=self._connected,
         )
         self._script = self._redis.register_script(SCRIPT)
-        self._prefix = f"touchstream:{settings.app_id}:id:"
+        self._prefix = key_prefix(settings)
         self._away_until = 0.0
         self._behind = True
         self._syncing = asyncio.Lock()

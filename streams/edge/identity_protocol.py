@@ -6,17 +6,28 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from streams.core.identity_facts import Erased, Fact, Resolved, parse_key
+from streams.settings import Settings
 
-SCRIPT = "".join(
-    files("streams.edge").joinpath(name).read_text(encoding="utf-8")
-    for name in ("identity.lua", "identity_apart.lua", "identity_operations.lua")
-)
+
+def _lua(*names: str) -> str:
+    return "".join(files("streams.edge").joinpath(name).read_text(encoding="utf-8") for name in names)
+
+
+LINKS = _lua("identity.lua")
+"""What the index's keys mean and who is who by them; for scripts that only look, too. ARGV[2] is the key prefix."""
+
+SCRIPT = LINKS + _lua("identity_apart.lua", "identity_operations.lua")
 """The index's script."""
 
 TAKEN_BACK = b"-"
 """In place of a fact's value: the log's record has none."""
 
 _WITH_HEAD = frozenset({"told", "cut", "erased"})
+
+
+def key_prefix(settings: Settings) -> str:
+    """What all keys of an installation's index begin with."""
+    return f"touchstream:{settings.app_id}:id:"
 
 
 def value_of(fact: Fact) -> bytes:

@@ -12,9 +12,10 @@ from msgspec import Struct
 from streams.core.identify import nodes
 from streams.core.policy import Policy
 from streams.core.touch import Customer
+from streams.edge.identity_protocol import LINKS, key_prefix
 from streams.settings import Settings
 
-SCRIPT = files("streams.gateway").joinpath("lookup.lua").read_text(encoding="utf-8")
+SCRIPT = LINKS + files("streams.gateway").joinpath("lookup.lua").read_text(encoding="utf-8")
 
 
 class Person(Struct, frozen=True, gc=False):
@@ -42,7 +43,7 @@ class People:
         self._roles = frozenset(policy.identity.role_addresses)
         self._same_mailbox = policy.identity.same_mailbox
         self._script = client.register_script(SCRIPT)
-        self._prefix = f"touchstream:{settings.app_id}:id:"
+        self._prefix = key_prefix(settings)
 
     def nodes(self, customer: Customer) -> tuple[str, ...]:
         """Pseudonymous ids of the usable identifiers; none when there is no usable one."""
@@ -55,7 +56,7 @@ class People:
 
     async def find(self, asked: Sequence[tuple[str, ...]]) -> tuple[bool, list[Person]]:
         """Whether the index is complete, and who these are, by their node ids. RedisError when it is away."""
-        synced, *answers = await self._script(args=[self._prefix, *(" ".join(ids) for ids in asked)])
+        synced, *answers = await self._script(args=["look", self._prefix, *(" ".join(ids) for ids in asked)])
         people = []
         for answer in answers:
             customers, _, persons = answer.decode().partition(";")

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from streams.core.identity_facts import Fact, decode, encode
 from streams.core.identity_graph import Graph
-from streams.edge import identity_index, identity_sync
+from streams.edge import identity_sync
 from streams.edge.identity_protocol import SCRIPT
 from streams.edge.kafka_auth import client_options
 from streams.edge.topics import IDENTITIES
@@ -21,16 +21,9 @@ from tests.support.identities import Worker, flush, restore, snapshot, workers
 from tests.support.lanes import contents
 from tests.support.timelines import Timelines, settled
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(200), pytest.mark.usefixtures("quick_index")]
 
 A, B, C, D = "c1-a", "c2-b", "c3-c", "c4-d"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Overdue at once, so that a test need not wait for it."""
-    monkeypatch.setattr(identity_index, "OVERDUE_AFTER", 0)
-    monkeypatch.setattr(identity_index, "RETRY_AFTER", 0.05)
 
 
 async def logged(settings: Settings) -> list[Fact]:

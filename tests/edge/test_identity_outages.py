@@ -11,23 +11,15 @@ import redis
 from aiokafka import AIOKafkaConsumer
 
 from streams.core.identity_facts import Resolved
-from streams.edge import identity_index
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.topics import IDENTITIES
 from streams.settings import Settings
 from tests.support.identities import Worker, back, flush, healed, remove, workers
 from tests.support.lanes import contents
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(200), pytest.mark.usefixtures("quick_index")]
 
 A, B, C, D = "c1-a", "c2-b", "c3-c", "c4-d"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Overdue at once, so that a test need not wait for it."""
-    monkeypatch.setattr(identity_index, "OVERDUE_AFTER", 0)
-    monkeypatch.setattr(identity_index, "RETRY_AFTER", 0.05)
 
 
 def test_touch_decided_alone_by_a_linked_identifier(stack: EmbeddedStack, settings: Settings) -> None:

@@ -14,22 +14,14 @@ from hypothesis import strategies as st
 
 from streams.core.identity_facts import Fact
 from streams.core.identity_graph import Graph
-from streams.edge import identity_index
 from streams.settings import Settings
 from tests.support.identities import because, flush, workers
 from tests.support.timelines import Timelines, settled
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(200), pytest.mark.usefixtures("quick_index")]
 
 A, B, C, D = "c1-a", "c2-b", "c3-c", "c4-d"
 _examples = itertools.count()
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Overdue at once, so that a test need not wait for it."""
-    monkeypatch.setattr(identity_index, "OVERDUE_AFTER", 0)
-    monkeypatch.setattr(identity_index, "RETRY_AFTER", 0.05)
 
 
 def test_a_split(settings: Settings) -> None:

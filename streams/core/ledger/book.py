@@ -6,7 +6,6 @@ called in a touch (its *view*) is normalised once, however many touches have it:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from sys import intern
 from typing import Protocol, TypeVar
 
@@ -228,14 +227,3 @@ def _order(touch: JourneyTouch) -> tuple[int, str]:
 
 def _content(record: object) -> bytes:
     return msgspec.json.encode(record)
-
-
-def fill(book: Book, touches: Iterable[Touch], deals: Iterable[Deal], costs: Iterable[Cost] = ()) -> Resolved:
-    """All records into the book at once."""
-    for touch in touches:
-        book.add_touch(touch)
-    for deal in deals:
-        book.add_deal(deal)
-    for cost in costs:
-        book.add_cost(cost)
-    return book.resolve()

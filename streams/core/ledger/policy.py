@@ -10,8 +10,6 @@ from streams.core.touch import Kind
 
 Model = Literal["first", "last", "linear", "time_decay", "position", "shapley", "markov"]
 MODELS: tuple[Model, ...] = get_args(Model)
-MARKOV: Model = "markov"
-"""The only model that looks at all journeys at once, so a stream cannot keep it."""
 
 Days = Annotated[float, Meta(gt=0, le=36_500)]
 

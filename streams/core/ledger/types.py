@@ -27,8 +27,6 @@ LeadReason = Literal[
 
 STAGES: tuple[str, ...] = get_args(Stage)
 COST_KINDS: tuple[str, ...] = get_args(CostKind)
-LEAD_STATES: tuple[str, ...] = get_args(LeadState)
-LEAD_REASONS: tuple[str, ...] = get_args(LeadReason)
 
 DAY_MS = 86_400_000
 NONE = "(none)"

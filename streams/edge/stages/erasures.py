@@ -8,10 +8,9 @@ tells the same, or the index remembers the request.
 
 from __future__ import annotations
 
-import re
-
 from streams.core.commands import Command
 from streams.core.erasure import IDENTITY, TIMELINE, Receipt, fate
+from streams.core.identify import is_node
 from streams.core.identity_facts import Erased
 from streams.edge.codec import Codec
 from streams.edge.lane import Out
@@ -21,12 +20,10 @@ from streams.settings import Settings
 ERASE = "customer_erased"
 """The kind of the command."""
 
-_ID = re.compile(r"c[1-9]-[0-9a-z]{1,64}")
-
 
 def problem(command: Command) -> str | None:
     """Why the request cannot be carried out, or None. A plain address must not travel on as somebody's id."""
-    if _ID.fullmatch(command.customer_id):
+    if is_node(command.customer_id):
         return None
     return (
         "customer_erased needs the pseudonymous id of a customer or identifier, such as `touchstream identity show` prints, and no plain"

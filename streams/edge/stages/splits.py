@@ -7,24 +7,21 @@ these, the index reports them (`Ingest.mend`), and the request, read again, brin
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from streams.core.commands import Command
+from streams.core.identify import is_node
 from streams.core.identity_facts import Fact, Request, Resolved
 from streams.edge.identity_index import Cut
 
 SPLIT = "identity_split"
 """The kind of the command."""
 
-_ID = re.compile(r"c[1-9]-[0-9a-z]{1,64}")
-
 
 def problem(command: Command) -> str | None:
     """Why the request cannot be carried out, or None."""
     ids = command.identifiers
-    if len(ids) == 2 and ids[0] != ids[1] and all(map(_ID.fullmatch, ids)):
+    if len(ids) == 2 and ids[0] != ids[1] and all(map(is_node, ids)):
         return None
     return (
         "identity_split needs two pseudonymous ids of identifiers, such as `touchstream identity show` prints, and no plain addresses;"

@@ -17,7 +17,7 @@ from streams.core.govern.records import Verdict
 from streams.core.policy import DAY_MS, Policy, fingerprint
 from streams.core.reservation import Reservation, reservation_id
 from streams.gateway.memory import Memory, MemoryLost
-from streams.gateway.seeing import FAILURES, Ask, Eyes, Seen
+from streams.gateway.seeing import AWAY, FAILURES, Ask, Eyes, Seen
 from streams.settings import Settings
 
 ATTEMPTS = 200
@@ -27,6 +27,13 @@ TOGETHER = 25
 """Single checks that are looked at together, under load."""
 
 PAUSE = 0.002
+AT_ONCE = 16
+"""Reservations under way together; the others wait for their turn. A burst of hundreds would have them all ask Redis again and again, and
+keep the process so busy that answers which have come count as late."""
+
+PATIENCE = 5.0
+"""Seconds for which reservations wait for a Redis or a Kafka that is away; once it is away for longer, they are refused at once."""
+
 LONGEST_MS = 30 * DAY_MS
 """A committed reservation waits for its touch so long at most."""
 
@@ -58,6 +65,8 @@ class Gate:
         self._settings, self._policy, self._eyes, self._memory = settings, policy, eyes, memory
         self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
         self._looking: asyncio.Task[None] | None = None
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._away_since: float | None = None
         self.policy, self.fingerprint = compiled.of(policy).version, fingerprint(policy)
 
     async def check_one(self, ask: Ask) -> Answer:
@@ -101,6 +110,20 @@ class Gate:
             Conflict: this id is reserved for another customer.
         """
         ask = replace(ask, contact=replace(ask.contact, id=ask.contact.id or str(uuid.uuid4())))
+        async with self._turn:
+            while True:
+                try:
+                    answered = await self._reserve(ask, seconds, by)
+                except Unavailable:
+                    self._away_since = self._away_since or time.monotonic()
+                    if time.monotonic() - self._away_since >= PATIENCE:
+                        raise
+                else:
+                    self._away_since = None
+                    return answered
+                await asyncio.sleep(AWAY)
+
+    async def _reserve(self, ask: Ask, seconds: float, by: str) -> tuple[Answer, Reservation | None]:
         id_ = reservation_id(ask.contact.id)
         try:
             known = await self._eyes.holds.get(id_)

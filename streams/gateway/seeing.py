@@ -37,6 +37,12 @@ log = logging.getLogger("touchstream.gateway")
 Gap = Literal["redis_away", "identity_incomplete", "view_incomplete", "view_behind", "reservations_incomplete"]
 
 PATIENCE = 1.0
+CONNECTIONS = 32
+"""To Redis, opened as they are needed. A check under way holds one, and so does a reservation; those who find none wait."""
+
+AGAIN = 1
+"""Further tries: an answer that came while this process was busy counts as late."""
+
 AWAY = 0.5
 """Seconds without a try after Redis did not answer, so that an absent Redis does not cost each check its patience."""
 
@@ -84,11 +90,11 @@ class Eyes:
         self._redis = redis.Redis.from_pool(
             redis.BlockingConnectionPool.from_url(
                 settings.redis_url,
-                max_connections=64,
-                timeout=PATIENCE,
+                max_connections=CONNECTIONS,
+                timeout=5 * PATIENCE,
                 socket_timeout=PATIENCE,
                 socket_connect_timeout=PATIENCE,
-                retry=Retry(NoBackoff(), 0),
+                retry=Retry(NoBackoff(), AGAIN),
                 redis_connect_func=self._connected,
             )
         )

@@ -69,6 +69,15 @@ def test_a_thousand_races_leave_the_allowed_number_and_a_flush_loses_none(capped
         assert kept == held[0]
 
 
+def test_a_redis_that_hangs_for_a_moment_refuses_nobody(capped: Settings) -> None:
+    """Redis answers nothing for longer than a question waits: the reservations asked meanwhile are held when it goes on."""
+    with Gateway(capped) as gateway, redis.Redis.from_url(capped.redis_url) as client:
+        asyncio.run(race([gateway.url], [ask("first@example.com")]))
+        client.execute_command("CLIENT", "PAUSE", 2500, "ALL")
+        told = asyncio.run(race([gateway.url], [ask(f"p{n}@example.com") for n in range(40)]))
+    assert all(one["reservation"] for one in told)
+
+
 def test_colleagues_race_for_the_places_of_their_company(capped: Settings) -> None:
     """Twenty people of one company at once, at two gateways: the policy lets two of them be contacted, and two are."""
     asks = [ask(f"p{n}@acme.example", standing={"account": "acme.example"}) for n in range(20)]

@@ -21,13 +21,13 @@ from streams.commands.replaying import Unreplayable, read_again
 from streams.core import finding_json, touch_json
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
-from streams.core.entry import DamagedError, Entry, decode_entry
+from streams.core.entry import DamagedError, Entry, decode_entry, is_opt_out
 from streams.core.erasure import Receipt
 from streams.core.identify import identifiers, node, nodes
 from streams.core.ingest import Defaults
 from streams.core.outcome import Finding
 from streams.core.reservation import Reservation
-from streams.core.timeline import Timeline, decode, segment_key
+from streams.core.timeline import Timeline, decode, segment_key, standing
 from streams.core.touch import IdentifiedTouch, Touch
 from streams.core.touch_json import TouchError, rfc3339
 from streams.edge.codec import Codec, DecodeError
@@ -252,7 +252,8 @@ def timeline_json(customer: str, timeline: Timeline) -> dict[str, Any]:
         "erased_at": rfc3339(t.erased_at // 1000) if t.erased_at else None,
         "name": t.name,
         "touches": list(_entries(t.entries)),
-        "opt_outs": list(_entries(t.opt_outs)),
+        "opt_outs": list(_entries(standing(t))),
+        "earlier_versions_refused": list(_entries(one for one in t.opt_outs if not is_opt_out(one))),
         "engagement": [{"kind": kind, "touches": count, "points": points} for kind, count, points in t.tail.parts],
         "engagement_at": rfc3339(t.tail.at) if t.tail.at else None,
         "handed_off_at": None if t.tail.handed_off_at is None else rfc3339(t.tail.handed_off_at),

@@ -69,7 +69,7 @@ def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) ->
     if step.outcome == "too_old":
         days = policy.timeline.retention_days
         detail = f"occurred_at is before what the customer's timeline still holds (timeline.retention_days = {days:g})"
-        return Effect(timeline, "refused", refused=("too_old", detail))
+        return Effect(step.timeline, "refused", refused=("too_old", detail))
     if step.outcome == "id_conflict":
         detail = (
             f"touch_id {identified.touch.touch_id} was used before with other content; ids must be unique for each event,"

@@ -50,6 +50,9 @@ class Entry(Struct, frozen=True, gc=False, array_like=True):
 
 DELETED = "deleted"
 
+TOMBSTONES = 64
+"""Tombstones of pruned touches that a timeline keeps, the newest: some 5 kB."""
+
 
 class Engagement(Struct, frozen=True, gc=False, array_like=True):
     """The engagement score at the moment `at`, as (kind, touches, points) by kind, and whether a hand-off may follow.
@@ -144,14 +147,34 @@ def is_opt_out(entry: Entry) -> bool:
     return entry.kind in OPT_OUT_KINDS
 
 
+def tombstone(entry: Entry) -> Entry:
+    """What keeps older versions of a touch away once it is gone."""
+    return Entry(
+        entry.at, entry.id, entry.channel, entry.department, entry.direction, DELETED, entry.published_at,
+        version=entry.version, identifier=entry.identifier,
+    )  # fmt: skip
+
+
+def left_behind(standing: tuple[Entry, ...], gone: Iterable[Entry], since: int) -> tuple[Entry, ...]:
+    """What stays of pruned touches: the latest opt-out of each channel, then tombstones, from `since` on, of others that were corrected
+    or deleted, since an older version may still come. In order of time."""
+    held = (*standing, *gone)
+    opt_outs = with_opt_outs((), held)
+    kept = {opt_out.id for opt_out in opt_outs}
+    left = [tombstone(one) for one in held if one.version > 1 and one.at >= since and one.id not in kept]
+    return (*opt_outs, *sorted(left, key=key)[-TOMBSTONES:])
+
+
 def with_opt_outs(opt_outs: tuple[Entry, ...], entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Standing opt-outs with those among more entries: the latest of each channel is enough, since it stays in force."""
-    kept = {old.channel: old for old in opt_outs}
+    """Standing opt-outs with those among more entries: the latest of each channel is enough, since it stays in force. What stands beside
+    them (`left_behind`) stays."""
+    kept = {old.channel: old for old in opt_outs if is_opt_out(old)}
     for entry in filter(is_opt_out, entries):
         known = kept.get(entry.channel)
         if known is None or key(known) < key(entry):
             kept[entry.channel] = entry
-    return tuple(sorted(kept.values(), key=key))
+    tombstones = [old for old in opt_outs if not is_opt_out(old)]
+    return (*sorted(kept.values(), key=key), *tombstones)
 
 
 def newest_name(entries: Sequence[Entry]) -> str | None:

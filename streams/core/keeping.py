@@ -8,10 +8,13 @@ from msgspec.structs import replace
 
 from streams.core import segments
 from streams.core.detect import handoff
-from streams.core.entry import Entry, key, newest_name, with_opt_outs
-from streams.core.policy import Policy
+from streams.core.entry import Entry, key, left_behind, newest_name
+from streams.core.policy import DAY_MS, Policy
 from streams.core.segments import Entries, Segment
-from streams.core.timeline import Timeline, encode_head, prunable
+from streams.core.timeline import FORGOTTEN, NEVER, Timeline, encode_head, prunable
+
+VERSIONS_MS = 30 * DAY_MS
+"""How much longer than its touches a timeline remembers that one was corrected: as long as topics keep what was published."""
 
 
 def spliced(timeline: Timeline, i: int, removed: int, added: tuple[Entry, ...], policy: Policy) -> Timeline:
@@ -80,17 +83,27 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
     entries = timeline.entries
     gone = entries[:cut]
     kept = entries[cut:] if isinstance(entries, tuple) else entries.since(cut)
-    reach = min(gone[-1].at + 1, kept[0].at)  # touches that went to another customer may come back as far as this
+    reach = gone[-1].at  # touches that went to another customer may come back as far as this
+    since = reach - policy.timeline.retention_ms - VERSIONS_MS
     return replace(
         timeline,
         entries=kept,
-        opt_outs=with_opt_outs(timeline.opt_outs, gone),
+        opt_outs=left_behind(timeline.opt_outs, gone, since),
         name=newest_name(gone) or timeline.name,
         base=handoff.fold_all(timeline.base, gone, policy.handoff),
         floor=key(gone[-1]),
-        revisions={id_: known for id_, known in timeline.revisions.items() if known[1] >= reach},
+        revisions=_remembered(timeline.revisions, reach),
         acknowledged={id_: known for id_, known in timeline.acknowledged.items() if known[0] >= reach},
     )
+
+
+def _remembered(revisions: dict[str, tuple[int, int]], reach: int) -> dict[str, tuple[int, int]]:
+    """Revisions of findings that may still change, and under `FORGOTTEN` the highest of all others."""
+    kept = {id_: known for id_, known in revisions.items() if known[1] >= reach}
+    if len(kept) < len(revisions):
+        highest = max(revision for id_, (revision, _) in revisions.items() if id_ not in kept)
+        kept[FORGOTTEN] = (highest, NEVER)
+    return kept
 
 
 def fitted(timeline: Timeline, policy: Policy, largest: int = segments.LARGEST) -> Timeline:

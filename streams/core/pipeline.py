@@ -13,10 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.core import claims, detect, keeping
-from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, with_opt_outs
+from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, left_behind
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import MINUTE_MS, Policy
-from streams.core.timeline import Timeline, find, place, too_old
+from streams.core.timeline import Timeline, find, place, standing, too_old
 from streams.core.touch import IdentifiedTouch, Origin, Touch
 
 
@@ -82,58 +82,73 @@ def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: 
             return _correct(timeline, known, entry, policy, customer)
         if entry.version < known.version:
             return Step(timeline, "outdated")
+        if known.kind == DELETED and known in timeline.opt_outs:
+            return Step(timeline, "duplicate")
         same = replace(entry, published_at=known.published_at, late=known.late, identifier=known.identifier) == known
         return Step(timeline, "duplicate" if same else "id_conflict")
     if too_old(timeline, entry, policy):
         return (
             _add_old_opt_out(timeline, entry, policy, customer, cause)
             if is_opt_out(entry)
-            else Step(timeline, "too_old")
+            else Step(_noted(timeline, entry), "too_old")
         )
     i = place(timeline, entry)
     after = keeping.spliced(timeline, i, 0, (entry,), policy)
     late = i < len(timeline.entries)
     because = cause or Cause("late_touch" if late else "touch", entry.id)
-    findings, after = detect.numbered(detect.changes(timeline, after, i, policy, customer), after, because)
+    changed = detect.changes(timeline, after, i, policy, customer)
+    findings, after = detect.numbered(changed, after, because, entry.id if entry.version == 1 else None)
     return Step(keeping.trimmed(after, policy), "applied", findings, late, entry.late)
 
 
 def _correct(timeline: Timeline, known: Entry, entry: Entry, policy: Policy, customer: str) -> Step:
     """A higher version takes the place of what is known of a touch, at its own time."""
     outcome: Literal["corrected", "deleted"] = "deleted" if entry.kind == DELETED else "corrected"
-    standing = tuple(opt_out for opt_out in timeline.opt_outs if opt_out.id != known.id)
-    came: Entry | None = entry
-    if len(standing) < len(timeline.opt_outs):  # only its opt-out is left of it
-        kept = with_opt_outs(standing, (entry,)) if is_opt_out(entry) else standing
-        after = replace(timeline, opt_outs=kept)
-        changed = _difference(timeline, after, policy, customer)
+    others = tuple(one for one in timeline.opt_outs if one.id != known.id)
+    if len(others) < len(timeline.opt_outs):  # its touch was pruned
+        after = replace(timeline, opt_outs=others)
+        if too_old(after, entry, policy):
+            after = replace(after, opt_outs=left_behind(others, (entry,), 0))
+        else:
+            after = keeping.spliced(after, place(after, entry), 0, (entry,), policy)
+        changed = _difference(timeline, after, policy, customer, frozenset((entry.id,)))
     else:
         after = keeping.spliced(timeline, place(timeline, known), 1, (), policy)
-        if not too_old(after, entry, policy):
-            after = keeping.spliced(after, place(after, entry), 0, (entry,), policy)
+        if too_old(after, entry, policy):
+            after = replace(after, opt_outs=left_behind(others, (entry,), 0))
+            changed = _difference(timeline, after, policy, customer, frozenset((entry.id,)))
         else:
-            came = None
-        changed = detect.redecided(timeline, after, known, came, policy, customer)
+            after = keeping.spliced(after, place(after, entry), 0, (entry,), policy)
+            changed = detect.redecided(timeline, after, known, entry, policy, customer)
     findings, after = detect.numbered(
         changed, after, Cause("deletion" if outcome == "deleted" else "correction", entry.id)
     )
     return Step(keeping.trimmed(after, policy), outcome, findings, late=True)
 
 
+def _noted(timeline: Timeline, entry: Entry) -> Timeline:
+    """The timeline that knows of the version of a touch that is too old for it, so that no earlier one counts."""
+    if entry.version == 1:
+        return timeline
+    return replace(timeline, opt_outs=left_behind(timeline.opt_outs, (entry,), 0))
+
+
 def _add_old_opt_out(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: Cause | None) -> Step:
     """An opt-out is never too late: it holds for every contact since, however long ago it was made."""
-    after = replace(timeline, opt_outs=with_opt_outs(timeline.opt_outs, (entry,)))
-    if after.opt_outs == timeline.opt_outs:
-        return Step(timeline, "too_old")
-    changed = _difference(timeline, after, policy, customer)
+    after = replace(timeline, opt_outs=left_behind(timeline.opt_outs, (entry,), 0))
+    if standing(after) == standing(timeline):
+        return Step(after, "too_old")
+    changed = _difference(timeline, after, policy, customer, frozenset((entry.id,)))
     findings, after = detect.numbered(changed, after, cause or Cause("late_touch", entry.id))
     return Step(after, "applied", findings, late=True)
 
 
-def _difference(before: Timeline, after: Timeline, policy: Policy, customer: str) -> list[Finding]:
-    """All that differs between two timelines, whatever changed."""
+def _difference(
+    before: Timeline, after: Timeline, policy: Policy, customer: str, touched: frozenset[str]
+) -> list[Finding]:
+    """All that differs between two timelines, whatever changed of these touches."""
     old, new = (detect.everything(timeline, policy, customer) for timeline in (before, after))
-    return detect.difference(old, new)
+    return detect.not_frozen(detect.difference(old, new), after, policy, touched)
 
 
 def leave(
@@ -155,10 +170,12 @@ def leave(
             left=t.left,
             identity_at=t.identity_at,
             erased_at=t.erased_at,
+            floor=t.floor,
         )
     else:
         ids = {entry.id for entry in moved}
         kept = [entry for entry in timeline.entries if entry.id not in ids]
         rest = keeping.remade(timeline, kept, tuple(o for o in timeline.opt_outs if o.id not in ids), policy)
-    findings, rest = detect.numbered(_difference(timeline, rest, policy, customer), rest, cause)
+    touched = frozenset([entry.id for entry in moved])
+    findings, rest = detect.numbered(_difference(timeline, rest, policy, customer, touched), rest, cause)
     return rest, findings, moved

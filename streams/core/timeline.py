@@ -2,8 +2,10 @@
 
 It holds the touches of the last `timeline.retention_days` before its newest, `timeline.max_touches` at most, sorted by event time, then
 touch id. What is pruned leaves its opt-outs and its engagement score in the standing, so that a rule sees the same past with or
-without the pruned touches. A short timeline is one value in the changelog. A long one is a head with the recent entries, and a
-record for each segment of older ones (`streams.core.segments`), so that a touch need not read and write them all.
+without the pruned touches. And it stays out: a finding that rests on it stays as it is, others are decided by what is held. Only a
+correction may bring a pruned touch back, with a time that is in reach: then it is a new one. A short timeline is one value in the
+changelog. A long one is a head with the recent entries, and a record for each segment of older ones (`streams.core.segments`), so that a
+touch need not read and write them all.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core import segments
-from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, key
+from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, is_opt_out, key
 from streams.core.policy import Policy
 from streams.core.segments import Entries, Load, Row, Segment
 
@@ -35,10 +37,11 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     `merged_into` is the id the customer goes by now; then it holds no entries and touches are sent on. `identity_at` is the identity
     index's clock (us) when it last said whose this id is, `left` where touches of identifiers that were split off belong, each with the
     clock of that decision, and `erased_at` that of an erasure. `floor` is the sort key of the
-    newest pruned touch, `name` the customer's name as the newest pruned touch with one gave it.
+    newest pruned touch, `name` the customer's name as the newest pruned touch with one gave it. In `opt_outs` are the standing ones,
+    then tombstones of pruned touches that were corrected or deleted.
     `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
-    ids that were amended or retracted, with their last revision and event time; `acknowledged` those that somebody acts on, with when
-    they said so (UTC ms) and who.
+    ids that were amended or retracted, with their last revision and event time (see `FORGOTTEN`); `acknowledged` those that somebody
+    acts on, with when they said so (UTC ms) and who.
     """
 
     merged_into: str | None = None
@@ -75,6 +78,12 @@ class _Head(Struct, frozen=True, gc=False, array_like=True):
 
 
 EMPTY = Timeline()
+
+FORGOTTEN = ""
+"""In `revisions`: the highest revision of all findings that were left out of it as too old."""
+
+NEVER = 1 << 53
+"""The event time beside it: it is not left out itself."""
 
 _NIL = b"\xc0"
 """MessagePack's nil. An encoded timeline is its layout, the array's head in one byte, then `merged_into`."""
@@ -168,6 +177,11 @@ def is_customer(data: bytes) -> bool:
     """Whether a value of the changelog stands for a customer who holds touches: it is no segment, and does not only say where its
     customer went (`merged_into`). Told without decoding it."""
     return data[2:3] == _NIL and data[:1] != segments.FORMAT
+
+
+def standing(timeline: Timeline) -> tuple[Entry, ...]:
+    """The latest opt-out of each channel that the pruned touches left."""
+    return tuple(filter(is_opt_out, timeline.opt_outs))
 
 
 def find(timeline: Timeline, id_: str) -> Entry | None:

@@ -14,7 +14,15 @@ from msgspec.structs import replace
 
 from streams.core import segments
 from streams.core.identify import nodes
-from streams.core.policy import CampaignFacts, HandoffPolicy, Policy, TouchPolicy
+from streams.core.policy import (
+    CampaignFacts,
+    DoubleContactPolicy,
+    HandoffPolicy,
+    IncongruencePolicy,
+    Policy,
+    TimelinePolicy,
+    TouchPolicy,
+)
 from streams.core.touch import Actor, Customer, Message, Touch
 from tests.core.oracle import DoubtfulError
 from tests.core.past_events import Acknowledge, Erase, Event, happened
@@ -45,6 +53,10 @@ POLICY = Policy(
     handoff=HandoffPolicy(threshold=20, cool_down_days=1),
     campaigns={"spring": CampaignFacts(product="Pro", price="49 EUR/month")},
 )
+
+
+RETENTIONS = (90, 0.5, 90, 1, 90, 2)
+"""Days that a timeline holds: longer than any history, and so short that touches are pruned on the way."""
 
 
 def touch(rng: random.Random, id_: str, who: Customer) -> Touch:
@@ -108,6 +120,7 @@ class Case(NamedTuple):
     partitions: int
     crashes: bool
     refuse: bool
+    retention: float = 90
 
 
 def case(seed: int, more: str) -> Case:
@@ -117,17 +130,31 @@ def case(seed: int, more: str) -> Case:
     pairs = [one | other for one in known for other in known if min(one) < min(other)] or [{**known[0]}]
     schedule = [rng.randrange(60) for _ in range(rng.choice((0, 20, 60, 150)))]
     events = contacts(rng) if rng.random() < 0.3 and "cut" in more else history(rng, known, pairs, more)
-    return Case(events, schedule, rng.randint(1, 4), rng.random() < 0.5, rng.random() < 0.5)
+    retention = RETENTIONS[seed % len(RETENTIONS)]
+    return Case(events, schedule, rng.randint(1, 4), rng.random() < 0.5, rng.random() < 0.5, retention)
+
+
+def policy_of(of: Case) -> Policy:
+    """The policy of its world: no window is longer than the retention, as everywhere."""
+    if of.retention == RETENTIONS[0]:
+        return POLICY
+    return replace(
+        POLICY,
+        timeline=TimelinePolicy(retention_days=of.retention),
+        double_contact=DoubleContactPolicy(window_hours=of.retention * 12),
+        incongruent_message=IncongruencePolicy(window_days=of.retention / 2),
+    )
 
 
 def problem(of: Case, outcomes: Counter[str] | None = None, trace: bool = False) -> str | None:
     """What is wrong in the end; None when nothing is, or nobody can say."""
-    world = World(POLICY, of.partitions, of.crashes, of.refuse)
+    policy = policy_of(of)
+    world = World(policy, of.partitions, of.crashes, of.refuse)
     if trace:
         world.trace = print
     try:
         world.run(of.events, scheduled(of.schedule))
-        found = wrong(world, POLICY)
+        found = wrong(world, policy)
     except DoubtfulError:
         return None
     except AssertionError as error:

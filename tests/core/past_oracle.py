@@ -72,6 +72,25 @@ def holding(facts: Facts, policy: Policy, id_key: str, region: str) -> list[Clai
     return sorted(found)
 
 
+def sure(claimed: Claimed, facts: Facts, policy: Policy) -> bool:
+    """Whether a finding must hold, or must not, although touches that are out of the timelines' reach are pruned: nothing that it may rest
+    on can have been. Of an older one it depends on what came first, and whatever held then stays."""
+    newest = max((one.touch.occurred_at for one in facts.published), default=0)
+    reach = newest - policy.timeline.retention_days * DAY
+    pruned = {one.touch.touch_id for one in facts.published if one.touch.occurred_at < reach}
+    opt_outs = {one.touch.touch_id for one in facts.published if one.touch.kind in ("unsubscribed", "complained")}
+    several = {one.touch.touch_id for one in facts.published if one.touch.version > 1}
+    if claimed.rule == "handoff":
+        return not pruned
+    if claimed.rule == "contact_after_opt_out" and (opt_outs & pruned & several or facts.cuts or facts.erased):
+        return not pruned
+    window = {
+        "double_contact": policy.double_contact.window_hours * DAY / 24,
+        "incongruent_message": policy.incongruent_message.window_days * DAY,
+    }.get(claimed.rule, 0)
+    return claimed.event_time - window - policy.calls.join_minutes * 60_000 >= reach
+
+
 def customers(facts: Facts, id_key: str, region: str) -> dict[str, list[Published]]:
     """The touches that count, by the smallest identifier of their person, in order of time and id."""
     named = {one: nodes(one.touch.customer, id_key, region) for one in facts.published}

@@ -16,7 +16,7 @@ from streams.core.detect.base import Rule
 from streams.core.entry import Entry, key
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline, bisect
+from streams.core.timeline import FORGOTTEN, NEVER, Timeline, bisect
 
 RULES: tuple[Rule, ...] = (
     double_contact.RULE,
@@ -40,7 +40,7 @@ def changes(before: Timeline, after: Timeline, i: int, policy: Policy, customer:
             new = rule.find(after, lo, hi, policy, customer)
             old = rule.find(before, lo, hi - 1, policy, customer) if hi - 1 > lo else []
             changed += difference(old, new)
-    return changed
+    return not_frozen(changed, after, policy, frozenset((after.entries[i].id,)))
 
 
 def redecided(
@@ -59,7 +59,8 @@ def redecided(
             start, end = min(span[0] for span in held), max(span[1] for span in held)
             old, new = (_between(rule, timeline, start, end, policy, customer) for timeline in (before, after))
             changed += difference(old, new)
-    return changed
+    touched = frozenset((gone.id, came.id)) if came is not None else frozenset((gone.id,))
+    return not_frozen(changed, after, policy, touched)
 
 
 _END = (1 << 62, "")
@@ -100,6 +101,21 @@ def difference(old: list[Finding], new: list[Finding]) -> list[Finding]:
     return gone + fresh
 
 
+def not_frozen(changed: list[Finding], timeline: Timeline, policy: Policy, touched: frozenset[str]) -> list[Finding]:
+    """Without amendments of findings that may be others than were published, since they look back to where touches were pruned. Those of
+    the `touched` touches are meant."""
+    if not (changed and timeline.floor[1]):
+        return changed
+    frozen_until = {rule.name: timeline.floor[0] + rule.looks_back(policy) for rule in RULES}
+    return [
+        finding
+        for finding in changed
+        if finding.state != "amended"
+        or finding.event_time >= frozen_until.get(finding.rule, frozen_until[governed.NAME])
+        or not touched.isdisjoint(finding.touch_ids)
+    ]
+
+
 def everything(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
     """All findings that hold on a timeline, as first detected."""
     count = len(timeline.entries)
@@ -116,26 +132,37 @@ def _renamed(entries: Sequence[Entry], i: int) -> int:
     return j
 
 
-def numbered(findings: list[Finding], timeline: Timeline, cause: Cause) -> tuple[tuple[Finding, ...], Timeline]:
+def numbered(
+    findings: list[Finding], timeline: Timeline, cause: Cause, new: str | None = None
+) -> tuple[tuple[Finding, ...], Timeline]:
     """Gives each changed finding its revision and its cause, and returns the timeline that remembers them.
 
-    The first detection is revision 1 and is not remembered; every later change of the same id counts up from there. What somebody
-    acts on is not taken from under their hands: instead of being retracted, it is amended and withdrawn.
+    The first detection is revision 1 and is not remembered; every later change of the same id counts up from there. Where touches were
+    pruned, a finding may have been there before: unless it is of the touch `new`, which came for the first time, it counts up from the
+    highest revision that was forgotten. What somebody acts on is not taken from under their hands: instead of being retracted, it is
+    amended and withdrawn.
     """
     if not findings:
         return (), timeline
     known, acknowledged = timeline.revisions, timeline.acknowledged
-    if all(finding.state == "detected" and finding.finding_id not in known for finding in findings):
+    least = max(known.get(FORGOTTEN, (1, NEVER))[0], 1) if timeline.floor[1] else 0
+
+    def is_first(finding: Finding) -> bool:
+        unseen = not least or new in finding.touch_ids
+        return finding.state == "detected" and finding.finding_id not in known and unseen
+
+    if all(map(is_first, findings)):
         return tuple([replace(finding, cause=cause) for finding in findings]), timeline
     known, counted = dict(known), []
     for finding in findings:
+        first = is_first(finding)
         finding = replace(finding, cause=cause)
         if finding.finding_id in acknowledged:
             by = acknowledged[finding.finding_id][1]
             withdrawn = finding.state == "retracted"
             finding = replace(finding, state="amended", acknowledged_by=by, withdrawn=withdrawn)
-        if finding.state != "detected" or finding.finding_id in known:
-            revision = known.get(finding.finding_id, (1, 0))[0] + 1
+        if not first or finding.state != "detected":
+            revision = known.get(finding.finding_id, (max(least, 1), 0))[0] + 1
             known[finding.finding_id] = (revision, finding.event_time)
             finding = replace(finding, revision=revision)
         counted.append(finding)

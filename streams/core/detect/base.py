@@ -23,7 +23,8 @@ class Rule(Struct, frozen=True):
 
     `enabled(policy)` says whether it runs at all. `affected(entries, i, policy)` is the half-open range of indexes, starting
     at i, whose findings may change because the touch at i came in, or None. `find(timeline, lo, hi, policy, customer)`
-    are the findings *anchored* at the touches in [lo, hi): each belongs to one touch, the one that made it true.
+    are the findings *anchored* at the touches in [lo, hi): each belongs to one touch, the one that made it true. `looks_back(policy)`:
+    how long before its anchor a finding depends on each touch by itself (ms), and not only on what pruned touches leave behind.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Rule(Struct, frozen=True):
     enabled: Callable[[Policy], bool]
     affected: Callable[[Sequence[Entry], int, Policy], tuple[int, int] | None]
     find: Callable[[Timeline, int, int, Policy, str], list[Finding]]
+    looks_back: Callable[[Policy], int] = lambda policy: 0
 
 
 def until(entries: Sequence[Entry], i: int, reach_ms: int) -> int:

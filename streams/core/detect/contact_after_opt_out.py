@@ -13,7 +13,7 @@ from streams.core.detect.base import Rule, build, contacts, evidence, is_contact
 from streams.core.entry import Entry, is_opt_out
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline, past
+from streams.core.timeline import Timeline, past, standing
 from streams.core.touch import CALL_KINDS
 
 NAME, VERSION = "contact_after_opt_out", 1
@@ -51,7 +51,7 @@ def _opt_outs(timeline: Timeline, lo: int) -> list[Entry]:
     """The opt-outs before lo that matter, in order."""
     rows, near = past(timeline, lo)
     kept = [opt_out for row in rows for opt_out in row.opt_outs]
-    return [*timeline.opt_outs, *kept, *filter(is_opt_out, near)]
+    return [*standing(timeline), *kept, *filter(is_opt_out, near)]
 
 
 def _finding(name: str | None, contact: Entry, opt_out: Entry, policy: Policy, customer: str) -> Finding:

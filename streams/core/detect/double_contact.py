@@ -51,4 +51,11 @@ def _finding(name: str | None, contact: Entry, earlier: list[Entry], policy: Pol
     return build((NAME, VERSION), customer, contact, proof, name, policy.double_contact.severity, reason)
 
 
-RULE = Rule(NAME, VERSION, lambda policy: policy.double_contact.enabled, affected, find)
+RULE = Rule(
+    NAME,
+    VERSION,
+    lambda policy: policy.double_contact.enabled,
+    affected,
+    find,
+    lambda policy: policy.double_contact.window_ms,
+)

@@ -21,7 +21,7 @@ from streams.core.govern.ruling import Hit, Ruling
 from streams.core.govern.scene import DESCRIPTIONS, Scene
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline, past
+from streams.core.timeline import Timeline, past, standing
 from streams.core.touch import CALL_KINDS
 
 NAME, VERSION = "governed", 1
@@ -76,7 +76,7 @@ def _scene_before(timeline: Timeline, lo: int, compiled: Compiled) -> Scene:
     """The customer as they were just before the touch at lo, but for contacts."""
     scene, entries = Scene(compiled), timeline.entries
     rows, near = past(timeline, lo)
-    scene.opt_outs += [*timeline.opt_outs, *(one for row in rows for one in row.opt_outs), *filter(is_opt_out, near)]
+    scene.opt_outs += [*standing(timeline), *(one for row in rows for one in row.opt_outs), *filter(is_opt_out, near)]
     start = since(entries, lo, compiled.reach_ms)
     wanted = list(DESCRIPTIONS) if compiled.describes else []
     for k in range(start - 1, -1, -1):
@@ -111,4 +111,11 @@ def _role(one: Entry) -> str:
     return "earlier_contact" if is_contact(one) else "reaction"
 
 
-RULE = Rule(NAME, VERSION, lambda policy: policy.governance.findings, affected, find)
+RULE = Rule(
+    NAME,
+    VERSION,
+    lambda policy: policy.governance.findings,
+    affected,
+    find,
+    lambda policy: ready.of(policy, "findings").reach_ms,
+)

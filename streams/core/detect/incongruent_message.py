@@ -90,4 +90,11 @@ def _against_facts(
     )
 
 
-RULE = Rule(NAME, VERSION, lambda policy: policy.incongruent_message.enabled, affected, find)
+RULE = Rule(
+    NAME,
+    VERSION,
+    lambda policy: policy.incongruent_message.enabled,
+    affected,
+    find,
+    lambda policy: policy.incongruent_message.window_ms,
+)

@@ -16,7 +16,7 @@ from streams.core.govern import compiled as ready
 from streams.core.govern.evaluate import broken
 from streams.core.govern.scene import Scene
 from streams.core.policy import DAY_MS, Policy
-from streams.core.timeline import Timeline
+from streams.core.timeline import Timeline, standing
 
 FOLLOWED_MS = 7 * DAY_MS
 """A reply or a meeting this long after a contact, with no other contact between, is taken as its success."""
@@ -65,7 +65,7 @@ def stopped(timeline: Timeline, policy: Policy) -> dict[str, Stopped]:
     """The contacts of a customer that the policy would have stopped, by touch id."""
     compiled = ready.of(policy, "past")
     scene = Scene(compiled)
-    scene.opt_outs.extend(timeline.opt_outs)
+    scene.opt_outs.extend(standing(timeline))
     entries = tuple(timeline.entries)
     reached = dict(contacts(entries, 0, len(entries), 0, policy)) if entries else {}
     found: dict[str, Stopped] = {}

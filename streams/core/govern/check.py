@@ -20,6 +20,7 @@ from streams.core.govern.ruling import AT, FOREVER, Hit, Ruling
 from streams.core.govern.scene import Scene
 from streams.core.policy import DAY_MS, Policy
 from streams.core.timeline import Timeline, bisect, past
+from streams.core.timeline import standing as left_standing
 from streams.core.touch import CHANNELS, CONTACT_KINDS, OPT_OUT_KINDS
 
 _STRICTEST = ("suppress", "require_approval", "reroute", "delay_until", "alert")
@@ -80,7 +81,7 @@ def known(
         )
         for name in ("time_zone", "country", "account")
     }
-    opt_outs = (*standing.opt_outs, *timeline.opt_outs, *older)
+    opt_outs = (*standing.opt_outs, *left_standing(timeline), *older)
     return timeline.entries[start:], replace(standing, opt_outs=opt_outs, **newest)
 
 

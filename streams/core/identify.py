@@ -186,6 +186,13 @@ def node(digit: str, value: str, key: str) -> str:
     return f"c{digit}-{hmac.digest(key.encode(), f'{digit}:{value}'.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:24]}"
 
 
+@lru_cache(maxsize=65_536)
+def account_node(account: str, key: str) -> str:
+    """Pseudonymous id of a company by its id or domain, in whatever case it is written."""
+    said = account.strip().lower().encode("utf-8", "surrogatepass")
+    return f"a-{hmac.digest(key.encode(), b'account:' + said, 'sha256').hex()[:24]}"
+
+
 def nodes(
     customer: Customer, key: str, region: str, roles: frozenset[str] = ROLE_ADDRESSES, same_mailbox: bool = False
 ) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ class App(faust.App):  # type: ignore[misc]
 
 def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
     """A worker's app, ready to be run by `faust.Worker`."""
-    from streams.edge import agents, forgetting, mend, view, watch
+    from streams.edge import agents, companies, forgetting, mend, view, watch
 
     app = App(
         settings.app_id,
@@ -140,7 +140,14 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after, policy.erasure.for_good)
     app.view = None
     if settings.view == "on":
-        app.view = View(settings, app.metrics, store, lambda: app.writes.changelog_ends, lambda: app.writes.fence())
+        app.view = View(
+            settings,
+            app.metrics,
+            store,
+            lambda: app.writes.changelog_ends,
+            lambda: app.writes.fence(),
+            companies.needed(policy),
+        )
     ingest = Ingest(settings, policy, codec, app.metrics, index)
     requests = Requests(settings, policy, codec, app.metrics, index, ingest)
     agents.register(app, ingest, requests, Timelines(settings, policy, codec, app.metrics, store, app.view))

@@ -24,6 +24,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from streams.edge import companies
 from streams.edge.metrics import Metrics
 from streams.edge.store import Store
 from streams.settings import Settings
@@ -69,7 +70,7 @@ def prefix(settings: Settings) -> str:
 
 class View:
     """The worker's end of it. `ends` gives the changelog's offsets by partition (`Lane.changelog_ends`); `fence` ends a process that stood
-    still for too long to write (`Lane.fence`)."""
+    still for too long to write (`Lane.fence`); `by_company` says whether `streams.edge.companies` is kept."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class View:
         store: Store,
         ends: Callable[[], Mapping[int, int]],
         fence: Callable[[], None],
+        by_company: bool = False,
     ) -> None:
         self._metrics, self._store, self._ends, self._fence = metrics, store, ends, fence
         self._redis = redis.Redis.from_url(
@@ -96,21 +98,35 @@ class View:
         self._missing: set[int] = set()
         self._sound: dict[int, int] = {}  # partitions of which the copy is whole, and up to where it goes
         self._filling: tuple[int, str, Iterator[bytes]] | None = None
+        self._members: companies.Members = {}
+        self._companies = by_company
+        self._settings = settings
         self._came = asyncio.Event()
 
     async def close(self) -> None:
         """Disconnect."""
         await self._redis.aclose()
 
-    async def take(self, partition: int, changelog: Mapping[bytes, bytes | None], newest: int) -> None:
-        """The broker has these changes; the last touch of them was published at `newest` (UTC ms). They are copied soon."""
+    async def take(
+        self,
+        partition: int,
+        changelog: Mapping[bytes, bytes | None],
+        newest: int,
+        members: companies.Members | None = None,
+    ) -> None:
+        """The broker has these changes; the last touch of them was published at `newest` (UTC ms). They are copied soon, and who
+        belongs to which company."""
+        self._members.update(members or {})
+        if len(self._members) > WAITING:
+            self._members.clear()
+            self._missing |= self._owned
         self._newest[partition] = max(newest, self._newest.get(partition, 0))
         self._changes.setdefault(partition, {}).update(changelog)
         self._came.set()
 
     def beat(self, lags: Mapping[int, int]) -> None:
         """Told once a second: the partitions that are this worker's now, with their records not worked off."""
-        now = time.time_ns() // 1_000_000
+        now = _now()
         for partition in self._owned - lags.keys():
             self._changes.pop(partition, None)
             self._sound.pop(partition, None)
@@ -166,11 +182,16 @@ class View:
         owned = {partition: changed for partition, changed in changes.items() if partition in self._owned}
         for partition, changed in owned.items():
             self._write(pipe, partition, changed, ends.get(partition))
+        members = dict(self._members)
+        companies.write(pipe, self._settings, members, _now())
         if beats:
             pipe.hset(f"{self._prefix}beats", mapping={str(p): encode_beat(beat) for p, beat in beats.items()})
             for partition in beats:
                 pipe.hmget(self._key(partition), [WHOLE.decode(), AT.decode()])
         answers = await pipe.execute() if len(pipe) else []
+        for member, at in members.items():
+            if self._members.get(member) == at:
+                self._members.pop(member, None)
         for partition in owned.keys() & self._sound.keys():
             self._sound[partition] = ends.get(partition, -1)
         for partition, (whole, at) in zip(beats, answers[len(answers) - len(beats) :], strict=True):
@@ -208,7 +229,11 @@ class View:
         if partition not in self._owned:
             self._filling = None
         elif part := self._part(values, keys):
-            await self._redis.hset(self._key(partition), mapping=part)
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.hset(self._key(partition), mapping=part)
+            if self._companies:
+                companies.write(pipe, self._settings, companies.of_values(part, values, self._settings.id_key), _now())
+            await pipe.execute()
             self._metrics.view_writes.labels("filled").inc(len(part))
         else:
             await self._sweep(partition)
@@ -252,6 +277,10 @@ class View:
                 await self._redis.hdel(self._key(partition), *gone)
             if not cursor:
                 return
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def lags_of(app: Any) -> dict[int, int]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 from msgspec import Struct
 
-from streams.core.identify import nodes
+from streams.core.identify import account_node, nodes
 from streams.core.policy import Policy
 from streams.core.touch import Customer
 from streams.edge.identity_protocol import LINKS, key_prefix
@@ -50,9 +49,8 @@ class People:
         return nodes(customer, self._key, self._region, self._roles, self._same_mailbox)
 
     def account(self, account: str) -> str:
-        """Pseudonymous id of a company, in whatever case it is written."""
-        said = account.strip().lower().encode("utf-8", "surrogatepass")
-        return f"a-{hmac.digest(self._key.encode(), b'account:' + said, 'sha256').hex()[:24]}"
+        """Pseudonymous id of a company."""
+        return account_node(account, self._key)
 
     async def find(self, asked: Sequence[tuple[str, ...]]) -> tuple[bool, list[Person]]:
         """Whether the index is complete, and who these are, by their node ids. RedisError when it is away."""

@@ -25,7 +25,7 @@ from streams.core.govern.check import known
 from streams.core.govern.records import Contact, Standing
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline, decode, segment_key
-from streams.edge import view
+from streams.edge import companies, view
 from streams.edge.lane import partition_of
 from streams.gateway.holds import Found, Holds
 from streams.gateway.memory import Memory, MemoryLost
@@ -39,6 +39,9 @@ Gap = Literal["redis_away", "identity_incomplete", "view_incomplete", "view_behi
 PATIENCE = 1.0
 CONNECTIONS = 32
 """To Redis, opened as they are needed. A check under way holds one, and so does a reservation; those who find none wait."""
+
+COLLEAGUES = 200
+"""Customers of one company whose timelines are looked at, those in touch last: caps are far smaller."""
 
 AGAIN = 1
 """Further tries: an answer that came while this process was busy counts as late."""
@@ -137,7 +140,12 @@ class Eyes:
         gaps: list[Gap] = [] if synced else ["identity_incomplete"]
         if self._behind(freshness, now):
             gaps.append("view_behind")
-        customers = list(dict.fromkeys(customer for person in people for customer in person.customers))
+        mates = await self._colleagues(asks, people)
+        customers = list(
+            dict.fromkeys(
+                (*(id_ for person in people for id_ in person.customers), *(m for some in mates for m in some))
+            )
+        )
         watched = [self.guards(ask, person) for ask, person in zip(asks, people, strict=True)]
         ids = list(dict.fromkeys(id_ for some in watched for id_ in some))
         answers = await self._read(customers, ids)
@@ -153,8 +161,8 @@ class Eyes:
         held = dict(zip(ids, answers[len(customers) + 1 :], strict=True))
         segments = await self._segments(values, now)
         return [
-            self._one(ask, person, some, values, segments, held, freshness, tuple(gaps), now)
-            for ask, person, some in zip(asks, people, watched, strict=True)
+            self._one(ask, person, some, values, segments, held, freshness, tuple(gaps), now, others)
+            for ask, person, some, others in zip(asks, people, watched, mates, strict=True)
         ]
 
     async def _read(self, customers: Sequence[str], ids: Sequence[str]) -> list[Any]:
@@ -179,14 +187,17 @@ class Eyes:
         freshness: Freshness | None,
         gaps: tuple[Gap, ...],
         now: int,
+        mates: Sequence[str],
     ) -> Seen:
         found = self.holds.found(guards, [held[id_] for id_ in guards], now)
         own = {id_: one for id_, one in found.live.items() if not person.persons_apart(one.persons)}
-        others = tuple(one.contact() for id_, one in found.live.items() if id_ not in own)
+        others = {one.touch_id: one.contact() for id_, one in found.live.items() if id_ not in own}
+        for mate in mates:
+            others |= self._contacts(mate, values, segments, max(ask.contact.at, now))
         standing = replace(
             ask.standing,
             held=tuple(one.contact() for one in own.values()),
-            account_contacts=(*ask.standing.account_contacts, *others),
+            account_contacts=(*ask.standing.account_contacts, *others.values()),
         )
         history: Sequence[Entry] = ()
         for customer in person.customers:
@@ -203,6 +214,34 @@ class Eyes:
                 log.warning("the view of %s cannot be read: %s", customer, error)
                 gaps = (*gaps, "view_incomplete")
         return Seen(person, history, standing, found, freshness, tuple(dict.fromkeys(gaps)))
+
+    async def _colleagues(self, asks: Sequence[Ask], people: Sequence[Person]) -> list[list[str]]:
+        """Of each ask the other customers of its company, those in touch last; none where no rule looks at companies."""
+        asked = [ask.account if self._account_wide else None for ask in asks]
+        named = list(dict.fromkeys(filter(None, asked)))
+        if not named:
+            return [[] for _ in asks]
+        pipe = self._redis.pipeline(transaction=False)
+        companies.colleagues(pipe, self._settings, named, COLLEAGUES)
+        found = dict(zip(named, await pipe.execute(), strict=True))
+        return [
+            [id_ for one in found[account] if (id_ := one.decode()) not in person.persons] if account else []
+            for account, person in zip(asked, people, strict=True)
+        ]
+
+    def _contacts(
+        self, customer: str, values: dict[str, Any], segments: dict[bytes, bytes], at: int
+    ) -> dict[str, Contact]:
+        """Contacts of a colleague as far back as rules look, by touch id."""
+        _, value = values[customer]
+        if value is None:  # erased, or not copied yet
+            return {}
+        try:
+            entries, _ = known(self._timeline(customer, value, segments), self._policy, at)
+            return companies.contacts_of(customer, entries, self._policy)
+        except DamagedError as error:
+            log.warning("the view of %s cannot be read: %s", customer, error)
+            return {}
 
     def _timeline(self, customer: str, value: bytes, segments: dict[bytes, bytes]) -> Timeline:
         return decode(value, lambda digest: segments.get(segment_key(customer.encode(), digest)))

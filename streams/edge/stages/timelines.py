@@ -23,7 +23,7 @@ from streams.core.segments import LARGEST
 from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key, segment_keys
 from streams.core.touch import IdentifiedTouch
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
-from streams.edge import doubt
+from streams.edge import companies, doubt
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
@@ -49,6 +49,8 @@ class Timelines(Stage):
         self._store = store
         self._view = view
         self._identified = settings.topic(IDENTIFIED)
+        self._by_company = view is not None and companies.needed(policy)
+        self._members: companies.Members = {}
 
     async def run(self, partition: int, batch: Sequence[Any]) -> Write:
         """One micro-batch of raw records of one partition."""
@@ -79,7 +81,8 @@ class Timelines(Stage):
         self.count()
         write = Write(outputs, partition, changelog, published=lambda: self._published(found))
         if self._view is not None:
-            write.done = partial(self._view.take, partition, changelog, batch[-1].timestamp)
+            members, self._members = self._members, {}
+            write.done = partial(self._view.take, partition, changelog, batch[-1].timestamp, members)
         return write
 
     def _one(
@@ -100,6 +103,8 @@ class Timelines(Stage):
                 )
             effect = self._decide(partition, identified, opened)
             self._count(identified.touch.channel, effect)
+            if self._by_company and effect.outcome in ("applied", "corrected"):
+                self._members |= companies.of_touch(identified, self._settings.id_key)
             found.extend((finding.rule, identified.published_at) for finding in effect.findings)
             return self._outputs(record, effect)
         command = self._codec.decode_command(record.value or b"")
@@ -116,6 +121,10 @@ class Timelines(Stage):
         known = opened.get(customer)
         effect = self._decide(partition, command, opened)
         before, after = (known or opened[customer])[known is not None], effect.timeline
+        if self._by_company:
+            secret = self._settings.id_key
+            self._members |= dict.fromkeys(companies.of_timeline(customer, before, secret))
+            self._members |= companies.of_timeline(customer, after, secret)
         kept = segment_keys(customer.encode(), after)
         segments = sum(key not in kept for key in self._store.segments(partition, customer.encode()))
         gone = len(before.entries) + len(before.opt_outs) - len(after.entries) - len(after.opt_outs)

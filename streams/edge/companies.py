@@ -1,0 +1,105 @@
+"""Who of each company was in touch lately, in Redis: for rules that look at a whole account (`streams.gateway`).
+
+One sorted set a company, `touchstream:<app_id>:view:company:<pseudonymous id>`: customer ids by the time of their newest touch that
+named the company (UTC ms). It only says whose timelines are to be looked at: what counts stands in these. Part of the view: written
+beside it, and built anew with it when Redis was lost. Kept only while some rule of the policy needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from streams.core.detect.base import contacts
+from streams.core.entry import DamagedError, Entry
+from streams.core.govern import compiled
+from streams.core.govern.records import Contact
+from streams.core.identify import account_node
+from streams.core.policy import DAY_MS, Policy
+from streams.core.timeline import Timeline, decode, segment_key
+from streams.core.touch import IdentifiedTouch
+from streams.settings import Settings
+
+KEPT_MS = 100 * DAY_MS
+"""No rule looks further back than timelines reach (`timeline.retention_days` is 90)."""
+
+Members = dict[tuple[str, str], int | None]
+"""(company, customer) -> time of the newest touch, UTC ms; None takes the customer out."""
+
+
+def needed(policy: Policy) -> bool:
+    """Whether some rule for checks looks at a whole account."""
+    return bool(compiled.of(policy).account_wide)
+
+
+def key(settings: Settings, company: str) -> str:
+    """Where a company's customers stand."""
+    return f"touchstream:{settings.app_id}:view:company:{company}"
+
+
+def of_timeline(customer: str, timeline: Timeline, secret: str) -> Members:
+    """What a timeline says of its customer. A company goes by the id that touches give it, or by its domain where they give none."""
+    found: Members = {}
+    for entry in timeline.entries:
+        if entry.account:
+            found[account_node(entry.account, secret), customer] = entry.at
+    return found
+
+
+def of_touch(identified: IdentifiedTouch, secret: str) -> Members:
+    """What one touch says of its customer."""
+    account, touch = identified.touch.account, identified.touch
+    name = account and (account.id or account.domain)
+    return {(account_node(name, secret), identified.customer_id): touch.occurred_at} if name else {}
+
+
+def of_values(values: Mapping[bytes, bytes], load: Mapping[bytes, bytes], secret: str) -> Members:
+    """The same of encoded timelines by customer id; segments and what cannot be read say nothing."""
+    found: Members = {}
+    for name, value in values.items():
+        customer = name.decode()
+        if "#" not in customer:
+            try:
+                found |= of_timeline(customer, decode(value, partial(_segment, load, name)), secret)
+            except DamagedError:
+                continue  # said by whoever decides by it
+    return found
+
+
+def _segment(values: Mapping[bytes, bytes], customer: bytes, digest: bytes) -> bytes | None:
+    return values.get(segment_key(customer, digest))
+
+
+def contacts_of(customer: str, entries: Sequence[Entry], policy: Policy) -> dict[str, Contact]:
+    """The contacts on a colleague's timeline, by touch id; calls count once."""
+    return {
+        one.id: Contact(
+            one.at, one.channel, one.department, one.kind, one.id, one.campaign, one.category, one.sequence, one.actor_id,
+            one.actor_kind, one.priority, customer=customer,
+        )
+        for _, one in contacts(entries, 0, len(entries), 0, policy)
+    } if entries else {}  # fmt: skip
+
+
+def write(pipe: Any, settings: Settings, members: Members, now: int) -> None:
+    """Put the changes into a pipeline."""
+    by_company: dict[str, dict[str, int | None]] = {}
+    for (company, customer), at in members.items():
+        by_company.setdefault(company, {})[customer] = at
+    for company, customers in by_company.items():
+        name = key(settings, company)
+        gone = [customer for customer, at in customers.items() if at is None]
+        seen = {customer: at for customer, at in customers.items() if at is not None}
+        if gone:
+            pipe.zrem(name, *gone)
+        if seen:
+            pipe.zadd(name, seen, gt=True)
+            pipe.zremrangebyscore(name, "-inf", now - KEPT_MS)
+            pipe.pexpire(name, KEPT_MS)
+
+
+def colleagues(pipe: Any, settings: Settings, companies: Iterable[str], limit: int) -> None:
+    """Put the questions into a pipeline: the customers of each company, the newest first."""
+    for company in companies:
+        pipe.zrevrange(key(settings, company), 0, limit - 1)

@@ -1,0 +1,70 @@
+"""Rules about a whole company, with a real worker and a real gateway: what its other people got counts, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from msgspec.structs import replace
+
+from streams.core.identify import account_node
+from streams.core.touch import Account, Touch
+from streams.edge import companies
+from streams.settings import Settings
+from tests.gateway.running import HOUR, Gateway, touch
+from tests.support.commands import touchstream
+from tests.support.drained import wait_drained
+from tests.support.publishing import publish
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+CAPPED = str(Path(__file__).with_name("capped.toml"))
+
+
+def mail(email: str, ago_ms: int, account: Account) -> Touch:
+    """A marketing mail to somebody of a company."""
+    return replace(touch(email, ago_ms), account=account)
+
+
+def refused_by(gateway: Gateway, email: str, account: str) -> tuple[str, ...] | None:
+    """Names of the rules that a mail to this person of this company would break; None while the gateway cannot see enough."""
+    body: dict[str, Any] = {"customer": {"email": email}, "channel": "email", "department": "marketing"}
+    status, answer, _ = gateway.call("POST", "/v1/checks", body | {"standing": {"account": account}})
+    assert status == 200, answer
+    return None if answer["degraded"] else tuple(one["rule"] for one in answer["violations"])
+
+
+def test_contacts_with_colleagues_count(make_settings: Callable[..., Settings]) -> None:
+    """Two people of Acme got a mail, so a third may not, nor after a flush of Redis. Somebody of another company may. Once one of the two
+    is erased, the third may, and nothing in Redis says that the erased one was of Acme."""
+    settings = make_settings(policy_path=CAPPED, view_max_age=3600.0)
+    acme = Account(domain="acme.example")
+    publish(
+        settings,
+        [
+            mail("ann@acme.example", HOUR, acme),
+            mail("bo@acme.example", 2 * HOUR, acme),
+            mail("cy@acme.example", 9 * 24 * HOUR, acme),
+            mail("dee@other.example", HOUR, Account(domain="other.example")),
+        ],
+    )
+    with Worker(settings), Gateway(settings) as gateway, redis.Redis.from_url(settings.redis_url) as client:
+        wait_drained(settings)
+
+        def refused(email: str, account: str, *rules: str) -> None:
+            wait_until(lambda: refused_by(gateway, email, account) == rules, 60, f"{email} of {account}: {rules}")
+
+        refused("eve@acme.example", " Acme.example", "two-people-a-week")
+        refused("cy@acme.example", "acme.example", "two-people-a-week")
+        refused("ann@acme.example", "acme.example")  # one of the two
+        refused("fay@other.example", "other.example")
+        client.flushdb()
+        refused("eve@acme.example", "acme.example", "two-people-a-week")
+        touchstream(settings, "customer", "erase", "bo@acme.example", "--by", "p.ito", "--yes")
+        refused("eve@acme.example", "acme.example")
+        name = companies.key(settings, account_node("acme.example", settings.id_key))
+        wait_until(lambda: client.zcard(name) == 2, 30, "Bo to be gone from the company")

@@ -120,12 +120,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     gateway_rate: Annotated[
         float, Meta(gt=0, le=1_000_000, description="Requests a second that one token may make of one gateway process.")
     ] = 1000.0
-    gateway_degraded: Annotated[
-        Literal["fail_closed", "fail_open"],
-        Meta(
-            description="What a check answers that cannot see enough: no (fail_closed), or what the rest says (fail_open)."
-        ),
-    ] = "fail_closed"
     view_max_age: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds that the view may be behind before checks count as degraded.")
     ] = 15.0

@@ -129,7 +129,7 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "touchstream_view_writes_total", "counter", ("result",),
         "Records copied into the view in Redis, which checks read: written (as they changed), filled (a partition copied whole), and failed"
         " writes to Redis, which are mended later.",
-        "failed: Redis is away or full; checks answer by TOUCHSTREAM_GATEWAY_DEGRADED meanwhile. filled all the time: Redis loses data.",
+        "failed: Redis is away or full; checks answer by governance.degraded in the policy. filled all the time: Redis loses data.",
     ),
     MetricSpec(
         "touchstream_worker_info", "gauge", ("version", "policy"),

@@ -88,7 +88,7 @@ class Service:
         for gap in answer.seen.gaps:
             self.metrics.gaps.labels(gap).inc()
         policy = self.gate.policy, self.gate.fingerprint
-        return models.check_out(answer, policy, self.settings.gateway_degraded, now, asked.ref)
+        return models.check_out(answer, policy, self.gate.degraded, now, asked.ref)
 
 
 def create(service: Service) -> FastAPI:

@@ -68,6 +68,7 @@ class Gate:
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._away_since: float | None = None
         self.policy, self.fingerprint = compiled.of(policy).version, fingerprint(policy)
+        self.degraded = policy.governance.degraded
 
     async def check_one(self, ask: Ask) -> Answer:
         """The answer to one question. Questions that come while others are looked at are looked at together: one trip to Redis for all."""
@@ -216,7 +217,7 @@ class Gate:
 
     def _answer(self, ask: Ask, seen: Seen, now: int) -> Answer:
         verdict = check(seen.history, ask.contact, self._policy, now, seen.standing)
-        closed = bool(seen.gaps) and self._settings.gateway_degraded == "fail_closed"
+        closed = bool(seen.gaps) and self.degraded == "fail_closed"
         return Answer(verdict.allowed and not closed, verdict, seen)
 
     def _made(self, ask: Ask, seen: Seen, seconds: float, by: str, now: int) -> Reservation:

@@ -33,7 +33,7 @@ class GatewayMetrics:
         )
         self.gaps = Counter(
             "touchstream_checks_degraded_total",
-            "Checks that could not see enough, by what was missing; TOUCHSTREAM_GATEWAY_DEGRADED says what they answer.",
+            "Checks that could not see enough, by what was missing; governance.degraded of the policy says what they answer.",
             ("gap",),
             registry=registry,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,7 +128,7 @@ def test_a_touch_is_published(gateway: Gateway, settings: Settings) -> None:
     assert b"touchstream_gateway_requests_total" in gateway.call("GET", "/metrics")[1]
 
 
-def test_without_redis_the_answer_follows_the_setting(settings: Settings) -> None:
+def test_without_redis_the_answer_follows_the_policy(settings: Settings, tmp_path: Path) -> None:
     """With Redis away a check is answered all the same: no when it fails closed, yes when it fails open; nothing is held."""
     away = {"TOUCHSTREAM_REDIS_URL": "redis://127.0.0.1:9/0"}
     with Gateway(settings, **away) as closed:
@@ -136,7 +137,9 @@ def test_without_redis_the_answer_follows_the_setting(settings: Settings) -> Non
         status, problem, headers = closed.call("POST", "/v1/reservations", ask())
         assert status == 503 and headers["Content-Type"] == "application/problem+json" and headers["Retry-After"]
         assert problem["type"] == "urn:touchstream:problem:unavailable"
-    with Gateway(settings, TOUCHSTREAM_GATEWAY_DEGRADED="fail_open", **away) as opened:
+    policy = tmp_path / "open.toml"
+    policy.write_text('[governance]\nversion = "open"\ndegraded = "fail_open"\n', encoding="utf-8")
+    with Gateway(settings, TOUCHSTREAM_POLICY_PATH=str(policy), **away) as opened:
         answer = opened.call("POST", "/v1/checks", ask())[1]
         assert answer["allowed"] and answer["degraded"] == {"gaps": ["redis_away"], "answered": "fail_open"}
         assert opened.stop() == 0

@@ -228,10 +228,11 @@ Rule = (
 class Governance(Struct, frozen=True, forbid_unknown_fields=True):
     """`version` is the policy's own name for itself. `findings`: contacts that broke a rule are reported as conflicts. `time_zones` and
     `countries` stand for unknown ones: quiet hours and holidays of all of them hold, calendars are those of the first. `horizon_days`:
-    how far ahead a slot is looked for."""
+    how far ahead a slot is looked for. `degraded`: what a check answers that cannot see enough: no, or what the rest says."""
 
     version: Annotated[str, Meta(min_length=1, max_length=80)] = "shipped"
     findings: bool = False
     time_zones: Annotated[tuple[str, ...], Meta(min_length=1)] = ("UTC",)
     countries: tuple[str, ...] = ()
     horizon_days: Annotated[float, Meta(gt=0, le=366)] = 30
+    degraded: Literal["fail_closed", "fail_open"] = "fail_closed"

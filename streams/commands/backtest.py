@@ -1,24 +1,46 @@
-"""`touchstream backtest`: what the workers would find in a file of touches, without Kafka."""
+"""`touchstream backtest`: what a policy would find, or would have stopped, on touches of a file or on the history in Kafka."""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import sys
 import time
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from streams.commands.common import CommandError, load_policy, load_settings, policy_option
+from streams.commands.common import (
+    CommandError,
+    kafka_options,
+    load_policy,
+    load_settings,
+    needs_report,
+    policy_option,
+    progress,
+)
+from streams.commands.files import replace_file
 from streams.core import backtest as core
-from streams.core import finding_json, touch_json
+from streams.core import detect, finding_json, touch_json
+from streams.core.entry import DamagedError
 from streams.core.govern.backtest import difference, lines
+from streams.core.outcome import Finding
+from streams.core.policy import DAY_MS, Policy
+from streams.core.timeline import Timeline
 from streams.core.touch import Touch
+from streams.edge.history import history
+from streams.edge.reader import ReadError
+from streams.settings import Settings
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option(
+    "--from-kafka", is_flag=True, help="Instead of FILE, take all customers' timelines as Kafka holds them now."
+)
+@click.option("--since", metavar="TIME", help="Only what came since: RFC 3339 time, day, or days back, such as 30d.")
 @policy_option
 @click.option(
     "--against",
@@ -26,37 +48,107 @@ from streams.core.touch import Touch
     help="Policy in force now: print which contacts the rules of --policy would have stopped and those of this one not.",
 )
 @click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --against: a page with plots."
+)
+@click.option(
     "--now", metavar="TIME", help="RFC 3339 time that future touches are measured against; default the present."
 )
-def backtest(file: BinaryIO, policy_path: str | None, against: str | None, now: str | None) -> None:
+@kafka_options
+def backtest(
+    file: BinaryIO | None,
+    from_kafka: bool,
+    since: str | None,
+    policy_path: str | None,
+    against: str | None,
+    html: Path | None,
+    now: str | None,
+    bootstrap: str | None,
+    topic_prefix: str | None,
+) -> None:
     """Print the final findings of FILE (touches as JSON lines; "-" is standard input) as JSON lines, sorted by event time, then id.
 
     The order of the lines and repeated lines change nothing. Broken lines and refused touches are reported on standard error;
     the exit code is 1 when there were any. With --against, the difference of the two policies' [[rules]] is printed instead.
+
+    --from-kafka takes the real history, with its corrections, merges, splits and erasures; the workers are not disturbed.
+
+    \b
+    touchstream backtest --from-kafka --since 30d --policy new.toml --against current.toml --html difference.html
     """
-    settings = load_settings()
+    if (file is None) != from_kafka:
+        raise click.UsageError("give either FILE or --from-kafka")
+    if html is not None and against is None:
+        raise click.UsageError("--html shows the difference of two policies: give the one in force by --against")
+    settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     policy = load_policy(policy_path, settings)
+    current = None if against is None else load_policy(against, settings)
+    if html is not None:
+        needs_report("--html")
+    moment = _moment(now, "--now") if now else time.time_ns() // 1_000_000
+    start = _since(since, moment) if since else 0
     broken: list[str] = []
-    moment = _moment(now) if now else time.time_ns() // 1_000_000
-    result = core.run(
-        _touches(file, broken), policy, id_key=settings.id_key, region=settings.default_region, now=moment
-    )
-    if against is not None:
-        current = load_policy(against, settings)
-        for line in lines(difference(result.timelines.values(), policy, current)):
-            click.echo(line)
+    if file is not None:
+        result = core.run(
+            _touches(file, broken), policy, id_key=settings.id_key, region=settings.default_region, now=moment
+        )
+        broken += [f"touch {refused.touch.touch_id}: {refused.reason}: {refused.detail}" for refused in result.refused]
+        timelines: Mapping[str, Timeline] = result.timelines
+        findings = result.findings
     else:
-        for finding in result.findings:
+        timelines = _history(settings)
+        findings = _findings(timelines, policy) if current is None else []
+    findings = [finding for finding in findings if finding.event_time >= start]
+    if current is not None:
+        _compare(timelines.values(), policy, current, start, moment, html)
+    else:
+        for finding in findings:
             sys.stdout.write(finding_json.line(finding) + "\n")
-    broken += [f"touch {refused.touch.touch_id}: {refused.reason}: {refused.detail}" for refused in result.refused]
     for problem in broken:
         click.echo(problem, err=True)
     if broken:
         click.echo(
-            f"{_counted(result.findings, 'finding')}; {_counted(broken, 'line or touch', 'lines or touches')} refused",
+            f"{_counted(findings, 'finding')}; {_counted(broken, 'line or touch', 'lines or touches')} refused",
             err=True,
         )
         sys.exit(1)
+
+
+def _compare(
+    timelines: Iterable[Timeline], new: Policy, current: Policy, since: int, until: int, html: Path | None
+) -> None:
+    with progress("comparing"):
+        found = difference(timelines, new, current, since)
+    if since and found.first_at is not None and found.first_at - since > DAY_MS:
+        click.echo(f"the timelines reach back to {_day(found.first_at)} only, not to {_day(since)}", err=True)
+    for line in lines(found):
+        click.echo(line)
+    if html is not None:
+        from streams.report.policies import render
+
+        replace_file(html, render(found, new, current, since, until).encode())
+
+
+def _history(settings: Settings) -> Mapping[str, Timeline]:
+    try:
+        with progress("reading the timelines"):
+            found = asyncio.run(history(settings))
+    except ReadError as error:
+        raise CommandError(str(error)) from None
+    if not len(found):
+        raise CommandError(
+            f"no customer has a timeline at {settings.bootstrap} yet: have workers run there, and touches come? (TOUCHSTREAM_APP_ID"
+            f" is {settings.app_id!r} and the topic prefix {settings.topic_prefix!r}; both must be the workers')"
+        )
+    return found
+
+
+def _findings(timelines: Mapping[str, Timeline], policy: Policy) -> list[Finding]:
+    """What holds on the timelines, sorted as ever."""
+    try:
+        found = [finding for customer, one in timelines.items() for finding in detect.everything(one, policy, customer)]
+    except DamagedError as error:
+        raise CommandError(f"a timeline cannot be read: {error}") from None
+    return sorted(found, key=lambda finding: (finding.event_time, finding.finding_id))
 
 
 def _counted(things: Sized, one: str, many: str = "") -> str:
@@ -74,11 +166,26 @@ def _touches(file: BinaryIO, broken: list[str]) -> Iterator[Touch]:
                 yield touch
 
 
-def _moment(text: str) -> int:
+def _since(text: str, now: int) -> int:
+    """UTC ms of a time, a day, or so many days before now."""
+    if text.endswith("d") and text[:-1].isdecimal():
+        return now - int(text[:-1]) * DAY_MS
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return _moment(text, "--since")
+    return int(dt.datetime.combine(day, dt.time(), dt.UTC).timestamp() * 1000)
+
+
+def _moment(text: str, option: str) -> int:
     try:
         time_ = dt.datetime.fromisoformat(text)
     except ValueError:
         time_ = None
     if time_ is None or time_.tzinfo is None:
-        raise CommandError(f"--now: {text!r} is not an RFC 3339 time with a zone, such as 2026-03-02T09:12:00Z")
+        raise CommandError(f"{option}: {text!r} is not an RFC 3339 time with a zone, such as 2026-03-02T09:12:00Z")
     return int(time_.timestamp() * 1000)
+
+
+def _day(at: int) -> str:
+    return dt.datetime.fromtimestamp(at / 1000, dt.UTC).date().isoformat()

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,6 +70,13 @@ def checked(policy: Policy, name: str) -> Policy:
         if problem is not None:
             raise PolicyError(f"{name}: campaigns.{campaign}: {problem}")
     return policy
+
+
+def needs_report(what: str) -> None:
+    """Pages, plots and tables need an extra: workers do without. Raises CommandError."""
+    for name in ("duckdb", "jinja2", "matplotlib", "numpy"):
+        if find_spec(name) is None:
+            raise CommandError(f"{what} needs the package {name}; install it with pip install 'touchstream[report]'")
 
 
 @contextmanager

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from streams.commands.common import CommandError, load_policy, load_settings, policy_option, progress
+from streams.commands.common import CommandError, load_policy, load_settings, needs_report, policy_option, progress
+from streams.commands.files import replace_file
 from streams.core.ledger import period as periods
 from streams.core.ledger import records, touch_lines
 from streams.core.ledger.book import Book, Resolved
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EXTRA = "pip install 'touchstream[report]'"
 MAX_PROBLEMS = 20
 
 _path = click.Path(dir_okay=False, path_type=Path)
@@ -90,7 +88,7 @@ def report(
         raise CommandError(f"--period: {error}") from None
     settings = load_settings()
     policy = load_policy(policy_path, settings)
-    _check_extra()
+    needs_report("the report")
     earlier = None if against is None else _earlier(against)
 
     book = Book(policy.identity, settings.id_key, settings.default_region)
@@ -171,17 +169,6 @@ def _earlier(path: Path) -> Ledger:
         raise CommandError(f"--against {path}: {error}") from None
 
 
-def _check_extra() -> None:
-    """What the report needs is an extra: workers do without."""
-    try:
-        import duckdb  # noqa: F401
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-        import numpy  # noqa: F401
-    except ImportError as error:
-        raise CommandError(f"the report needs the package {error.name}; install it with {EXTRA}") from None
-
-
 def _write(
     ledger: Ledger,
     earlier: Ledger | None,
@@ -196,31 +183,15 @@ def _write(
 
     try:
         if json_path is not None:
-            _replace(json_path, encode(ledger))
+            replace_file(json_path, encode(ledger))
         if csv_folder is not None:
             tables.write_csv(tables.of(ledger, changes), csv_folder)
         if parquet_folder is not None:
             tables.write_parquet(tables.of(ledger, changes), parquet_folder)
         if out is not None:
-            _replace(out, page.render(ledger, earlier, changes).encode())
+            replace_file(out, page.render(ledger, earlier, changes).encode())
     except OSError as error:
         raise CommandError(f"cannot write {error.filename or ''}: {error.strerror}") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """The whole file or none: a reader never sees half a page."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _tell(problems: list[str]) -> None:

@@ -47,13 +47,13 @@ def spend_and_income(ledger: Ledger, currency: str) -> str:
     keys = [key for key in words.departments(spend.keys() | income.keys()) if key != UNATTRIBUTED]
 
     def draw(axes: Any) -> None:
-        _grouped(
+        grouped(
             axes, [words.of(key) for key in keys],
             {"spent": [spend.get(key, 0) for key in keys], "brought in": [income.get(key, 0) for key in keys]},
             [SPENT, EARNED], lambda value: words.short_money(value, currency),
         )  # fmt: skip
 
-    return _svg(draw, 7.2, 0.9 + 0.75 * len(keys), f"Spent and brought in by department, {currency}")
+    return svg(draw, 7.2, 0.9 + 0.75 * len(keys), f"Spent and brought in by department, {currency}")
 
 
 def models(ledger: Ledger, currency: str) -> str:
@@ -82,9 +82,7 @@ def models(ledger: Ledger, currency: str) -> str:
         axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
 
     return (
-        _svg(draw, 7.2, 3.3, f"Shares of the closed revenue by department under each model, {currency}")
-        if total
-        else ""
+        svg(draw, 7.2, 3.3, f"Shares of the closed revenue by department under each model, {currency}") if total else ""
     )
 
 
@@ -111,7 +109,7 @@ def months(ledger: Ledger, currency: str) -> str:
         axes.margins(y=0.14)
         axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
 
-    return _svg(draw, 7.2, 2.9, f"Spent and closed revenue by month, {currency}")
+    return svg(draw, 7.2, 2.9, f"Spent and closed revenue by month, {currency}")
 
 
 def answers(ledger: Ledger) -> str:
@@ -121,9 +119,9 @@ def answers(ledger: Ledger) -> str:
 
     def draw(axes: Any) -> None:
         values = {label: [getattr(row, name) for row in rows] for name, label in series.items()}
-        _grouped(axes, [words.of(row.answer) for row in rows], values, list(ANSWER_COLOURS.values()), str)
+        grouped(axes, [words.of(row.answer) for row in rows], values, list(ANSWER_COLOURS.values()), str)
 
-    return _svg(draw, 7.2, 0.9 + 0.95 * len(rows), "Hand-offs by sales' answer and what became of them") if rows else ""
+    return svg(draw, 7.2, 0.9 + 0.95 * len(rows), "Hand-offs by sales' answer and what became of them") if rows else ""
 
 
 def funnel(ledger: Ledger) -> str:
@@ -148,10 +146,10 @@ def funnel(ledger: Ledger) -> str:
         axes.spines["bottom"].set_visible(False)
         axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
 
-    return _svg(draw, 7.2, 0.8 + 0.42 * len(steps), "Customers by step") if steps else ""
+    return svg(draw, 7.2, 0.8 + 0.42 * len(steps), "Customers by step") if steps else ""
 
 
-def _grouped(
+def grouped(
     axes: Any, rows: Sequence[str], series: dict[str, list[int]], colours: Sequence[str], shown: Callable[[int], str]
 ) -> None:
     """Horizontal bars, a group a row, each with its number behind it."""
@@ -173,16 +171,16 @@ def _colour(department: str) -> str:
     return COLOURS.get(department, "#7c3aed")
 
 
-def _svg(draw: Callable[[Any], None], width: float, height: float, label: str) -> str:
+def svg(draw: Callable[[Any], None], width: float, height: float, label: str) -> str:
     """One plot (inches) as an `svg` element whose ids are its own within the page."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure.add_subplot())
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    svg = out.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     prefix = re.sub(r"\W+", "-", label.lower())
-    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

@@ -6,6 +6,7 @@ Only rules that a timeline can tell take part, and the replies are those that re
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -33,13 +34,15 @@ class Stopped(Struct, frozen=True):
 
 
 class Tally(Struct):
-    """Stopped contacts counted. Of `by_rule`, a contact that several rules stop is in several; "" is no campaign."""
+    """Stopped contacts counted. Of `by_rule`, a contact that several rules stop is in several; "" is no campaign; a week is its Monday
+    (UTC)."""
 
     contacts: int = 0
     followed: int = 0
     by_rule: dict[str, int] = {}
     by_department: dict[str, int] = {}
     by_campaign: dict[str, int] = {}
+    by_week: dict[dt.date, int] = {}
 
     def add(self, one: Stopped) -> None:
         self.contacts += 1
@@ -49,13 +52,16 @@ class Tally(Struct):
         department, campaign = one.contact.department, one.contact.campaign or ""
         self.by_department[department] = self.by_department.get(department, 0) + 1
         self.by_campaign[campaign] = self.by_campaign.get(campaign, 0) + 1
+        week = monday(one.contact.at)
+        self.by_week[week] = self.by_week.get(week, 0) + 1
 
 
 class Difference(Struct):
-    """`contacts` were made in all. `newly` are stopped by the new policy only, `no_longer` by the current one only, `both` by both
-    (with the new policy's rules)."""
+    """`contacts` were made in all, the first one at `first_at` (UTC ms; None: there was none). `newly` are stopped by the new policy only,
+    `no_longer` by the current one only, `both` by both (with the new policy's rules)."""
 
     contacts: int
+    first_at: int | None
     newly: Tally
     no_longer: Tally
     both: Tally
@@ -90,19 +96,31 @@ def _followed(entries: Sequence[Entry], j: int, reached: dict[int, Entry]) -> bo
     return False
 
 
-def difference(timelines: Iterable[Timeline], new: Policy, current: Policy) -> Difference:
-    """What the new policy would have stopped that the current one lets pass, and the other way round."""
-    made, newly, no_longer, both = 0, Tally(), Tally(), Tally()
+def difference(timelines: Iterable[Timeline], new: Policy, current: Policy, since: int = 0) -> Difference:
+    """What the new policy would have stopped that the current one lets pass, and the other way round. Contacts before `since` (UTC ms) only
+    weigh on later ones."""
+    made, first, newly, no_longer, both = 0, None, Tally(), Tally(), Tally()
     for timeline in timelines:
         entries = tuple(timeline.entries)
-        made += sum(1 for _ in contacts(entries, 0, len(entries), 0, current)) if entries else 0
-        now, before = stopped(timeline, new), stopped(timeline, current)
+        for _, entry in contacts(entries, 0, len(entries), 0, current) if entries else ():
+            first = entry.at if first is None else min(first, entry.at)
+            made += entry.at >= since
+        now, before = (
+            {id_: one for id_, one in stopped(timeline, policy).items() if one.contact.at >= since}
+            for policy in (new, current)
+        )
         for id_, one in now.items():
             (both if id_ in before else newly).add(one)
         for id_, one in before.items():
             if id_ not in now:
                 no_longer.add(one)
-    return Difference(made, newly, no_longer, both)
+    return Difference(made, first, newly, no_longer, both)
+
+
+def monday(at: int) -> dt.date:
+    """The Monday of a time's week (UTC)."""
+    day = dt.datetime.fromtimestamp(at / 1000, dt.UTC).date()
+    return day - dt.timedelta(days=day.weekday())
 
 
 def lines(found: Difference) -> list[str]:

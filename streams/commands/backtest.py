@@ -99,7 +99,7 @@ def backtest(
         findings = _findings(timelines, policy) if current is None else []
     findings = [finding for finding in findings if finding.event_time >= start]
     if current is not None:
-        _compare(timelines.values(), policy, current, start, moment, html)
+        _compare(timelines.values(), policy, current, start, html)
     else:
         for finding in findings:
             sys.stdout.write(finding_json.line(finding) + "\n")
@@ -113,9 +113,7 @@ def backtest(
         sys.exit(1)
 
 
-def _compare(
-    timelines: Iterable[Timeline], new: Policy, current: Policy, since: int, until: int, html: Path | None
-) -> None:
+def _compare(timelines: Iterable[Timeline], new: Policy, current: Policy, since: int, html: Path | None) -> None:
     with progress("comparing"):
         found = difference(timelines, new, current, since)
     if since and found.first_at is not None and found.first_at - since > DAY_MS:
@@ -125,7 +123,7 @@ def _compare(
     if html is not None:
         from streams.report.policies import render
 
-        replace_file(html, render(found, new, current, since, until).encode())
+        replace_file(html, render(found, new, current, since).encode())
 
 
 def _history(settings: Settings) -> Mapping[str, Timeline]:

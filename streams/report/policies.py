@@ -24,13 +24,13 @@ _environment = jinja2.Environment(
 )  # fmt: skip
 
 
-def render(found: Difference, new: Policy, current: Policy, since: int, until: int) -> str:
-    """The page of contacts from `since` to `until` (UTC ms)."""
+def render(found: Difference, new: Policy, current: Policy, since: int) -> str:
+    """The page of contacts from `since` (UTC ms)."""
     names = new.governance.version, current.governance.version
     if names[0] == names[1]:
         names = "the new policy", "the current policy"
     tallies = {f"{names[0]} only": found.newly, f"{names[1]} only": found.no_longer, "both": found.both}
-    first = until if found.first_at is None else max(found.first_at, since)
+    first, until = max(found.first_at or 0, since), found.last_at or since
     return _environment.get_template("policies.html.j2").render(
         found=found,
         new=names[0],

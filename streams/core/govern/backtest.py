@@ -57,11 +57,12 @@ class Tally(Struct):
 
 
 class Difference(Struct):
-    """`contacts` were made in all, the first one at `first_at` (UTC ms; None: there was none). `newly` are stopped by the new policy only,
-    `no_longer` by the current one only, `both` by both (with the new policy's rules)."""
+    """`contacts` were made in all, the first at `first_at`, the last at `last_at` (UTC ms; None: there was none). `newly` are stopped by
+    the new policy only, `no_longer` by the current one only, `both` by both (with the new policy's rules)."""
 
     contacts: int
     first_at: int | None
+    last_at: int | None
     newly: Tally
     no_longer: Tally
     both: Tally
@@ -99,11 +100,14 @@ def _followed(entries: Sequence[Entry], j: int, reached: dict[int, Entry]) -> bo
 def difference(timelines: Iterable[Timeline], new: Policy, current: Policy, since: int = 0) -> Difference:
     """What the new policy would have stopped that the current one lets pass, and the other way round. Contacts before `since` (UTC ms) only
     weigh on later ones."""
-    made, first, newly, no_longer, both = 0, None, Tally(), Tally(), Tally()
+    made, newly, no_longer, both = 0, Tally(), Tally(), Tally()
+    first: int | None = None
+    last: int | None = None
     for timeline in timelines:
         entries = tuple(timeline.entries)
         for _, entry in contacts(entries, 0, len(entries), 0, current) if entries else ():
             first = entry.at if first is None else min(first, entry.at)
+            last = entry.at if last is None else max(last, entry.at)
             made += entry.at >= since
         now, before = (
             {id_: one for id_, one in stopped(timeline, policy).items() if one.contact.at >= since}
@@ -114,7 +118,7 @@ def difference(timelines: Iterable[Timeline], new: Policy, current: Policy, sinc
         for id_, one in before.items():
             if id_ not in now:
                 no_longer.add(one)
-    return Difference(made, first, newly, no_longer, both)
+    return Difference(made, first, last, newly, no_longer, both)
 
 
 def monday(at: int) -> dt.date:

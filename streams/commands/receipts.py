@@ -48,5 +48,10 @@ def as_dict(part: Receipt) -> dict[str, Any]:
 
 def _counts(part: Receipt) -> str:
     if part.part == IDENTITY:
-        return f"identity: {part.identifiers} ids, {part.log_records} records of its log"
+        more = [
+            f", {count} {what}"
+            for count, what in ((part.findings, "findings"), (part.reservations, "reservations"))
+            if count
+        ]
+        return f"identity: {part.identifiers} ids, {part.log_records} records of its log{''.join(more)}"
     return f"timeline {part.customer_id}: {part.touches} touches, {part.findings} findings, {part.segments} segments"

@@ -148,5 +148,5 @@ async def _send(client: Client, batch: list[Touch | Record]) -> list[str]:
 
 def _would(item: Touch | Record) -> str:
     if isinstance(item, Record):
-        return f"{item.topic} ({len(item.value)} bytes)"
+        return f"{item.topic} ({len(item.value or b'')} bytes)"
     return touch_json.to_json(item).decode()

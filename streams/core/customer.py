@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from streams.core import detect, keeping, pipeline
 from streams.core.commands import Command
 from streams.core.entry import Entry, decode_entry, encode_entry
+from streams.core.erasure import blank
 from streams.core.ids import command_id
 from streams.core.outcome import Cause, Finding, RejectReason
 from streams.core.policy import Policy
@@ -219,9 +220,6 @@ def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy:
     return Effect(timeline, "applied", findings)
 
 
-ERASED = "Withdrawn: what was held of the customer was erased."
-
-
 def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     """Everything of the identifiers goes but the moment of the erasure, so that what is still on its way from before it is known as such;
     and but for what happened since, should the command be slow and the policy let later touches start afresh."""
@@ -239,19 +237,13 @@ def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     if entries or opt_outs:
         rest = keeping.remade(replace(rest, revisions=timeline.revisions), entries, opt_outs, policy)
     before, after = (detect.everything(held, policy, customer) for held in (timeline, rest))
-    changed = [_blank(f) if f.state == "retracted" else f for f in detect.difference(before, after)]
+    changed = [blank(f) if f.state == "retracted" else f for f in detect.difference(before, after)]
     findings, numbered = detect.numbered(
         changed, replace(timeline, acknowledged={}), Cause("erasure", command.command_id)
     )
     if entries or opt_outs:
         rest = replace(rest, revisions=numbered.revisions)
     return Effect(rest, "erased", findings)
-
-
-def _blank(finding: Finding) -> Finding:
-    """A finding that says nothing of anybody any more."""
-    handoff = finding.handoff and replace(finding.handoff, components=(), recent_campaigns=())
-    return replace(finding, customer_name=None, reason=ERASED, evidence=(), contradictions=(), handoff=handoff)
 
 
 def _moves(customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int) -> Iterator[Command]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from streams.core.outcome import Finding
 from streams.core.policy import ErasurePolicy
 from streams.core.timeline import Timeline, encode
 
@@ -21,6 +23,9 @@ DETAIL = (
     " kept here. Have the source erase the person, too; if it is a new start of theirs, set erasure.later_touches to fresh"
 )
 """What a dead letter says of a touch of somebody who was erased."""
+
+WITHDRAWN = "Withdrawn: what was held of the customer was erased."
+"""The reason of a finding of somebody who was erased."""
 
 SEGMENT_MS = 7 * 86_400_000
 """Kafka's default of `segment.ms`: after so long a segment is closed, so that it can be deleted or compacted."""
@@ -51,6 +56,7 @@ class Receipt(Struct, frozen=True, gc=False):
     findings: int = 0
     segments: int = 0
     topics: tuple[Fate, ...] = ()
+    reservations: int = 0
 
 
 class Erasure(Struct):
@@ -70,6 +76,12 @@ class Erasure(Struct):
             self.identity = receipt
         elif receipt.part == TIMELINE:
             self.timelines.setdefault(receipt.customer_id, receipt)
+
+
+def blank(finding: Finding) -> Finding:
+    """A finding that says nothing of anybody any more."""
+    handoff = finding.handoff and replace(finding.handoff, components=(), recent_campaigns=())
+    return replace(finding, customer_name=None, reason=WITHDRAWN, evidence=(), contradictions=(), handoff=handoff)
 
 
 def folded(receipts: Iterable[Receipt]) -> dict[str, Erasure]:

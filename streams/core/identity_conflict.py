@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from streams.core.erasure import blank
 from streams.core.identify import WORDS, kind_of
 from streams.core.identity_facts import Fact, decode_cause
 from streams.core.ids import finding_id
-from streams.core.outcome import Evidence, Finding, Severity
+from streams.core.outcome import Cause, Evidence, Finding, Severity
 
 RULE = "identity_conflict"
 VERSION = 1
+
+
+def withdrawn(fact: Fact, severity: Severity, request_id: str) -> Finding | None:
+    """What is left of the finding when one of the two is erased."""
+    told = finding(fact, severity)
+    return told and replace(blank(told), state="retracted", revision=2, cause=Cause("erasure", request_id))
 
 
 def finding(fact: Fact, severity: Severity) -> Finding | None:

@@ -33,7 +33,7 @@ from streams.core.touch import Origin, Touch
 
 FactKind = Literal["link", "blocked", "shared", "told", "seen", "cut", "erased", "gone"]
 _KINDS = frozenset(get_args(FactKind))
-_TAKEN_BACK: tuple[FactKind, ...] = ("link", "blocked", "seen", "told")
+_TAKEN_BACK: tuple[FactKind, ...] = ("link", "blocked", "seen", "told", "cut")
 ASKED_FOR = frozenset({"cut", "erased"})
 """Facts that a person asked for; all others follow from touches."""
 
@@ -103,13 +103,16 @@ class Resolved(Struct, frozen=True, gc=False):
 class Erased(Struct, frozen=True, gc=False):
     """What the index removed of one person. `identifiers` are all that are theirs alone, `used` all ids (of shared identifiers, too)
     that touches were sent on under, so that a timeline may be there, `log_keys` the records of the identity log that are to get a
-    tombstone; `decided_at` is the index's clock (us)."""
+    tombstone; `decided_at` is the index's clock (us). `decided` are cuts of theirs that Kafka may not have, of which timelines are to be
+    told, and links of theirs that a guard blocked, of which people were told.
+    """
 
     customer_id: str
     identifiers: tuple[str, ...]
     used: tuple[str, ...]
     decided_at: int
     log_keys: tuple[str, ...]
+    decided: tuple[Fact, ...] = ()
 
 
 def resolve_alone(ids: Sequence[str], cause: bytes = b"") -> Resolved:

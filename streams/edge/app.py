@@ -20,6 +20,7 @@ from streams.edge.metrics import Metrics
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.recovery import Tables
 from streams.edge.registry import Registry, RegistryUnavailable
+from streams.edge.reservations import Reservations
 from streams.edge.stages import Ingest, Requests, Timelines
 from streams.edge.store import Store
 from streams.edge.topics import COMMANDS, IDENTIFIED, TIMELINES_TABLE, TOUCH_TOPICS, changelog
@@ -47,6 +48,7 @@ class App(faust.App):  # type: ignore[misc]
     gathers: list[Gather]
     codec: Codec
     index: IdentityIndex
+    reservations: Reservations
     view: View | None
     registry: Registry | None
     batched_topics: frozenset[str]
@@ -66,6 +68,7 @@ class App(faust.App):  # type: ignore[misc]
         """Close what `create` opened."""
         await super().on_shutdown()
         await self.index.close()
+        await self.reservations.close()
         if self.view is not None:
             await self.view.close()
         if self.registry is not None:
@@ -149,7 +152,8 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
             companies.needed(policy),
         )
     ingest = Ingest(settings, policy, codec, app.metrics, index)
-    requests = Requests(settings, policy, codec, app.metrics, index, ingest)
+    app.reservations = Reservations(settings)
+    requests = Requests(settings, policy, codec, app.metrics, index, ingest, app.reservations)
     agents.register(app, ingest, requests, Timelines(settings, policy, codec, app.metrics, store, app.view))
     watch.register(app, store)
     if app.view is not None:

@@ -16,11 +16,12 @@ local prefix = ARGV[2]
 local due = prefix .. 'due'
 local clock = prefix .. 'clock'
 local cuts = prefix .. 'cuts' -- a|b to what was decided, as in unlogged
+local blocks = prefix .. 'blocks' -- the same of pairs that a guard keeps apart
 local changes = prefix .. 'changes' -- the newest ids that ceased to be customers, or lost a part of themselves; 'changed' counts all of them
 local changed = prefix .. 'changed'
 local KEPT = 20000
 local AT_ONCE = 1000 -- keys of one command; Lua passes no more than some 8000 arguments
-local LAYOUT = '2' -- of the keys; an index of another one is built anew
+local LAYOUT = '3' -- of the keys; an index of another one is built anew
 local live = redis.call('GET', prefix .. 'synced') == LAYOUT -- else it is empty, or somebody builds it
 local records, unsaved, now, limit, refuse = {}, {}, nil, 0, false
 
@@ -254,8 +255,10 @@ local function pair(strong, weak, cause)
   end
   local one, other = find(strong), find(weak)
   if one ~= other and guarded(one, other) then
+    local value = one .. ' ' .. other .. '\n' .. cause
     note_pair(strong, weak, 'blocked')
-    return report(one, 'blocked:' .. strong .. '|' .. weak, one .. ' ' .. other .. '\n' .. cause)
+    redis.call('HSET', blocks, strong .. '|' .. weak, value)
+    return report(one, 'blocked:' .. strong .. '|' .. weak, value)
   end
   note_pair(strong, weak, 'linked')
   if one ~= other then one = merge(one, other, cause) end

@@ -79,6 +79,7 @@ local function forget_told(loser, winner)
 end
 
 local STATES = {'cut', 'linked', 'blocked'}
+local DECIDED = {cut = cuts, blocked = blocks}
 
 local function unpair(strong, weak, only) -- all that is said of a pair, or one thing
   local record, left = ensure(weak), nil
@@ -88,6 +89,8 @@ local function unpair(strong, weak, only) -- all that is said of a pair, or one 
     record.also[token] = nil
     if said and only and state ~= only then
       if left then record.also[token] = true else left = state end
+    elseif said and DECIDED[state] then
+      redis.call('HDEL', DECIDED[state], strong .. '|' .. weak)
     end
   end
   record.pairs[strong] = left
@@ -158,6 +161,17 @@ local function apply_cut(a, b, value)
   if linked then regroup(old, members) end
 end
 
+local function clear(a) -- all that links it
+  local record, old, members = ensure(a), find(a), component(a)
+  local stronger = {}
+  for strong in pairs(record.pairs) do stronger[#stronger + 1] = strong end
+  for _, strong in ipairs(stronger) do unpair(strong, a) end
+  for _, weak in ipairs(redis.call('SMEMBERS', below(a))) do unpair(a, weak) end
+  record.used = nil
+  save(a)
+  regroup(old, members)
+end
+
 local function apply_erased(a, value)
   local head = headed(value)
   advance_clock(head.at)
@@ -166,12 +180,17 @@ local function apply_erased(a, value)
   record.erased = head.till
   save(a)
   if not live then return end -- the log's tombstones take back what was known
-  local old, members = find(a), component(a)
-  local stronger = {}
-  for strong in pairs(record.pairs) do stronger[#stronger + 1] = strong end
-  for _, strong in ipairs(stronger) do unpair(strong, a) end
-  for _, weak in ipairs(redis.call('SMEMBERS', below(a))) do unpair(a, weak) end
-  regroup(old, members)
+  clear(a)
+end
+
+local function sweep(id) -- what the log says of one who is refused for good was decided while nobody could know better: it is taken back
+  local record = load(id)
+  if not (refuse and record and record.erased) then return end
+  local function gone(strong, weak) report(id, 'gone:' .. strong .. '|' .. weak, '\n') end
+  if record.used then gone(id, id) end
+  for strong in pairs(record.pairs) do gone(strong, id) end
+  for _, weak in ipairs(redis.call('SMEMBERS', below(id))) do gone(id, weak) end
+  clear(id)
 end
 
 local function take_back(kind, a, b) -- a record of the log without a value, while the index is built
@@ -185,18 +204,23 @@ local function take_back(kind, a, b) -- a record of the log without a value, whi
     local record, old = ensure(b), find(a)
     local before, members = record.pairs[a], kind == 'link' and component(a)
     unpair(a, b, kind == 'link' and 'linked' or kind)
-    if kind == 'cut' then redis.call('HDEL', cuts, a .. '|' .. b) end
     if before == 'linked' and record.pairs[a] ~= 'linked' then regroup(old, members) end
     if record.pairs[a] == 'linked' and find(b) ~= find(a) then merge(find(a), find(b), '') end
   end
   save(a)
 end
 
--- Everything about a person goes; each identifier that is theirs alone keeps the mark that it was erased. Answers, line by line: customer,
--- clock, identifiers, used ids, keys of the log.
-local function erase(id, till, cause)
+local TRUSTED = 60 * 1000000 -- us that another clock may be ahead
+
+-- Everything about a person goes; each identifier that is theirs alone keeps the mark that it was erased. The moment is that of the decision,
+-- but not before `asked` (ms). Answers, line by line: customer, clock, identifiers, used ids, keys of the log; then what was decided of their
+-- pairs and must still be told: cuts that the log may not have, and blocks, whose findings are to be withdrawn; each as fact, HEAD, cause.
+local function erase(id, asked, cause)
+  local time = redis.call('TIME')
+  advance_clock(math.min(asked * 1000, time[1] * 1000000 + time[2] + TRUSTED))
   local at, customer, members = tick(), find(id), component(id)
-  local theirs, identifiers, others, used, keys = {}, {}, {}, {}, {}
+  local till = math.floor(at / 1000)
+  local theirs, identifiers, others, used, keys, decided = {}, {}, {}, {}, {}, {}
   for _, member in ipairs(members) do
     local record = ensure(member)
     if record.used then used[#used + 1] = member end
@@ -212,13 +236,16 @@ local function erase(id, till, cause)
     local record = ensure(weak)
     local state = record.pairs[strong]
     if not state then return end
-    local name = strong .. '|' .. weak
+    local name, home = strong .. '|' .. weak, find(strong)
     keys[#keys + 1] = name
     keys[#keys + 1] = 'seen:' .. name
     for _, said in ipairs({'blocked', 'cut'}) do
-      if state == said or record.also[SIGNS[said] .. strong] then keys[#keys + 1] = said .. ':' .. name end
+      if state == said or record.also[SIGNS[said] .. strong] then
+        local fact, value = said .. ':' .. name, redis.call('HGET', DECIDED[said], name)
+        keys[#keys + 1] = fact
+        if drop(home, fact) or said == 'blocked' then decided[#decided + 1] = value and fact .. '\n' .. value end
+      end
     end
-    if state == 'cut' then redis.call('HDEL', cuts, name) end
     unpair(strong, weak)
   end
   for _, member in ipairs(identifiers) do
@@ -251,5 +278,6 @@ local function erase(id, till, cause)
   table.sort(used)
   local lines = {customer, digits(at)}
   for _, ids in ipairs({identifiers, used, keys}) do lines[#lines + 1] = table.concat(ids, ' ') end
+  for _, fact in ipairs(decided) do lines[#lines + 1] = fact end
   return table.concat(lines, '\n')
 end

@@ -170,9 +170,9 @@ class IdentityIndex:
     async def erase(self, node_id: str, request_id: str, at_ms: int, cause: bytes = b"") -> Erased:
         """Remove what the index has of a person who has this id, and leave a mark on each identifier that is theirs alone.
 
-        Touches of these identifiers of events until `at_ms` (UTC ms) are refused from now on, later ones by policy. The facts "erased",
-        with `cause` (`identity_facts.Request`), are reported until `logged` (`overdue`). The same `request_id` again gives the same answer,
-        until `erasure_done`.
+        Touches of these identifiers of events until `decided_at` of the answer, which is not before `at_ms` (UTC ms), are refused from now
+        on, later ones by policy. The facts "erased", with `cause` (`identity_facts.Request`), are reported until `logged` (`overdue`). The
+        same `request_id` again gives the same answer; for a day after `erasure_done`, without what is to be done then.
 
         Raises:
             SharedIdentifier: many people have it, so it says nothing about whom to erase.

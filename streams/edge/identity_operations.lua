@@ -11,7 +11,9 @@
 --                    in unlogged, of others the cause. TOKEN is that of a builder, else empty.
 -- cut A B REQUEST CAUSE  {standing, fact, value, clock, answer, answer}: the link of two ids is wrong; REQUEST is the command's id, in CAUSE,
 --                    too. What waits to be told of them follows, as overdue answers. Fact and value are empty when there is none.
--- erase ID MS REQUEST CAUSE  a person is erased at MS. The answer to a REQUEST is kept until `erased REQUEST`.
+-- erase ID MS REQUEST CAUSE  a person is erased, as was asked at MS. The answer to a REQUEST is kept until `erased REQUEST`, and for a day
+--                    longer without what is to be done then: what is linked anew meanwhile must not be taken out of the log.
+-- sweep TOKEN POLICY ID...  of these ids, which are marked as erased, nothing else may be in an index that is built.
 -- overdue SECONDS N  {clock, answer, answer, ...}: up to N customers with facts that were found so long ago and are not known to be logged,
 --                    as resolve answers.
 -- begin TOKEN        before reading the log: {epoch, state, partition, offset, partition, offset, ...}. State: 1 complete, 0 to be built by the
@@ -21,6 +23,9 @@
 local BUILDER_MS = 20000
 local building = prefix .. 'building'
 local erasures = prefix .. 'erasures'
+local DAY_MS = 86400000
+
+local function done(request) return prefix .. 'erasure:' .. request end
 
 local function apply_told(a, b, value)
   local record, at = ensure(a), headed(value).at
@@ -36,10 +41,14 @@ local function apply_told(a, b, value)
   end
 end
 
-local function is_stale(a, b, cause) -- a decision about an erased identifier that was under way
-  local till = math.max((load(a) or {}).erased or 0, (load(b) or {}).erased or 0)
-  return till > 0 and event_of(cause) <= till
+local function erased_till(a, b) return math.max((load(a) or {}).erased or 0, (load(b) or {}).erased or 0) end
+
+local function is_stale(a, b, cause) -- a decision about an erased identifier that was under way, or that nobody could know better
+  local till = erased_till(a, b)
+  return till > 0 and (refuse or event_of(cause) <= till)
 end
+
+local function take_out(a, b) report(find(a), 'gone:' .. a .. '|' .. b, '\n') end
 
 local function apply(kind, a, b, value)
   if value == '-' then return take_back(kind, a, b) end
@@ -51,10 +60,11 @@ local function apply(kind, a, b, value)
     ensure(a).shared = true
     return save(a)
   end
-  if live and is_stale(a, b, value) then return report(find(a), 'gone:' .. a .. '|' .. b, '\n') end
+  if live and is_stale(a, b, value) then return take_out(a, b) end
   if kind == 'seen' then
     local ids = admitted({a, b}, value)
     if ids then decide(ids, value) end
+    if not ids or #ids < 2 then take_out(a, b) end
   elseif a == b then
     local record = ensure(a)
     record.used = true
@@ -66,6 +76,7 @@ local function apply(kind, a, b, value)
     ensure(a)
     save(a)
     note_pair(a, b, kind == 'blocked' and 'blocked' or 'linked')
+    if kind == 'blocked' then redis.call('HSET', blocks, a .. '|' .. b, value) end
     local one, other = find(a), find(b)
     if ensure(b).pairs[a] == 'linked' and one ~= other then merge(one, other, value) end
   end
@@ -122,7 +133,9 @@ elseif operation == 'logged' then
     if kind == 'told' then
       apply(kind, a, b, ARGV[i + 1])
     elseif not drop(find(a), ARGV[i]) then
-      apply(kind, a, b, ARGV[i + 1])
+      -- A cut that the index decided and knows no more was taken out with an erasure while it was on its way.
+      local lost = kind == 'cut' and erased_till(a, b) > 0 and redis.call('HEXISTS', cuts, a .. '|' .. b) == 0
+      if lost then take_out(a, b) else apply(kind, a, b, ARGV[i + 1]) end
     end
   end
   return saved(0)
@@ -153,6 +166,11 @@ elseif operation == 'apply' then
     apply(kind, a, b, ARGV[i + 1])
   end
   return saved(0)
+elseif operation == 'sweep' then
+  if redis.call('GET', building) ~= ARGV[3] then return unsynced('another worker builds it, or it was flushed') end
+  configure(ARGV[4])
+  for i = 5, #ARGV do sweep(ARGV[i]) end
+  return saved(0)
 elseif operation == 'cut' then
   if not live then return unsynced(ABSENT) end
   local answer, one, other = cut(ARGV[3], ARGV[4], ARGV[5], ARGV[6]), find(ARGV[3]), find(ARGV[4])
@@ -162,14 +180,20 @@ elseif operation == 'cut' then
   return saved(answer)
 elseif operation == 'erase' then
   if not live then return unsynced(ABSENT) end
-  local before = redis.call('HGET', erasures, ARGV[5])
+  local before = redis.call('HGET', erasures, ARGV[5]) or redis.call('HGET', done(ARGV[5]), 'answer')
   if before then return before end
   if (load(ARGV[3]) or {}).shared then return redis.error_reply('SHARED') end
   local answer = erase(ARGV[3], tonumber(ARGV[4]), ARGV[6])
   redis.call('HSET', erasures, ARGV[5], answer)
   return saved(answer)
 elseif operation == 'erased' then
-  return redis.call('HDEL', erasures, ARGV[3])
+  local answer = redis.call('HGET', erasures, ARGV[3])
+  if answer then
+    redis.call('HSET', done(ARGV[3]), 'answer', string.match(answer, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n'))
+    redis.call('PEXPIRE', done(ARGV[3]), DAY_MS)
+    redis.call('HDEL', erasures, ARGV[3])
+  end
+  return 0
 elseif operation == 'overdue' then
   if not live then return unsynced(ABSENT) end
   local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[3])

@@ -22,7 +22,7 @@ SCRIPT = LINKS + _lua("identity_apart.lua", "identity_operations.lua")
 TAKEN_BACK = b"-"
 """In place of a fact's value: the log's record has none."""
 
-_WITH_HEAD = frozenset({"told", "cut", "erased"})
+_WITH_HEAD = frozenset({"told", "cut", "erased", "blocked"})
 
 
 def key_prefix(settings: Settings) -> str:
@@ -59,5 +59,8 @@ def resolved(answer: Sequence[bytes], ids: Sequence[str], at: int) -> Resolved:
 
 def erased(answer: bytes) -> Erased:
     """The script's answer to an erasure."""
-    customer, at, identifiers, used, keys = answer.decode().split("\n")
-    return Erased(customer, tuple(identifiers.split()), tuple(used.split()), int(at), tuple(keys.split()))
+    customer, at, identifiers, used, keys, *decided = answer.split(b"\n")
+    told = [decided[n : n + 3] for n in range(0, len(decided), 3)]
+    facts = tuple(fact_of(fact, head + b"\n" + cause) for fact, head, cause in told)
+    ids, held, log_keys = (tuple(line.decode().split()) for line in (identifiers, used, keys))
+    return Erased(customer.decode(), ids, held, int(at), log_keys, facts)

@@ -119,13 +119,15 @@ class _Sync:
 
     async def _build(self, records: AsyncIterator[list[Any]]) -> int:
         """All of the log, into an index that nobody uses yet."""
-        count, undecided = 0, dict[str, Fact]()
+        count, undecided, erased = 0, dict[str, Fact](), set[str]()
         applying: asyncio.Task[None] | None = None
         try:
             async for some in records:
                 operands: list[tuple[str, bytes]] = []
                 for key, fact in _facts(some):
                     count += fact is not None
+                    if fact is not None and fact.kind == "erased":
+                        erased.add(fact.a)
                     if key.startswith("seen:"):
                         undecided.pop(key, None)
                         if fact is not None:
@@ -145,6 +147,9 @@ class _Sync:
                 await asyncio.gather(applying, return_exceptions=True)
         # The log may hold the decision further on.
         await self._apply([(key, value_of(fact)) for key, fact in undecided.items()], self._token)
+        gone = sorted(erased)
+        for start in range(0, len(gone), CHUNK):
+            await self._run("sweep", [self._token, self._policy, *gone[start : start + CHUNK]])
         return count
 
     async def _apply(self, facts: Sequence[tuple[str, bytes]], token: str) -> None:

@@ -41,11 +41,11 @@ class TooLarge(PublishError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is published: the topic's full name, key and value as bytes."""
+    """What is published: the topic's full name, key and value as bytes. A value of None is the end of the key's earlier records."""
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ class Publisher:
         where = f"topic {record.topic} at {self._settings.bootstrap}"
         if isinstance(error, MessageSizeTooLargeError):
             made: PublishError = TooLarge(
-                f"{len(record.value)} bytes are more than {where} takes; shorten the record (message.text), or raise the topic's"
+                f"{len(record.value or b'')} bytes are more than {where} takes; shorten the record (message.text), or raise the topic's"
                 " max.message.bytes"
             )
         elif isinstance(error, UnknownTopicOrPartitionError):

@@ -136,7 +136,7 @@ class Gate:
                 answer = self._answer(ask, seen, now)
                 if (same := seen.found.live.get(id_)) is not None:
                     await self._memory.write(same)
-                    if await self._eyes.holds.stands(same):
+                    if await self._stands(same):
                         return answer, same
                     continue
                 if known is not None and known[0].is_live(now) and seen.person.persons_apart(known[0].persons):
@@ -175,7 +175,7 @@ class Gate:
                 if new is not old and await self._eyes.holds.settle(record, new, now) != "done":
                     continue
                 await self._memory.write(new)
-                if await self._eyes.holds.stands(new):
+                if await self._stands(new):
                     return new
         except FAILURES as error:
             raise Unavailable(f"Redis is away: {error}") from error
@@ -213,7 +213,14 @@ class Gate:
             if found is not None:
                 await self._eyes.holds.settle(found[1], replace(one, state="released"), _now())
             raise
-        return await self._eyes.holds.stands(one)
+        return await self._stands(one)
+
+    async def _stands(self, one: Reservation) -> bool:
+        """Whether Redis has it still. If its customer was erased meanwhile, Kafka is not to have it either."""
+        stands = await self._eyes.holds.stands(one)
+        if not stands and await self._eyes.holds.is_erased(one.reservation_id):
+            await self._memory.forget(one.reservation_id)
+        return stands
 
     def _answer(self, ask: Ask, seen: Seen, now: int) -> Answer:
         verdict = check(seen.history, ask.contact, self._policy, now, seen.standing)

@@ -3,6 +3,7 @@
 -- on:<id>  hash, by a person's or a company's id: reservation id to its record, and '#v', another word at each change
 -- of:<reservation id>  its record, also for a while after it ended
 -- ready    the run of the server for which all of this is complete; none after a flush, another one after a restart
+-- gone:<reservation id>  its customer was erased, a short time ago
 -- builder  who builds it from the log, as long as he goes on (BUILDER_MS)
 --
 -- hold RUN WORD ID RECORD TTL_MS PLACES {place} GONE {id} {guard, word}   when all guards have these words: "held", else "changed"
@@ -10,6 +11,7 @@
 -- begin RUN TOKEN          1: nobody builds, go on; 2: another one does; 0: it is complete
 -- load TOKEN WORD ID RECORD TTL_MS KEEP PLACES {place}    from the log
 -- ready TOKEN RUN          all of the log is in
+-- forget WORD PERSONS {id} IDS {reservation id}    these people's reservations, and these
 local op, prefix = ARGV[1], ARGV[2]
 local BUILDER_MS = 20000
 local LATER = 86400000 -- an ended reservation is known for a day longer, for answers
@@ -39,6 +41,18 @@ local function put(places, id, record, word, ttl, keep)
   redis.call('SET', of(id), record, 'PX', ttl + LATER)
 end
 
+local function gone(id) return prefix .. 'gone:' .. id end
+
+local function forget(id, record, word) -- whoever looked at one of its places before must look again
+  local one = cmsgpack.unpack(record)
+  local places = one.persons
+  if type(one.account) == 'string' then places[#places + 1] = one.account end
+  for _, place in ipairs(places) do
+    if redis.call('HDEL', on(place), id) == 1 then redis.call('HSET', on(place), '#v', word) end
+  end
+  redis.call('DEL', of(id))
+end
+
 local function is_complete(run) return redis.call('GET', prefix .. 'ready') == run end
 
 local function builds(token)
@@ -59,6 +73,7 @@ if op == 'hold' then
     for _, old in ipairs(gone) do redis.call('HDEL', on(place), old) end
   end
   put(places, id, record, word, ttl, true)
+  redis.call('DEL', gone(id))
   return 'held'
 elseif op == 'settle' then
   if not is_complete(ARGV[3]) then return 'lost' end
@@ -71,7 +86,29 @@ elseif op == 'begin' then
   return redis.call('SET', prefix .. 'builder', ARGV[4], 'NX', 'PX', BUILDER_MS) and 1 or 2
 elseif op == 'load' then
   if not builds(ARGV[3]) then return redis.error_reply('LOST another one builds, or it was flushed again') end
-  put(list(9), ARGV[5], ARGV[6], ARGV[4], tonumber(ARGV[7]), ARGV[8] == '1')
+  if redis.call('EXISTS', gone(ARGV[5])) == 0 then
+    put(list(9), ARGV[5], ARGV[6], ARGV[4], tonumber(ARGV[7]), ARGV[8] == '1')
+  end
+  return 'done'
+elseif op == 'forget' then
+  local word, persons, after = ARGV[3], list(4)
+  local ids = list(after)
+  for _, person in ipairs(persons) do
+    local held = redis.call('HGETALL', on(person))
+    for i = 1, #held, 2 do
+      if held[i] ~= '#v' then
+        forget(held[i], held[i + 1], word)
+        ids[#ids + 1] = held[i]
+      end
+    end
+    redis.call('HSET', on(person), '#v', word)
+    lasts(on(person), LATER)
+  end
+  for _, id in ipairs(ids) do
+    local record = redis.call('GET', of(id))
+    if record then forget(id, record, word) end
+    redis.call('SET', gone(id), '', 'PX', LATER)
+  end
   return 'done'
 elseif op == 'ready' then
   if not builds(ARGV[3]) then return redis.error_reply('LOST another one builds, or it was flushed again') end

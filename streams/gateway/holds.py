@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -17,10 +16,9 @@ from msgspec import Struct
 from redis.exceptions import ResponseError
 
 from streams.core.reservation import Reservation
+from streams.edge.reservations import SCRIPT, key_prefix
 from streams.gateway.memory import Memory
 from streams.settings import Settings
-
-SCRIPT = files("streams.gateway").joinpath("holds.lua").read_text(encoding="utf-8")
 
 VERSION = b"#v"
 POLL = 0.05
@@ -46,7 +44,7 @@ class Holds:
 
     def __init__(self, settings: Settings, client: Any, memory: Memory) -> None:
         self._redis, self._memory = client, memory
-        self._prefix = f"touchstream:{settings.app_id}:hold:"
+        self._prefix = key_prefix(settings)
         self._script = client.register_script(SCRIPT)
         self._run = ""
         self._checking = asyncio.Lock()
@@ -117,6 +115,10 @@ class Holds:
         pipe.get(f"{self._prefix}of:{one.reservation_id}")
         ready, value = await pipe.execute()
         return self.is_complete(ready) and value == encode(one)
+
+    async def is_erased(self, reservation_id: str) -> bool:
+        """Whether its customer was erased, a short time ago."""
+        return bool(await self._redis.exists(f"{self._prefix}gone:{reservation_id}"))
 
     async def complete(self) -> None:
         """Returns once Redis has all reservations; builds them from the log if it must."""

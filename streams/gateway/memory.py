@@ -35,6 +35,13 @@ class Memory:
         except PublishError as error:
             raise MemoryLost(str(error)) from error
 
+    async def forget(self, reservation_id: str) -> None:
+        """Take a reservation out of the topic. Raises MemoryLost."""
+        try:
+            await self._publisher.publish(Record(self._topic, reservation_id.encode(), None))
+        except PublishError as error:
+            raise MemoryLost(str(error)) from error
+
     async def all(self) -> AsyncIterator[tuple[Reservation, int]]:
         """The latest state of each reservation that the topic holds now, with the time (UTC ms). Raises MemoryLost."""
         latest: dict[bytes, bytes] = {}

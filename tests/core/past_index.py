@@ -106,7 +106,7 @@ class Index:
         """The person goes, and every timeline that may hold something of it is told. Asked again, the same."""
         if at not in self._erasures:
             clock, members = self.tick(), self.members(identifier)
-            self._erased.append(Erased(frozenset(members), at))
+            self._erased.append(Erased(frozenset(members), clock // 1000))
             told = sorted((self._used & members) | {min(members)})
             self._erasures[at] = [
                 Command(

@@ -33,7 +33,7 @@ class Published(NamedTuple):
 
 
 class Erased(NamedTuple):
-    """A person with these identifiers was erased, as was asked at this moment (ms)."""
+    """A person with these identifiers was erased: what happened until this moment (ms)."""
 
     identifiers: frozenset[str]
     at: int

@@ -15,6 +15,7 @@ from streams.edge.gather import NotNow
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Write
 from streams.edge.metrics import Metrics
+from streams.edge.reservations import Reservations
 from streams.edge.stages import Ingest, Requests
 from streams.settings import Settings
 from tests.edge.test_stages import CODEC, POLICY, SETTINGS, T0, Record
@@ -39,7 +40,8 @@ def letters(write: Write) -> list[DeadLetter]:
 def requests(settings: Settings, index: IdentityIndex, policy: Policy = POLICY) -> Requests:
     """The stage."""
     metrics = Metrics(CollectorRegistry())
-    return Requests(settings, policy, CODEC, metrics, index, Ingest(settings, policy, CODEC, metrics, index))
+    ingest = Ingest(settings, policy, CODEC, metrics, index)
+    return Requests(settings, policy, CODEC, metrics, index, ingest, Reservations(settings))
 
 
 @pytest.fixture

@@ -104,6 +104,35 @@ def test_a_split(settings: Settings, flushed: bool) -> None:
 
 
 @pytest.mark.stack
+def test_a_split_and_an_erasure(settings: Settings) -> None:
+    """The worker ends with the link cut and Kafka told nothing, and the person is erased: before the timeline is told of that, it is told
+    whose touches leave it, so that those stay; the log has nothing of the cut, and the split, asked again, is of two people already."""
+
+    async def run() -> None:
+        async with workers(settings, 2) as ((worker, other), _):
+            await worker.touch((C, D), (A,), (A, C))
+            await requests(settings, worker.index).run([asked(A, C)])
+            erasure = Command("r-2", A, "customer_erased", T0, "a letter", requested_by="p.ito")
+            stage = requests(settings, other.index)
+            write = await stage.run([Record("x.commands", CODEC.encode_command(erasure), key=A.encode())])
+            there = [
+                CODEC.decode_command(out.value or b"")
+                for out in write.outputs
+                if out.topic == settings.topic("touches.identified") and out.key == A.encode()
+            ]
+            assert [(one.kind, one.identifiers) for one in there] == [
+                ("customer_split", (C, D)),
+                ("customer_erased", (A,)),
+            ]
+            assert there[0].into == C and there[0].decided_at < there[1].decided_at
+            assert f"cut:{A}|{C}".encode() in {out.key for out in write.last}
+            again = await requests(settings, worker.index).run([asked(A, C)])
+            assert [letter.reason for letter in letters(again)] == ["unroutable"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.stack
 def test_what_is_not_linked(settings: Settings) -> None:
     """Unknown, apart, blocked, only indirectly linked, or cut by somebody else: a dead letter that says which."""
     pairs = ((A, "c5-unknown"), ("c1-x", B), (B, D), (A, B))

@@ -110,7 +110,7 @@ def show(settings: Settings, touches: Sequence[Touch] = (), behind_ms: int = 0) 
         by_customer.setdefault(id_of(settings, touch.customer), []).append(touch)
     prefix = view.prefix(settings)
     with redis.Redis.from_url(settings.redis_url) as client:
-        client.set(f"touchstream:{settings.app_id}:id:synced", "2")
+        client.set(f"touchstream:{settings.app_id}:id:synced", "3")
         for partition in range(settings.partitions):
             client.hset(f"{prefix}{partition}", "#whole", "1")
             fresh = now_ms() - behind_ms

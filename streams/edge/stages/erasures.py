@@ -1,9 +1,10 @@
-"""customer_erased -> identities, touches.identified, erasures: a person is erased (GDPR article 17), and a receipt says so.
+"""customer_erased -> identities, touches.identified, conflicts, reservations, erasures: a person is erased (GDPR article 17).
 
 The index forgets the person and says what it had. From that follow, in this order: the marks by which touches from before the erasure
-are known, the command for each timeline, and the identity part of the receipt; then, once Kafka has these, null values for all that
-the identity log says of the person. Read again after a crash, all of it comes again: until the offset is committed either the log still
-tells the same, or the index remembers the request.
+are known, what an erasure must not swallow (timelines are told of a cut, people that a finding is withdrawn), the command for each
+timeline, and the identity part of the receipt; then, once Kafka has these, null values for all that the identity log says of the person,
+and for their reservations. Read again after a crash, all of it comes again: until the offset is committed the index remembers the
+request, or was lost, and then the log still tells the same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from streams.core.identify import is_node
 from streams.core.identity_facts import Erased
 from streams.edge.codec import Codec
 from streams.edge.lane import Out
-from streams.edge.topics import ERASURES, IDENTIFIED, IDENTITIES, catalogue
+from streams.edge.topics import ERASURES, IDENTIFIED, IDENTITIES, RESERVATIONS, catalogue
 from streams.settings import Settings
 
 ERASE = "customer_erased"
@@ -31,9 +32,12 @@ def problem(command: Command) -> str | None:
     )
 
 
-def told(settings: Settings, codec: Codec, command: Command, gone: Erased, timestamp: int, for_good: bool) -> list[Out]:
-    """A command for each timeline that may hold something of the person, and the identity part of the receipt. If they are erased
-    `for_good`, each of their identifiers gets a timeline's mark: while the index is away, it is the timeline that knows them."""
+def told(
+    settings: Settings, codec: Codec, command: Command, gone: Erased, timestamp: int, for_good: bool, reservations: int
+) -> list[Out]:
+    """A command for each timeline that may hold something of the person, and the identity part of the receipt, with the number of
+    `reservations` that went. If they are erased `for_good`, each of their identifiers gets a timeline's mark: while the index is away, it
+    is the timeline that knows them."""
     timelines = sorted({gone.customer_id, *gone.used, *(gone.identifiers if for_good else ())})
     outputs = []
     for customer in timelines:
@@ -47,14 +51,16 @@ def told(settings: Settings, codec: Codec, command: Command, gone: Erased, times
     receipt = Receipt(
         command.command_id, IDENTITY, gone.customer_id, command.issued_at, done_at, command.requested_by,
         identifiers=len(gone.identifiers), log_records=len(gone.log_keys), timelines=tuple(timelines),
-        topics=tuple(fate(spec.name, spec.config, done_at) for spec in theirs),
+        findings=sum(fact.kind == "blocked" for fact in gone.decided),
+        topics=tuple(fate(spec.name, spec.config, done_at) for spec in theirs), reservations=reservations,
     )  # fmt: skip
     return [*outputs, _published(settings, codec, receipt, done_at)]
 
 
-def null_values(settings: Settings, gone: Erased) -> list[Out]:
-    """The end of each record that the identity log has of the person."""
-    return [Out(settings.topic(IDENTITIES), key.encode(), None) for key in gone.log_keys]
+def null_values(settings: Settings, gone: Erased, reservations: list[str]) -> list[Out]:
+    """The end of each record that the identity log has of the person, and of these reservations."""
+    keys = [(IDENTITIES, key) for key in gone.log_keys] + [(RESERVATIONS, id_) for id_ in reservations]
+    return [Out(settings.topic(topic), key.encode(), None) for topic, key in keys]
 
 
 def timeline_part(

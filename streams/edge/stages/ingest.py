@@ -12,7 +12,7 @@ from streams.core import erasure, identity_conflict, identity_split, pipeline, t
 from streams.core.customer import merge_command
 from streams.core.identify import nodes
 from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause, taken_back
-from streams.core.outcome import RejectReason
+from streams.core.outcome import Finding, RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Touch
 from streams.edge import crash_points
@@ -171,13 +171,26 @@ class Ingest(Stage):
             return [Out(self._topic(IDENTITIES), key.encode(), None) for key in taken_back(fact)]
         outputs = [self.fact(fact)]
         if fact.kind == "cut":
-            for command in identity_split.commands(fact):
-                key, value = command.customer_id.encode(), self._codec.encode_command(command)
-                outputs.append(Out(self._topic(IDENTIFIED), key, value, command.issued_at))
+            outputs += self.told_of_cut(fact)
         if fact.kind == "blocked":
             finding = identity_conflict.finding(fact, self._policy.identity.conflict_severity)
             if finding is not None:
-                self._metrics.findings.labels(finding.rule, finding.state).inc()
-                value = self._codec.encode_finding(finding)
-                outputs.append(Out(self._topic(CONFLICTS), finding.customer.encode(), value))
+                outputs.append(self.told_people(finding))
         return outputs
+
+    def told_of_cut(self, fact: Fact) -> list[Out]:
+        """The commands that follow from a cut."""
+        return [
+            Out(
+                self._topic(IDENTIFIED),
+                command.customer_id.encode(),
+                self._codec.encode_command(command),
+                command.issued_at,
+            )
+            for command in identity_split.commands(fact)
+        ]
+
+    def told_people(self, finding: Finding) -> Out:
+        """A finding of the identity index."""
+        self._metrics.findings.labels(finding.rule, finding.state).inc()
+        return Out(self._topic(CONFLICTS), finding.customer.encode(), self._codec.encode_finding(finding))

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
+from redis.exceptions import RedisError
 
+from streams.core import identity_conflict
 from streams.core.commands import FROM_OUTSIDE, Command
 from streams.core.identity_facts import Erased, Fact, Request
 from streams.core.policy import Policy
@@ -20,6 +22,8 @@ from streams.edge.gather import NotNow
 from streams.edge.identity_index import IdentityIndex, IndexUnavailable, SharedIdentifier
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
+from streams.edge.reader import ReadError
+from streams.edge.reservations import Reservations
 from streams.edge.stages import erasures, splits
 from streams.edge.stages.base import Stage
 from streams.edge.stages.ingest import Ingest, dated
@@ -46,10 +50,12 @@ class Requests(Stage):
         metrics: Metrics,
         index: IdentityIndex,
         ingest: Ingest,
+        reservations: Reservations,
     ) -> None:
         super().__init__(settings, policy, codec, metrics)
         self._index = index
         self._ingest = ingest
+        self._reservations = reservations
         self._done: list[str] = []
 
     async def run(self, records: Sequence[Any]) -> Write:
@@ -111,7 +117,7 @@ class Requests(Stage):
         log.info("cut the link of %s and %s for %s", a, b, command.requested_by or "somebody")
 
     async def _erase(self, record: Any, command: Command, write: Write) -> None:
-        """Touches up to when the request reached Kafka are those that it is about."""
+        """Touches of events up to the decision are those that it is about."""
         problem = erasures.problem(command)
         if problem is not None:
             raise _Unroutable(problem)
@@ -119,19 +125,28 @@ class Requests(Stage):
         cause = msgspec.json.encode(Request(command.command_id, by, command.issued_at))
         try:
             gone = await self._index.erase(command.customer_id, command.command_id, record.timestamp, cause)
+            held = await self._reservations.erase(gone.identifiers)
         except SharedIdentifier as error:
             raise _Unroutable(f"{error}: name another id of the person who is to be erased") from None
-        except IndexUnavailable as error:
+        except (IndexUnavailable, RedisError, ReadError) as error:
             raise NotNow(f"an erasure waits: {error}") from None
-        marks = [
-            Fact(id_, id_, "erased", cause, at=gone.decided_at, until=record.timestamp) for id_ in gone.identifiers
-        ]
+        until = gone.decided_at // 1000
+        marks = [Fact(id_, id_, "erased", cause, at=gone.decided_at, until=until) for id_ in gone.identifiers]
         write.outputs += map(self.fact, marks)
+        for fact in gone.decided:
+            write.outputs += self._decided_before(fact, command.command_id)
         write.outputs += erasures.told(
-            self._settings, self._codec, command, gone, record.timestamp, self._policy.erasure.for_good
+            self._settings, self._codec, command, gone, record.timestamp, self._policy.erasure.for_good, len(held)
         )
-        write.last += erasures.null_values(self._settings, gone)
+        write.last += erasures.null_values(self._settings, gone, held)
         _then(write, lambda: self._erased(command.command_id, marks, gone))
+
+    def _decided_before(self, fact: Fact, request_id: str) -> list[Out]:
+        """What an erasure must not swallow: timelines are told of a cut, and a finding about two records is withdrawn."""
+        if fact.kind == "cut":
+            return self._ingest.told_of_cut(fact)
+        finding = identity_conflict.withdrawn(fact, self._policy.identity.conflict_severity, request_id)
+        return [] if finding is None else [self._ingest.told_people(finding)]
 
     async def _erased(self, request_id: str, marks: list[Fact], gone: Erased) -> None:
         """Kafka has all of it."""

@@ -150,8 +150,8 @@ def test_tail_erasures(settings: Settings) -> None:
     put(settings, (ERASURES, RECEIPT.customer_id, CODEC.encode_receipt(RECEIPT)))
     people = touchstream(settings, "tail", "erasures", "--no-follow")
     assert people.stdout == (
-        f"2026-03-02T15:40:00.412Z  {RECEIPT.customer_id}  identity: 3 ids, 6 records of its log  asked for by p.ito, request"
-        f" {RECEIPT.request_id}\n"
+        f"2026-03-02T15:40:00.412Z  {RECEIPT.customer_id}  identity: 3 ids, 6 records of its log, 2 reservations  asked for by p.ito,"
+        f" request {RECEIPT.request_id}\n"
     )
     (told,) = objects(touchstream(settings, "tail", "erasures", "--no-follow", "--json").stdout)
     assert (told["requested_at"], told["timelines"]) == ("2026-03-02T15:40:00Z", list(RECEIPT.timelines))

@@ -188,8 +188,15 @@ def test_erased_for_good(settings: Settings, tmp_path: Path) -> None:
         wait_drained(settings)
         assert left_of(settings, dana) == []
         check_findings(settings, dana, bo)
-        # marks, and the ids whose cached answers are void
-        wait_until(lambda: named_in_redis(settings, dana) <= {*dana, "changes"}, 30, "Redis to have nothing but marks")
+        # marks, the ids whose cached answers are void, and for a day: the request, and that nobody holds a contact on what he knew before
+        request_id = done.identity.request_id
+        marks = {
+            *dana,
+            "changes",
+            f"erasure:{request_id}",
+            *(f"touchstream:{settings.app_id}:hold:on:{id_}" for id_ in dana),
+        }
+        wait_until(lambda: named_in_redis(settings, dana) <= marks, 30, "Redis to have nothing but marks")
         assert worker.stop() == 0, "".join(worker.log[-30:])
 
     flush(settings)

@@ -90,7 +90,8 @@ CATALOGUE: tuple[TopicSpec, ...] = (
     # Slots are looked for up to a month ahead, and a year at most by policy; a released or expired reservation only takes room.
     TopicSpec(
         RESERVATIONS, "Contacts held for customers, in their latest state. Rebuilds a lost Redis.", "reservation id",
-        "reservation", "gateway; worker, an erasure's null values", "gateway, at start; worker, for an erasure", {**_COMPACT, **_keep(400), "cleanup.policy": "compact,delete"},
+        "reservation", "gateway; worker, an erasure's null values", "gateway, at start; worker, for an erasure",
+        {**_COMPACT, **_keep(400), "cleanup.policy": "compact,delete"},
     ),
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streams.core.identity_facts import cause_of
-from streams.core.outcome import Rejected
+from streams.core.outcome import Rejected, RejectReason
 from streams.core.touch import Customer, Origin
 from streams.core.touch_json import parse
 from streams.edge.codec import Codec
@@ -61,9 +61,9 @@ def put(settings: Settings, *records: tuple[str, str | None, bytes]) -> None:
     asyncio.run(run())
 
 
-def letter(payload: bytes, **where: Any) -> tuple[str, None, bytes]:
+def letter(payload: bytes, reason: RejectReason = "too_old", **where: Any) -> tuple[str, None, bytes]:
     """A dead letter's record."""
-    rejected = Rejected("too_old", "too old", "ingest", payload, **where)
+    rejected = Rejected(reason, "too old", "ingest", payload, **where)
     return DEAD_LETTER, None, CODEC.encode_dead_letter(rejected, 1)
 
 
@@ -74,7 +74,7 @@ def test_erase_asks_first_and_only_pseudonyms_travel(settings: Settings) -> None
     no = touchstream(settings, "customer", "erase", "Dana@Example.com", stdin="n\n")
     assert no.exit_code == 1 and stored(settings, COMMANDS) == []
     assert f"{mail}  mail address      dana@example.com" in no.stderr
-    assert "0 touches on timelines, 0 findings" in no.stderr
+    assert "0 touches on timelines, 0 findings, 0 reservations" in no.stderr
     yes = touchstream(settings, "customer", "erase", "Dana@Example.com", "--by", "p.ito", "--no-wait", stdin="y\n")
     assert (yes.exit_code, yes.stdout.splitlines()[-1]) == (0, "asked for; `touchstream tail erasures` shows it")
     (record,) = stored(settings, COMMANDS)
@@ -106,7 +106,7 @@ def test_no_broker() -> None:
 
 def test_export_of_what_could_not_go_on(settings: Settings) -> None:
     """Dead letters of the person are found by what their payload says, from a touch topic or an import; those of others are not in the
-    export, and those that nobody can read are counted. What was reserved for the person is there, too."""
+    export, and those that nobody can read are counted, but for those of the erased, of which no content is kept. What was reserved for the person is there, too."""
     know(settings, DANA, BO)
     line = b'{"channel": "email", "department": "sales", "direction": "outbound", "kind": "sent", "occurred_at":'
     line += b' "2026-03-02T09:12:00Z", "customer": {"email": "%b@example.com"}}'
@@ -120,6 +120,7 @@ def test_export_of_what_could_not_go_on(settings: Settings) -> None:
         letter(line % b"bo", source="json", line=2),
         letter(b"garbage", origin=replace(origin, offset=9)),
         letter(b"garbage", source="json", line=3),
+        letter(b"", "erased", origin=replace(origin, offset=10)),
         ("conflicts", CONFLICT.customer, CODEC.encode_finding(CONFLICT)),
         *((RESERVATIONS, "r", CODEC.encode_reservation(replace(RESERVATION, persons=(id_,)))) for id_ in ids),
     )

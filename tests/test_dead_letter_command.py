@@ -213,7 +213,7 @@ def test_list_and_show(settings: Settings) -> None:
         "  no Avro; mend the producer",
         f"  dead letter {wanted}, 9 bytes",
     ]
-    assert listed.stderr == "1 dead letters (undecodable 1)\n"
+    assert listed.stderr == "1 dead letter (undecodable 1)\n"
     assert objects(touchstream(settings, "dead-letter", "list", "--json").stdout)[0]["payload"] == '{"half": '
     assert touchstream(settings, "dead-letter", "list", "--reason", "too_old").stdout == ""
     shown = touchstream(settings, "dead-letter", "show", wanted).stdout

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +22,7 @@ from streams.commands.common import (
     progress,
 )
 from streams.commands.files import replace_file
+from streams.commands.rendering import counted
 from streams.core import backtest as core
 from streams.core import detect, finding_json, touch_json
 from streams.core.entry import DamagedError
@@ -107,7 +108,7 @@ def backtest(
         click.echo(problem, err=True)
     if broken:
         click.echo(
-            f"{_counted(findings, 'finding')}; {_counted(broken, 'line or touch', 'lines or touches')} refused",
+            f"{counted(len(findings), 'finding')}; {counted(len(broken), 'line or touch', 'lines or touches')} refused",
             err=True,
         )
         sys.exit(1)
@@ -147,10 +148,6 @@ def _findings(timelines: Mapping[str, Timeline], policy: Policy) -> list[Finding
     except DamagedError as error:
         raise CommandError(f"a timeline cannot be read: {error}") from None
     return sorted(found, key=lambda finding: (finding.event_time, finding.finding_id))
-
-
-def _counted(things: Sized, one: str, many: str = "") -> str:
-    return f"{len(things)} {one if len(things) == 1 else many or one + 's'}"
 
 
 def _touches(file: BinaryIO, broken: list[str]) -> Iterator[Touch]:

@@ -16,6 +16,7 @@ from streams.commands.common import CommandError, kafka_options, load_settings, 
 from streams.commands.identifiers import NAMES, Known, kind_option, look_up, name_of
 from streams.commands.identity import as_plain
 from streams.commands.publishing import run_kafka
+from streams.commands.rendering import counted
 from streams.commands.topics import retention
 from streams.core.backtest import fold
 from streams.core.erasure import Erasure
@@ -54,10 +55,10 @@ def erase(
     """Erase the person that ID belongs to: the right to erasure, GDPR article 17.
 
     ID is a mail address, phone number, LinkedIn URL, CRM id, click id or cookie, as a source writes it, or a customer id. Only pseudonymous
-    ids travel in the command. Their timelines, their part of the identity index and of its log go at once, their findings are
-    withdrawn without their content; what was published before leaves Kafka with compaction and retention, and the receipt says by when.
-    Touches published later are refused, or start afresh, as the policy says (erasure.later_touches). The sources keep what they
-    have: erase the person there, too.
+    ids travel in the command. Their timelines, their part of the identity index and of its log, and what is reserved for them go at once,
+    their findings are withdrawn without their content; what was published before leaves Kafka with compaction and retention, and the
+    receipt says by when. Touches published later are refused, or start afresh, as the policy says (erasure.later_touches). The sources
+    keep what they have: erase the person there, too.
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     known = look_up(identifier, kind, settings)
@@ -103,26 +104,29 @@ def export(identifier: str, kind: str | None, out: TextIO, bootstrap: str | None
     click.echo(rendering.clean(_summary(known, values)), err=True)
 
 
-async def _count(settings: Settings, known: Known) -> tuple[int, int]:
-    """How many touches their timelines hold, and how many findings stand."""
+async def _count(settings: Settings, known: Known) -> tuple[int, int, int]:
+    """How many touches their timelines hold, how many findings stand, and how many reservations are kept."""
     async with open_codec(settings) as codec:
         search = holding.Search(settings, codec, known)
         await search.timelines()
         await search.findings()
+        await search.reservations()
     touches = sum(len(one.entries) + len(one.opt_outs) for one in search.held.timelines.values())
     standing: dict[str, Finding] = {}
     fold(standing, search.found)
-    return touches, sum(finding.state != "retracted" for finding in standing.values())
+    return touches, sum(finding.state != "retracted" for finding in standing.values()), len(search.reserved)
 
 
-def _preview(known: Known, counts: tuple[int, int]) -> str:
+def _preview(known: Known, counts: tuple[int, int, int]) -> str:
     person = known.person
     width = max(map(len, person.ids))
     lines = [f"customer {person.customer_id}"]
     for id_ in person.ids:
         marks = [known.plain.get(id_, ""), "of many people: stays" if id_ in person.shared else ""]
         lines.append("  ".join(("", id_.ljust(width), NAMES[name_of(id_)].ljust(16), *filter(None, marks))).rstrip())
-    return "\n".join((*lines, f"  {counts[0]} touches on timelines, {counts[1]} findings"))
+    touches, findings, reservations = counts
+    held = [f"{counted(touches, 'touch', 'touches')} on timelines", counted(findings, "finding")]
+    return "\n".join((*lines, f"  {', '.join((*held, counted(reservations, 'reservation')))}"))
 
 
 async def _ask(settings: Settings, known: Known, by: str) -> str:
@@ -196,13 +200,16 @@ def _summary(known: Known, values: dict[str, Any]) -> str:
     on_timelines = sum(len(one.get("touches", ())) for one in values["timelines"])
     unknown = values["dead_letters_of_unknown_people"]
     lines = [
-        f"customer {known.person.customer_id}: {len(known.person.ids)} ids, {len(known.person.history)} events of identity",
-        f"  {len(values['touches'])} touches as published, {on_timelines} on {len(values['timelines'])} timelines",
-        f"  {len(values['findings'])} records of findings, {len(values['dead_letters'])} dead letters,"
-        f" {len(values['commands'])} commands, {len(values['erasures'])} receipts",
+        f"customer {known.person.customer_id}: {counted(len(known.person.ids), 'id')},"
+        f" {counted(len(known.person.history), 'event')} of identity",
+        f"  {counted(len(values['touches']), 'touch', 'touches')} as published, {on_timelines} on"
+        f" {counted(len(values['timelines']), 'timeline')}",
+        f"  {counted(len(values['findings']), 'record')} of findings, {counted(len(values['dead_letters']), 'dead letter')},"
+        f" {counted(len(values['commands']), 'command')}, {counted(len(values['reservations']), 'record')} of reservations,"
+        f" {counted(len(values['erasures']), 'receipt')}",
     ]
     if unknown:
         lines.append(
-            f"  {unknown} dead letters cannot be read, so nobody can say whose they are: `touchstream dead-letter list`"
+            f"  {counted(unknown, 'dead letter')} cannot be read, so nobody can say whose: `touchstream dead-letter list`"
         )
     return "\n".join(lines)

@@ -49,7 +49,7 @@ def list_(reason: str | None, as_json: bool, bootstrap: str | None, topic_prefix
     if not as_json:
         found = [name for name in REASONS if any(letter.reason == name for letter in letters)]
         tally = ", ".join(f"{name} {sum(letter.reason == name for letter in letters)}" for name in found)
-        click.echo(f"{len(letters)} dead letters{f' ({tally})' if tally else ''}", err=True)
+        click.echo(f"{rendering.counted(len(letters), 'dead letter')}{f' ({tally})' if tally else ''}", err=True)
 
 
 @dead_letter.command()

@@ -67,7 +67,8 @@ class Holding:
 
 
 class Search:
-    """Reads topics for what is held of `known`; `found` are the findings in `held`. The methods raise ReadError when Kafka, or a registry
+    """Reads topics for what is held of `known`; `found` are the findings in `held`, `reserved` the ids of
+    reservations that were not deleted. The methods raise ReadError when Kafka, or a registry
     that is needed, is away."""
 
     def __init__(self, settings: Settings, codec: Codec, known: Known) -> None:
@@ -76,6 +77,7 @@ class Search:
         self._ids = frozenset(known.person.ids)
         self.held = Holding(plain=dict(known.plain))
         self.found: list[Finding] = []
+        self.reserved: set[str] = set()
 
     async def timelines(self) -> None:
         """The timelines of all their ids, from the changelog."""
@@ -135,7 +137,7 @@ class Search:
             if not isinstance(letter, DeadLetter):
                 continue
             about = (stored.key or b"").decode("utf-8", "replace") in self._ids
-            if not about:
+            if not about and letter.reason != "erased":  # of which no content is kept
                 try:
                     about = await self._is_about(letter)
                 except (DecodeError, TouchError, Unreplayable):
@@ -158,11 +160,19 @@ class Search:
 
     async def reservations(self) -> None:
         """Contacts that are or were held for them."""
-        async for stored, one in self._decoded(self._codec.decode_reservation, RESERVATIONS):
+
+        async def records() -> AsyncIterator[Stored]:
+            async for stored in self._read(self._settings.topic(RESERVATIONS)):
+                if stored.value is None:
+                    self.reserved.discard((stored.key or b"").decode("utf-8", "replace"))
+                yield stored
+
+        async for stored, one in decoded(records(), self._codec, self._codec.decode_reservation):
             if isinstance(one, Reservation) and not self._ids.isdisjoint((one.customer_id, *one.persons)):
                 values = {name: value for name, value in msgspec.to_builtins(one).items() if value is not None}
                 times = {name: rfc3339(values[name]) for name in ("at", "expires_at", "offer_ends") if name in values}
                 self.held.reservations.append(_place(stored) | values | times)
+                self.reserved.add(one.reservation_id)
 
     def _is_theirs(self, touch: Touch) -> bool:
         ids = nodes(touch.customer, self._settings.id_key, self._settings.default_region)

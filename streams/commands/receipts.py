@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from streams.commands.rendering import counted
 from streams.core.erasure import IDENTITY, Erasure, Receipt
 from streams.core.touch_json import rfc3339
 
@@ -27,7 +28,7 @@ def whole(erasure: Erasure) -> str:
     ]
     lines += [f"  {rfc3339(part.done_at)}  {_counts(part)}" for part in ([identity] if identity else []) + parts]
     if len(parts) < len(all_parts):
-        lines.append(f"  {len(all_parts) - len(parts)} ids had nothing on a timeline of their own")
+        lines.append(f"  {counted(len(all_parts) - len(parts), 'id')} had nothing on a timeline of their own")
     if identity is not None:
         width = max(len(fate.topic) for fate in identity.topics)
         lines.append("  what was published before is gone from")
@@ -48,10 +49,11 @@ def as_dict(part: Receipt) -> dict[str, Any]:
 
 def _counts(part: Receipt) -> str:
     if part.part == IDENTITY:
-        more = [
-            f", {count} {what}"
-            for count, what in ((part.findings, "findings"), (part.reservations, "reservations"))
-            if count
+        more = ((part.findings, "finding"), (part.reservations, "reservation"))
+        counts = [
+            f"{counted(part.identifiers, 'id')}",
+            counted(part.log_records, "record of its log", "records of its log"),
         ]
-        return f"identity: {part.identifiers} ids, {part.log_records} records of its log{''.join(more)}"
-    return f"timeline {part.customer_id}: {part.touches} touches, {part.findings} findings, {part.segments} segments"
+        return f"identity: {', '.join([*counts, *(counted(count, one) for count, one in more if count)])}"
+    counts = [counted(part.touches, "touch", "touches"), counted(part.findings, "finding")]
+    return f"timeline {part.customer_id}: {', '.join([*counts, counted(part.segments, 'segment')])}"

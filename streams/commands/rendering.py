@@ -17,6 +17,11 @@ QUOTE = 160
 PREVIEW = 400
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many things, in words."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def finding(value: Finding) -> str:
     """Time, severity, rule and reason; below them one line a piece of evidence, each contradiction, and the ids."""
     state = "".join(f" [{part}]" for part in _state(value))

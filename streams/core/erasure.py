@@ -119,7 +119,7 @@ def fate(topic: str, config: Mapping[str, str], at: int) -> Fate:
     than ours as a segment is open. Kafka's documentation, "Topic configs" and "Log compaction".
     """
     segment = int(config.get("segment.ms", SEGMENT_MS))
-    if config.get("cleanup.policy") == "compact":
+    if "compact" in config.get("cleanup.policy", "").split(","):
         lag = int(config["max.compaction.lag.ms"])
         return Fate(topic, "compaction", at + min(lag, segment) + lag + int(config["delete.retention.ms"]) + lag)
     return Fate(topic, "retention", at + int(config["retention.ms"]) + segment)

@@ -59,6 +59,7 @@ class IdentityLog:
         self._events: dict[str, Event] = {}
         self._graph: Graph | None = None
         self._named: frozenset[str] = frozenset()
+        self._erased: frozenset[str] = frozenset()
 
     def put(self, fact: Fact, logged_at: int) -> None:
         """A record. It replaces an earlier one of its key, but a fact told again without a cause keeps the cause it had."""
@@ -94,9 +95,12 @@ class IdentityLog:
 
     def belongs(self, ids: Sequence[str], person: Person) -> bool:
         """Whether a touch with these ids (strongest first) is this person's: as the graph decides; when nothing is known of the id that
-        decides, not yet or not any more, because one of them is theirs."""
+        decides, not yet or not any more, because one of them is theirs. What belonged to somebody who was erased, is nobody else's."""
         owner = self._whole().customer(ids)
-        return owner == person.customer_id if owner in self._named else not set(ids).isdisjoint(person.ids)
+        if owner in self._named:
+            return owner == person.customer_id
+        theirs = set(ids) & set(person.ids)
+        return bool(theirs & self._erased if owner in self._erased else theirs)
 
     def person(self, node_id: str) -> Person:
         """Who has this id, which `known` named."""
@@ -132,4 +136,5 @@ class IdentityLog:
             facts.sort(key=lambda fact: _READ_FIRST.get(fact.kind, 1))
             self._graph = Graph(facts, self._limit)
             self._named = frozenset(node_id for fact in facts if fact.kind != "erased" for node_id in (fact.a, fact.b))
+            self._erased = frozenset(fact.a for fact in facts if fact.kind == "erased")
         return self._graph

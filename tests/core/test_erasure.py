@@ -51,6 +51,8 @@ def test_when_kafka_has_nothing_left() -> None:
     """A retention ends so much later as a segment may be open; compaction takes closing, compacting, keeping null values, and once more."""
     compact = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY), "delete.retention.ms": str(7 * DAY)}
     assert fate("a", compact, AT) == Fate("a", "compaction", AT + 10 * DAY)
+    both = compact | {"cleanup.policy": "compact,delete", "retention.ms": str(400 * DAY)}
+    assert fate("a", both, AT) == fate("a", compact, AT), "what got a null value does not stay for the retention"
     assert fate("a", compact | {"segment.ms": "1000"}, AT) == Fate("a", "compaction", AT + 9 * DAY + 1000)
     kept = {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)}
     assert fate("b", kept, AT) == Fate("b", "retention", AT + 37 * DAY)

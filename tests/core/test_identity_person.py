@@ -100,3 +100,14 @@ def test_a_split() -> None:
     for _ in range(20):
         shuffled = rng.sample([*FACTS, cut, used], len(FACTS) + 2)
         assert person(shuffled, C) == theirs
+
+
+def test_touches_of_the_erased_are_nobody_elses() -> None:
+    """A form that named two people, linked by it until a cut, is the erased one's as long as Kafka keeps it, not the other's: it goes by
+    its strongest id. Either id of the erased one finds it."""
+    log = IdentityLog()
+    for fact in (Fact(B, B), Fact(A, A, "erased", at=9, until=9), Fact(C, C, "erased", at=9, until=9)):
+        log.put(fact, 1)
+    assert not log.belongs((A, B), log.person(B))
+    assert log.belongs((A, C), log.person(A)) and log.belongs((A, C), log.person(C))
+    assert log.belongs((B, C), log.person(B)) and not log.belongs((B, C), log.person(C))

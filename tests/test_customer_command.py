@@ -106,7 +106,8 @@ def test_no_broker() -> None:
 
 def test_export_of_what_could_not_go_on(settings: Settings) -> None:
     """Dead letters of the person are found by what their payload says, from a touch topic or an import; those of others are not in the
-    export, and those that nobody can read are counted, but for those of the erased, of which no content is kept. What was reserved for the person is there, too."""
+    export, and those that nobody can read are counted, but for those of the erased, of which no content is kept. What was reserved for
+    the person is there, too."""
     know(settings, DANA, BO)
     line = b'{"channel": "email", "department": "sales", "direction": "outbound", "kind": "sent", "occurred_at":'
     line += b' "2026-03-02T09:12:00Z", "customer": {"email": "%b@example.com"}}'

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from streams.core import segments
 from streams.core.detect import handoff
 from streams.core.entry import Entry, key, left_behind, newest_name
+from streams.core.leads.fold import fold_all as lead_after
+from streams.core.leads.states import LeadState
 from streams.core.policy import DAY_MS, Policy
 from streams.core.segments import Entries, Segment
 from streams.core.timeline import FORGOTTEN, NEVER, Timeline, encode_head, prunable
@@ -91,10 +93,18 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
         opt_outs=left_behind(timeline.opt_outs, gone, since),
         name=newest_name(gone) or timeline.name,
         base=handoff.fold_all(timeline.base, gone, policy.handoff),
+        lead_base=_lead(timeline, gone, policy),
         floor=key(gone[-1]),
         revisions=_remembered(timeline.revisions, reach),
         acknowledged={id_: known for id_, known in timeline.acknowledged.items() if known[0] >= reach},
     )
+
+
+def _lead(timeline: Timeline, gone: Sequence[Entry], policy: Policy) -> LeadState | None:
+    """The customer's lead after the pruned entries."""
+    if timeline.lead is None:
+        return None
+    return lead_after(timeline.lead_base, timeline.base, gone, policy)[0]
 
 
 def _remembered(revisions: dict[str, tuple[int, int]], reach: int) -> dict[str, tuple[int, int]]:

@@ -20,6 +20,8 @@ from streams.core.govern.mistakes import Problem, problems
 from streams.core.govern.policy import Governance, Rule
 from streams.core.identify import ROLE_ADDRESSES
 from streams.core.identity_graph import SHARED_AFTER
+from streams.core.leads import checks as lead_checks
+from streams.core.leads.policy import LeadsPolicy, Team, consequences
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.outcome import Severity
 from streams.core.touch import Department, Kind
@@ -161,6 +163,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     handoff: HandoffPolicy = field(default_factory=HandoffPolicy)
     erasure: ErasurePolicy = ErasurePolicy()
     ledger: LedgerPolicy = field(default_factory=LedgerPolicy)
+    leads: LeadsPolicy = field(default_factory=LeadsPolicy)
+    teams: tuple[Team, ...] = ()
     governance: Governance = Governance()
     rules: tuple[Rule, ...] = RULES
     campaigns: dict[str, CampaignFacts] = field(default_factory=dict)
@@ -177,7 +181,7 @@ def parse(text: str, name: str = "policy") -> Policy:
         values: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{name} is not TOML: {error}") from None
-    values = _with_default_weights(values)
+    values = _with_defaults(values)
     written = values.pop("rules", [])
     rules, wrong = loading.rules(written)
     try:
@@ -192,13 +196,14 @@ def parse(text: str, name: str = "policy") -> Policy:
     return policy
 
 
-def _with_default_weights(values: dict[str, Any]) -> dict[str, Any]:
-    """A file that names one weight keeps the default of the others, as everywhere; a weight of 0 takes a kind out."""
-    handoff = values.get("handoff")
-    weights = handoff.get("weights") if isinstance(handoff, dict) else None
-    if not isinstance(weights, dict):
-        return values
-    return {**values, "handoff": {**values["handoff"], "weights": {**_default_weights(), **weights}}}
+def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """A file that names one weight, or one consequence, keeps the default of the others; a weight of 0 takes a kind out."""
+    for section, table, default in (("handoff", "weights", _default_weights()), ("leads", "on_reject", consequences())):
+        around = values.get(section)
+        given = around.get(table) if isinstance(around, dict) else None
+        if isinstance(around, dict) and isinstance(given, dict):
+            values = {**values, section: {**around, table: {**default, **given}}}
+    return values
 
 
 def fingerprint(policy: Policy) -> str:
@@ -226,4 +231,5 @@ def _disagreements(policy: Policy, written: list[dict[str, Any]]) -> list[Proble
         for knob, days in windows.items()
         if days > kept
     ]
+    found += lead_checks.disagreements(policy.leads, policy.teams)
     return found + loading.disagreements(policy.rules, policy.governance, kept, written)

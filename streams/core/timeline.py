@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from streams.core import segments
 from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, is_opt_out, key
+from streams.core.leads.states import LeadState
 from streams.core.policy import Policy
 from streams.core.segments import Entries, Load, Row, Segment
 
@@ -41,7 +42,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     then tombstones of pruned touches that were corrected or deleted.
     `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
     ids that were amended or retracted, with their last revision and event time (see `FORGOTTEN`); `acknowledged` those that somebody
-    acts on, with when they said so (UTC ms) and who.
+    acts on, with when they said so (UTC ms) and who. `lead` is the customer's lead after all entries, `lead_base` after the pruned ones.
     """
 
     merged_into: str | None = None
@@ -56,6 +57,8 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     left: dict[str, tuple[str, int]] = {}
     acknowledged: dict[str, tuple[int, str]] = {}
     erased_at: int = 0
+    lead: LeadState | None = None
+    lead_base: LeadState | None = None
 
 
 class _Head(Struct, frozen=True, gc=False, array_like=True):
@@ -75,6 +78,8 @@ class _Head(Struct, frozen=True, gc=False, array_like=True):
     left: dict[str, tuple[str, int]] = {}
     acknowledged: dict[str, tuple[int, str]] = {}
     erased_at: int = 0
+    lead: LeadState | None = None
+    lead_base: LeadState | None = None
 
 
 EMPTY = Timeline()
@@ -86,7 +91,10 @@ NEVER = 1 << 53
 """The event time beside it: it is not left out itself."""
 
 _NIL = b"\xc0"
-"""MessagePack's nil. An encoded timeline is its layout, the array's head in one byte, then `merged_into`."""
+"""MessagePack's nil. An encoded timeline is its layout, the array's head, then `merged_into`."""
+
+_ARRAY16 = b"\xdc"
+"""MessagePack's head of an array of more than 15 elements: two more bytes follow, which count them."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Timeline)
@@ -109,6 +117,7 @@ def encode_head(timeline: Timeline) -> bytes:
     head = _Head(
         t.merged_into, entries.recent, t.opt_outs, t.base, t.tail, t.floor, t.revisions, t.name,
         entries.engagement, directory, t.identity_at, t.left, t.acknowledged, t.erased_at,
+        t.lead, t.lead_base,
     )  # fmt: skip
     return HEAD + _encoder.encode(head)
 
@@ -140,6 +149,7 @@ def _joined(head: _Head, load: Load) -> Timeline:
     return Timeline(
         head.merged_into, entries, head.opt_outs, head.base, head.tail, head.floor, head.revisions, head.name,
         head.identity_at, head.left, head.acknowledged, head.erased_at,
+        head.lead, head.lead_base,
     )  # fmt: skip
 
 
@@ -176,7 +186,8 @@ def _parts(timeline: Timeline) -> dict[bytes, Segment]:
 def is_customer(data: bytes) -> bool:
     """Whether a value of the changelog stands for a customer who holds touches: it is no segment, and does not only say where its
     customer went (`merged_into`). Told without decoding it."""
-    return data[2:3] == _NIL and data[:1] != segments.FORMAT
+    first = 4 if data[1:2] == _ARRAY16 else 2
+    return data[first : first + 1] == _NIL and data[:1] != segments.FORMAT
 
 
 def standing(timeline: Timeline) -> tuple[Entry, ...]:

@@ -1,0 +1,10 @@
+"""Leads that marketing hands to sales and gets back: one state machine a customer, folded from the customer's timeline.
+
+policy      `[leads]` and `[[teams]]`
+acts        what people and time do to a lead, as entries of the timeline
+states      the states, and the value in which a lead is kept
+fold        one entry onto a lead
+routing     who gets it, and by when (business time: `calendars`)
+events      what is published
+follow      the events that follow when a timeline changes
+"""

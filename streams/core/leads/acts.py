@@ -1,0 +1,70 @@
+"""What people and time do to a lead, as entries of the timeline between the touches: so they are ordered, moved, pruned and erased as
+those are, and no rule of `streams.core.detect` looks at them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.entry import Entry
+from streams.core.ids import NAMESPACE
+from streams.core.ledger.types import LeadReason, Stage
+
+INTERNAL = "internal"
+"""Their direction: nobody outside was reached, and nobody reacted."""
+
+ActKind = Literal[
+    "lead_assigned", "lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified", "lead_qualified", "lead_deal",
+    "lead_tick",
+]  # fmt: skip
+
+TimerKind = Literal["sla_near", "sla_breached", "escalated", "reassign", "recycle_due"]
+
+Timer = tuple[int, TimerKind]
+"""When (UTC ms) something happens unless something else happens first."""
+
+
+class Act(Struct, frozen=True, gc=False, omit_defaults=True):
+    """One act. `by` is who did it. Assigned: `owner` (None: nobody was free), `team`, `why` in a sentence, the first touch is due at
+    `due_at`, and `timers`. Rejected, recycled, disqualified: the `reason`; recycled: when to look at it again and what to nurture with.
+    A deal: its id and stage. A tick says only that its time has come."""
+
+    by: str = ""
+    reason: LeadReason | None = None
+    recycle_at: int | None = None
+    nurture_with: str | None = None
+    owner: str | None = None
+    team: str = ""
+    why: str = ""
+    due_at: int | None = None
+    timers: tuple[Timer, ...] = ()
+    deal: str = ""
+    stage: Stage | None = None
+
+
+_decoder = msgspec.json.Decoder(Act)
+
+
+def entry_of(kind: ActKind, id_: str, at: int, act: Act, published_at: int | None = None) -> Entry:
+    """The act as an entry; what only it has stands in `label`."""
+    label = msgspec.json.encode(act).decode()
+    came = at if published_at is None else published_at
+    return Entry(at, id_, "", "sales", INTERNAL, kind, came, act.by or None, label=label)
+
+
+def act_of(entry: Entry) -> Act:
+    """Inverse of `entry_of`. Raises msgspec.MsgspecError on an entry that is no act."""
+    return _decoder.decode(entry.label or "{}")
+
+
+def tick(customer: str, at: int) -> Entry:
+    """That this moment has come. Whoever says it, and however often: it is one entry."""
+    return entry_of("lead_tick", derived_id("tick", customer, at), at, Act())
+
+
+def derived_id(*parts: object) -> str:
+    """uuid5 of the parts."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(("lead", *(str(part) for part in parts)))))

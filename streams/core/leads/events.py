@@ -1,0 +1,88 @@
+"""What is published of a lead: one event for each change, the shape of `schemas/lead_event`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streams.core.leads.acts import derived_id
+from streams.core.leads.calendars import between
+from streams.core.leads.routing import calendar_of
+from streams.core.leads.states import Change, ChangeKind, State
+from streams.core.ledger.types import LeadReason
+from streams.core.ledger.types import LeadState as LedgerState
+from streams.core.outcome import FindingState
+from streams.core.policy import Policy
+
+
+class LeadEvent(Struct, frozen=True, gc=False, omit_defaults=True):
+    """One change of a customer's lead. Times in UTC ms. Fold by `event_id`, the highest `revision` is the truth; `status` `retracted`: it
+    did not happen, as a late touch or a merge showed.
+
+    `state` is the lead's after the change. `speed_ms` is speed to lead, from the customer's act to the first touch by a person;
+    `speed_business_ms` and `sla_business_ms` are business time of the owner, from the customer's act and from the assignment.
+    """
+
+    event_id: str
+    lead_id: str
+    customer: str
+    kind: ChangeKind
+    state: State
+    previous: State | None
+    at: int
+    cause_kind: Literal["touch", "act", "timer"]
+    cause: str
+    cycle: int
+    attempt: int
+    revision: int = 1
+    status: FindingState = "detected"
+    owner: str | None = None
+    team: str = ""
+    due_at: int | None = None
+    reason: LeadReason | None = None
+    recycle_at: int | None = None
+    nurture_with: str | None = None
+    deal: str = ""
+    why: str = ""
+    time_in_state_ms: int | None = None
+    speed_ms: int | None = None
+    speed_business_ms: int | None = None
+    sla_business_ms: int | None = None
+    in_time: bool | None = None
+
+
+def event_of(change: Change, customer: str, policy: Policy) -> LeadEvent:
+    """The change as it is published."""
+    lead, before = change.after, change.before
+    same = before is not None and before.id == lead.id
+    id_ = derived_id("event", customer, lead.id, change.kind, lead.cycle, lead.attempt, change.cause)
+    event = LeadEvent(
+        id_, lead.id, customer, change.kind, lead.state, before.state if same and before else None, change.at,
+        change.cause_kind, change.cause, lead.cycle, lead.attempt, owner=lead.owner, team=lead.team, due_at=lead.due_at,
+        reason=lead.reason, recycle_at=lead.recycle_at, nurture_with=lead.nurture_with, deal=lead.deal, why=change.why,
+        time_in_state_ms=change.at - before.since if same and before and before.state != lead.state else None,
+    )  # fmt: skip
+    return _measured(event, change, policy) if change.kind in ("working", "first_touch") else event
+
+
+def _measured(event: LeadEvent, change: Change, policy: Policy) -> LeadEvent:
+    lead, at = change.after, change.at
+    calendar, rep = calendar_of(lead.owner, lead.team, policy)
+    if lead.asked_at:
+        speed = between(calendar, rep.absent, lead.asked_at, at)
+        event = replace(event, speed_ms=at - lead.asked_at, speed_business_ms=speed)
+    if lead.assigned_at:
+        used = between(calendar, rep.absent, lead.assigned_at, at)
+        event = replace(event, sla_business_ms=used, in_time=lead.due_at is None or at <= lead.due_at)
+    return event
+
+
+def ledger_state(event: LeadEvent) -> LedgerState | None:
+    """The state as the ledger's files name it (`streams.core.ledger.types`); None for an event that changes no state."""
+    if event.kind == "rejected":
+        return "rejected"
+    if event.previous == event.state:
+        return "accepted" if event.kind == "accepted" else None
+    return event.state

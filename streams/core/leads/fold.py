@@ -1,0 +1,233 @@
+"""What one entry does to a lead. The whole history of a lead is this function, applied to the customer's entries in order.
+
+Timers fire in event time: before anything that happened later than they were due. So a touch that comes late, but was made in time,
+undoes the breach when the entries are folded again, and a tick is needed only where nothing else happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from msgspec.structs import replace
+
+from streams.core.detect import handoff
+from streams.core.entry import Engagement, Entry
+from streams.core.leads.acts import INTERNAL, Act, act_of, derived_id
+from streams.core.leads.states import ENDED, WITH_SALES, Change, ChangeKind, LeadState, State
+from streams.core.policy import DAY_MS, Policy
+from streams.core.touch import CONTACT_KINDS
+
+Lead = LeadState | None
+_UNTOUCHED = ("mql", "handed_off", "accepted")
+
+
+def concerns(entry: Entry, policy: Policy) -> bool:
+    """Whether the entry can begin a lead: a reaction that counts, or an act."""
+    return entry.direction == INTERNAL or handoff.counts(entry, policy.handoff)
+
+
+def fold_all(
+    lead: Lead, engagement: Engagement, entries: Iterable[Entry], policy: Policy
+) -> tuple[Lead, tuple[Change, ...]]:
+    """The lead after these entries, in order, and all its changes; `engagement` is the score before them."""
+    changes: list[Change] = []
+    for entry in entries:
+        engagement, crossed = handoff.fold(engagement, entry, policy.handoff)
+        lead, more = fold(lead, entry, crossed, policy)
+        changes += more
+    return lead, tuple(changes)
+
+
+def fold(lead: Lead, entry: Entry, crossed: bool, policy: Policy) -> tuple[Lead, tuple[Change, ...]]:
+    """The lead after one more entry, not before the others; `crossed`: it sets off a hand-off."""
+    if entry.late or (lead is None and not concerns(entry, policy)):
+        return lead, ()
+    steps = _Steps(lead, entry)
+    steps.expire()
+    if entry.direction == INTERNAL:
+        _act(steps, act_of(entry), policy)
+    else:
+        _touch(steps, crossed, policy)
+    return steps.lead, tuple(steps.changes)
+
+
+class _Steps:
+    """A lead on its way through one entry."""
+
+    def __init__(self, lead: Lead, entry: Entry) -> None:
+        self.lead, self.entry = lead, entry
+        self.changes: list[Change] = []
+
+    def to(
+        self,
+        kind: ChangeKind,
+        state: State | None = None,
+        why: str = "",
+        timer: int | None = None,
+        **fields: Any,
+    ) -> None:
+        """The lead takes a step; without a `state` it stays where it is."""
+        before, entry = self.lead, self.entry
+        assert before is not None
+        at = entry.at if timer is None else timer
+        moved = state is not None and state != before.state
+        after = replace(before, **fields, **({"state": state, "since": at} if moved else {}))
+        cause_kind: Literal["touch", "act", "timer"] = "act" if entry.direction == INTERNAL else "touch"
+        cause = entry.id
+        if timer is not None:
+            cause_kind, cause = "timer", f"{kind}@{timer}"
+        self.lead = after
+        self.changes.append(Change(kind, at, cause_kind, cause, before, after, why))
+
+    def begin(self) -> None:
+        """A new lead."""
+        before, entry = self.lead, self.entry
+        self.lead = LeadState(derived_id("begun", entry.id), "new", entry.at)
+        cause_kind: Literal["touch", "act"] = "act" if entry.direction == INTERNAL else "touch"
+        self.changes.append(Change("new", entry.at, cause_kind, entry.id, before, self.lead))
+
+    def expire(self) -> None:
+        """What was due before the entry happens first."""
+        while self.lead is not None and self.lead.timers and self.lead.timers[0][0] < self.entry.at:
+            lead = self.lead
+            (due, kind), rest = lead.timers[0], lead.timers[1:]
+            if kind == "recycle_due":
+                self.to(kind, "nurtured", timer=due, timers=rest)
+            elif kind == "reassign" and lead.state in ("handed_off", "accepted"):
+                self.to("escalated", "mql", "nobody got in touch: another rep gets it", due, **_taken_from(lead))
+            elif kind == "reassign":
+                self.to("escalated", None, timer=due, timers=rest)
+            else:
+                self.to(kind, None, timer=due, timers=rest)
+
+
+def _taken_from(lead: LeadState) -> dict[str, Any]:
+    """Another rep is to get it."""
+    passed = (*lead.passed, lead.owner) if lead.owner else lead.passed
+    return {"owner": None, "timers": (), "due_at": None, "passed": passed, "accepted": False, "touched_at": 0}
+
+
+def _touch(steps: _Steps, crossed: bool, policy: Policy) -> None:
+    entry, rules = steps.entry, policy.handoff
+    if handoff.counts(entry, rules):
+        if steps.lead is None:
+            steps.begin()
+        if crossed or entry.kind in rules.request_kinds:
+            _interested(steps, entry.kind in rules.request_kinds)
+    lead = steps.lead
+    if lead is None:
+        return
+    outbound = entry.direction == "outbound" and entry.kind in CONTACT_KINDS
+    if outbound and entry.department in rules.departments and lead.state in ("new", "recycled"):
+        steps.to("nurtured", "nurtured")  # of a recycled lead, the date that sales gave still stands
+    if entry.department != "sales" or entry.actor_kind != "person":
+        return
+    met = entry.kind == "meeting"
+    if (outbound or met) and lead.state in WITH_SALES and not lead.touched_at:
+        _first_touch(steps)
+    if met and steps.lead is not None and steps.lead.state in ("handed_off", "accepted", "working"):
+        steps.to("qualified", "qualified")
+
+
+def _interested(steps: _Steps, asked: bool) -> None:
+    """The customer asked, or the score passed."""
+    if steps.lead is not None and steps.lead.state in WITH_SALES:
+        steps.to("asked_again")
+        return
+    if steps.lead is None or steps.lead.state in ENDED:
+        steps.begin()
+    entry, lead = steps.entry, steps.lead
+    assert lead is not None
+    steps.to(
+        "mql", "mql", cycle=lead.cycle + 1, attempt=0, crossing=entry.id, asked_at=entry.at, asked=asked, owner=None, team="",
+        assigned_at=0, due_at=None, timers=(), touched_at=0, accepted=False, passed=(), reason=None, recycle_at=None,
+        nurture_with=None,
+    )  # fmt: skip
+
+
+def _first_touch(steps: _Steps) -> None:
+    """A person of sales got in touch: that, and nothing else, stops the clocks."""
+    entry, lead = steps.entry, steps.lead
+    assert lead is not None
+    owner = lead.owner or entry.actor_id
+    if lead.state in _UNTOUCHED:
+        steps.to("working", "working", touched_at=entry.at, timers=(), owner=owner)
+    else:
+        steps.to("first_touch", touched_at=entry.at, timers=(), owner=owner)
+
+
+def _act(steps: _Steps, act: Act, policy: Policy) -> None:
+    kind, lead = steps.entry.kind, steps.lead
+    if kind == "lead_deal":
+        _deal(steps, act)
+    elif lead is None or kind == "lead_tick":
+        return
+    elif kind == "lead_assigned":
+        _assigned(steps, act)
+    elif kind == "lead_accepted":
+        if lead.state in ("handed_off", "working") and not lead.accepted:
+            steps.to("accepted", "accepted" if lead.state == "handed_off" else None, accepted=True)
+    elif kind == "lead_qualified":
+        if lead.state in ("handed_off", "accepted", "working"):
+            steps.to("qualified", "qualified")
+    elif kind == "lead_rejected":
+        if lead.state in ("handed_off", "accepted", "working"):
+            _rejected(steps, act, policy)
+    elif kind == "lead_recycled":
+        if lead.state in WITH_SALES:
+            steps.to("recycled", "recycled", **_given_back(steps.entry, act, policy))
+    elif kind == "lead_disqualified" and lead.state not in ENDED:
+        steps.to("disqualified", "disqualified", reason=act.reason, timers=())
+
+
+def _assigned(steps: _Steps, act: Act) -> None:
+    lead = steps.lead
+    assert lead is not None
+    if lead.state != "mql":  # somebody got in touch before, or the hand-off did not hold
+        return
+    kind: ChangeKind = "handed_off" if lead.attempt == 0 else "reassigned"
+    timers = tuple(sorted(act.timers))
+    steps.to(
+        kind, "handed_off", act.why, owner=act.owner, team=act.team, attempt=lead.attempt + 1, assigned_at=steps.entry.at,
+        due_at=act.due_at, timers=timers,
+    )  # fmt: skip
+
+
+def _rejected(steps: _Steps, act: Act, policy: Policy) -> None:
+    lead = steps.lead
+    assert lead is not None
+    consequence = policy.leads.on_reject.get(act.reason or "bad_timing", "recycle")
+    if consequence == "reroute":
+        steps.to("rejected", "mql", reason=act.reason, **_taken_from(lead))
+    elif consequence == "disqualify":
+        steps.to("rejected", "disqualified", reason=act.reason, timers=())
+    else:
+        steps.to("rejected", "recycled", **_given_back(steps.entry, act, policy))
+
+
+def _given_back(entry: Entry, act: Act, policy: Policy) -> dict[str, Any]:
+    """Back to marketing, until the date."""
+    again = max(act.recycle_at or entry.at + int(policy.leads.recycle_days * DAY_MS), entry.at)
+    return {
+        "reason": act.reason,
+        "recycle_at": again,
+        "nurture_with": act.nurture_with,
+        "timers": ((again, "recycle_due"),),
+        "owner": None,
+        "due_at": None,
+    }
+
+
+def _deal(steps: _Steps, act: Act) -> None:
+    """The CRM's word on a deal. Sales may have found the customer itself: then it is a lead now."""
+    lead = steps.lead
+    ended = lead is not None and lead.state in ENDED
+    if lead is None or (ended and lead.deal != act.deal and act.stage not in ("won", "lost")):
+        steps.begin()
+    if act.stage == "won" or act.stage == "lost":
+        if steps.lead is not None and steps.lead.state != act.stage:
+            steps.to(act.stage, act.stage, deal=act.deal, timers=())
+    elif steps.lead is not None and steps.lead.state != "opportunity":
+        timers = tuple(timer for timer in steps.lead.timers if timer[1] != "recycle_due")
+        steps.to("opportunity", "opportunity", deal=act.deal, timers=timers)

@@ -1,0 +1,135 @@
+"""How leads follow a timeline that changes.
+
+The lead after the newest entry stands on the timeline, so a touch that comes in order is one step. One that comes late, is corrected or
+moves, means the whole history again, compared with what it was: nothing but revision numbers has to be remembered. Whoever is given a
+lead stays that, whatever the policy says later: the assignment is an entry itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streams.core import keeping
+from streams.core.detect import handoff
+from streams.core.leads.acts import Act, derived_id, entry_of
+from streams.core.leads.events import LeadEvent, event_of
+from streams.core.leads.fold import Lead, concerns, fold, fold_all
+from streams.core.leads.routing import Whose, route
+from streams.core.leads.states import Change
+from streams.core.policy import Policy
+from streams.core.timeline import FORGOTTEN, NEVER, Timeline
+
+
+class Followed(Struct, frozen=True):
+    """The timeline with its lead, and the events to publish."""
+
+    timeline: Timeline
+    events: tuple[LeadEvent, ...] = ()
+
+
+def history(timeline: Timeline, policy: Policy) -> tuple[Lead, tuple[Change, ...]]:
+    """The lead, and all its changes since what was pruned."""
+    return fold_all(timeline.lead_base, timeline.base, timeline.entries, policy)
+
+
+def followed(
+    before: Timeline,
+    after: Timeline,
+    policy: Policy,
+    customer: str,
+    now: int,
+    in_order: bool = False,
+    load: Mapping[str, int] | None = None,
+) -> Followed:
+    """What a change of the timeline means for its lead. `in_order`: `after` has one more entry than `before`, its newest. `now` is when
+    Kafka received what led to it (UTC ms): nobody can be given a lead earlier. `load` as in `routing.route`."""
+    if not policy.leads.enabled or after is before:
+        return Followed(after)
+    if in_order:
+        entry = after.entries[-1]
+        if before.lead is None and not concerns(entry, policy):
+            return Followed(after)
+        crossed = handoff.fold(before.tail, entry, policy.handoff)[1]
+        lead, changes = fold(before.lead, entry, crossed, policy)
+        changed = [event_of(change, customer, policy) for change in changes]
+    else:
+        lead, changes = history(after, policy)
+        if lead is None and before.lead is None:
+            return Followed(after)
+        old, new = (_events(each, after, customer, policy) for each in (history(before, policy)[1], changes))
+        changed = difference(old, new)
+    after = replace(after, lead=lead)
+    after, given = _settled(after, policy, customer, now, load)
+    changed += [event_of(change, customer, policy) for change in given]
+    events, after = numbered(changed, after, in_order)
+    return Followed(after, events)
+
+
+def _events(changes: Sequence[Change], after: Timeline, customer: str, policy: Policy) -> list[LeadEvent]:
+    """Events of the time that the timeline still holds; older ones are as they were."""
+    return [
+        event_of(change, customer, policy) for change in changes if change.at > after.floor[0] or not after.floor[1]
+    ]
+
+
+def _settled(
+    timeline: Timeline, policy: Policy, customer: str, now: int, load: Mapping[str, int] | None
+) -> tuple[Timeline, tuple[Change, ...]]:
+    """A lead that waits for a rep is given to one."""
+    lead = timeline.lead
+    if lead is None or lead.state != "mql":
+        return timeline, ()
+    at = max(now, timeline.entries[-1].at + 1)
+    last = lead.attempt >= policy.leads.reassignments
+    given = route(_whose(timeline, customer), max(now, lead.since), policy, lead.passed, load, last)
+    act = Act(owner=given.owner, team=given.team, why=given.why, due_at=given.due_at, timers=given.timers)
+    id_ = derived_id("assigned", lead.id, lead.cycle, lead.attempt, at)
+    entry = entry_of("lead_assigned", id_, at, act)
+    after = keeping.spliced(timeline, len(timeline.entries), 0, (entry,), policy)
+    assigned, changes = fold(lead, entry, False, policy)
+    return keeping.trimmed(replace(after, lead=assigned), policy), changes
+
+
+def _whose(timeline: Timeline, customer: str) -> Whose:
+    """Where the customer is, as the newest touches that say so."""
+    known: dict[str, str] = {}
+    for entry in reversed(timeline.entries):
+        for name in ("country", "time_zone", "account"):
+            value = getattr(entry, name)
+            if value and name not in known:
+                known[name] = value
+        if len(known) == 3:
+            break
+    return Whose(customer, **known)
+
+
+def difference(old: Sequence[LeadEvent], new: Sequence[LeadEvent]) -> list[LeadEvent]:
+    """What turns the old events into the new ones, retractions first."""
+    was, now = {event.event_id: event for event in old}, {event.event_id for event in new}
+    gone = [replace(event, status="retracted") for event in old if event.event_id not in now]
+    fresh = [
+        event if event.event_id not in was else replace(event, status="amended")
+        for event in new
+        if was.get(event.event_id) != event
+    ]
+    return gone + fresh
+
+
+def numbered(events: Sequence[LeadEvent], timeline: Timeline, in_order: bool) -> tuple[tuple[LeadEvent, ...], Timeline]:
+    """Gives each event its revision, as `streams.core.detect.numbered` does for findings; the timeline remembers those above 1."""
+    if not events:
+        return (), timeline
+    known = dict(timeline.revisions)
+    least = max(known.get(FORGOTTEN, (1, NEVER))[0], 1) if timeline.floor[1] and not in_order else 0
+    counted = []
+    for event in events:
+        if least or event.status != "detected" or event.event_id in known:
+            revision = known.get(event.event_id, (max(least, 1), 0))[0] + 1
+            known[event.event_id] = (revision, event.at)
+            event = replace(event, revision=revision)
+        counted.append(event)
+    same = known == timeline.revisions
+    return tuple(counted), timeline if same else replace(timeline, revisions=known)

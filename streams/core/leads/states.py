@@ -1,0 +1,92 @@
+"""A lead's states, what leads from one to another, and the value in which a lead is kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from streams.core.leads.acts import Timer
+from streams.core.ledger.types import LeadReason
+
+State = Literal[
+    "new", "nurtured", "mql", "handed_off", "accepted", "working", "qualified", "opportunity", "won", "lost", "recycled",
+    "disqualified",
+]  # fmt: skip
+
+ChangeKind = Literal[
+    "new", "nurtured", "mql", "handed_off", "reassigned", "accepted", "working", "first_touch", "qualified", "opportunity",
+    "won", "lost", "rejected", "recycled", "disqualified", "asked_again", "sla_near", "sla_breached", "escalated", "recycle_due",
+]  # fmt: skip
+
+WITH_SALES = frozenset({"mql", "handed_off", "accepted", "working", "qualified", "opportunity"})
+"""Sales has it, or a rep is being looked for: marketing holds."""
+
+ENDED = frozenset({"won", "lost", "disqualified"})
+
+NEXT: dict[State | None, frozenset[State]] = {
+    None: frozenset({"new"}),
+    "new": frozenset({"nurtured", "mql", "opportunity", "won", "lost", "disqualified"}),
+    "nurtured": frozenset({"mql", "opportunity", "won", "lost", "disqualified"}),
+    "mql": frozenset({"handed_off", "working", "opportunity", "won", "lost", "recycled", "disqualified"}),
+    "handed_off": frozenset(
+        {"mql", "accepted", "working", "qualified", "opportunity", "won", "lost", "recycled", "disqualified"}
+    ),
+    "accepted": frozenset({"mql", "working", "qualified", "opportunity", "won", "lost", "recycled", "disqualified"}),
+    "working": frozenset({"mql", "qualified", "opportunity", "won", "lost", "recycled", "disqualified"}),
+    "qualified": frozenset({"opportunity", "won", "lost", "recycled", "disqualified"}),
+    "opportunity": frozenset({"won", "lost", "recycled", "disqualified"}),
+    "won": frozenset({"new", "opportunity", "lost"}),
+    "lost": frozenset({"new", "opportunity", "won"}),
+    "recycled": frozenset({"nurtured", "mql", "opportunity", "won", "lost", "disqualified"}),
+    "disqualified": frozenset({"new", "opportunity", "won", "lost"}),
+}
+"""Real funnels go backwards; what does not stand here never happens. A lead that has ended and begins anew is another lead (`new`)."""
+
+
+class LeadState(Struct, frozen=True, gc=False, array_like=True):
+    """One lead at a moment. Times in UTC ms.
+
+    `cycle` counts its hand-offs, `attempt` the assignments within the current one, `passed` names the reps who had it in it. `asked_at`
+    and `crossing` are the customer's act that led to the hand-off, `asked` says that it was a request. `touched_at` is the first touch by
+    a person of sales since the customer's act; 0: none yet. `timers` are what is due, in order.
+    """
+
+    id: str
+    state: State
+    since: int
+    cycle: int = 0
+    attempt: int = 0
+    crossing: str = ""
+    asked_at: int = 0
+    asked: bool = False
+    owner: str | None = None
+    team: str = ""
+    assigned_at: int = 0
+    due_at: int | None = None
+    timers: tuple[Timer, ...] = ()
+    touched_at: int = 0
+    accepted: bool = False
+    passed: tuple[str, ...] = ()
+    reason: LeadReason | None = None
+    recycle_at: int | None = None
+    nurture_with: str | None = None
+    deal: str = ""
+
+
+class Change(Struct, frozen=True, gc=False):
+    """One step of a lead: what happened, when, because of which entry or timer, and the lead before and after."""
+
+    kind: ChangeKind
+    at: int
+    cause_kind: Literal["touch", "act", "timer"]
+    cause: str
+    before: LeadState | None
+    after: LeadState
+    why: str = ""
+
+
+def next_due(lead: LeadState | None) -> int | None:
+    """The earliest instant at which a tick would change something; None when nothing is due. At a due time there is still time, so a
+    tick must be later than the timer's."""
+    return lead.timers[0][0] + 1 if lead is not None and lead.timers else None

@@ -6,5 +6,6 @@ states      the states, and the value in which a lead is kept
 fold        one entry onto a lead
 routing     who gets it, and by when (business time: `calendars`)
 events      what is published
+brief       what sales is told with it
 follow      the events that follow when a timeline changes
 """

@@ -1,0 +1,95 @@
+"""What sales is told when it gets a lead: why now, what the customer was told last, what is still running, and when which channel is free.
+
+A pure function of the timeline, the policy and a moment, so it can be asked for again at any time and then says what holds by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from streams.core.detect import handoff
+from streams.core.detect.base import evidence
+from streams.core.entry import Entry, is_opt_out
+from streams.core.govern.check import check, known
+from streams.core.govern.records import NOTHING, Consent, Contact, Standing
+from streams.core.leads.states import LeadState
+from streams.core.outcome import Evidence, ScoreComponent
+from streams.core.policy import DAY_MS, Policy
+from streams.core.timeline import Timeline, bisect
+from streams.core.touch import CHANNELS, CONTACT_KINDS
+
+MESSAGES = 5
+"""Last messages that are told: what a rep reads before a call."""
+
+
+class Brief(Struct, frozen=True):
+    """`fit` are points for what the customer is, which do not decay, as whoever knows the customer gives them; `engagement` those for what
+    the customer did, decayed to the moment. `messages` are the last contacts, newest first; `campaigns` and `sequences` those of the
+    policy's `handoff.recent_campaign_days`, newest first. `slots`: earliest instant (UTC ms) at which the owner may use a channel, None
+    when there is none within `governance.horizon_days`. `refused`: channels that the customer opted out of.
+    """
+
+    lead_id: str
+    owner: str | None
+    team: str
+    due_at: int | None
+    asked: bool
+    fit: tuple[ScoreComponent, ...]
+    engagement: tuple[ScoreComponent, ...]
+    score: float
+    threshold: float
+    crossing: Evidence | None
+    messages: tuple[Evidence, ...]
+    campaigns: tuple[str, ...]
+    sequences: tuple[str, ...]
+    consents: tuple[Consent, ...]
+    refused: tuple[str, ...]
+    slots: dict[str, int | None]
+
+
+def brief(
+    timeline: Timeline,
+    lead: LeadState,
+    policy: Policy,
+    now: int,
+    standing: Standing = NOTHING,
+    fit: Sequence[ScoreComponent] = (),
+) -> Brief:
+    """The brief of a lead at a moment (UTC ms). `standing` is what is known besides touches: consents, lists, held slots."""
+    rules, entries = policy.handoff, timeline.entries
+    factor = handoff.decay(timeline.tail, now, rules)
+    engagement = tuple(
+        ScoreComponent(kind, touches, round(points * factor, 3)) for kind, touches, points in timeline.tail.parts
+    )
+    recent = entries[bisect(entries, (now - int(rules.recent_campaign_days * DAY_MS), "")) :]
+    reached = [entry for entry in reversed(recent) if _told(entry)]
+    history, rest = known(timeline, policy, now, standing)
+    channel = CHANNELS[0]
+    contact = Contact(now, channel, "sales", actor_id=lead.owner, actor_kind="person")
+    verdict = check(history, contact, policy, now, rest, CHANNELS)
+    crossing = next((entry for entry in recent if entry.id == lead.crossing), None)
+    return Brief(
+        lead.id, lead.owner, lead.team, lead.due_at, lead.asked,
+        tuple(fit), engagement, round(sum(part.points for part in (*fit, *engagement)), 3), float(rules.threshold),
+        None if crossing is None else evidence("crossing", crossing),
+        tuple(evidence("message", entry) for entry in reached[:MESSAGES]),
+        _named(reached, "campaign"), _named(reached, "sequence"),
+        rest.consents, tuple(sorted({opt_out.channel for opt_out in rest.opt_outs if opt_out.at <= now} | _opted(history, now))),
+        verdict.slots,
+    )  # fmt: skip
+
+
+def _told(entry: Entry) -> bool:
+    return entry.direction == "outbound" and entry.kind in CONTACT_KINDS and not entry.late
+
+
+def _opted(history: Sequence[Entry], now: int) -> set[str]:
+    return {entry.channel for entry in history if is_opt_out(entry) and entry.at <= now}
+
+
+def _named(entries: Sequence[Entry], what: str) -> tuple[str, ...]:
+    named: dict[str, Any] = dict.fromkeys(getattr(entry, what) for entry in entries if getattr(entry, what))
+    return tuple(named)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from streams.core import claims, detect, keeping
 from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, left_behind
+from streams.core.leads.acts import carried
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import MINUTE_MS, Policy
 from streams.core.timeline import Timeline, find, place, standing, too_old
@@ -178,4 +179,7 @@ def leave(
         rest = keeping.remade(timeline, kept, tuple(o for o in timeline.opt_outs if o.id not in ids), policy)
     touched = frozenset([entry.id for entry in moved])
     findings, rest = detect.numbered(_difference(timeline, rest, policy, customer, touched), rest, cause)
+    if len(moved) == len(owned) and timeline.lead_base is not None:
+        before = timeline.entries[0].at - 1 if timeline.entries else timeline.floor[0] + 1
+        moved = (replace(carried(customer, timeline.lead_base, before), identifier=customer), *moved)
     return rest, findings, moved

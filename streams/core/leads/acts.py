@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from streams.core.entry import Entry
 from streams.core.ids import NAMESPACE
+from streams.core.leads.states import LeadState, Timer
 from streams.core.ledger.types import LeadReason, Stage
 
 INTERNAL = "internal"
@@ -18,19 +19,15 @@ INTERNAL = "internal"
 
 ActKind = Literal[
     "lead_assigned", "lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified", "lead_qualified", "lead_deal",
-    "lead_tick",
+    "lead_tick", "lead_carried",
 ]  # fmt: skip
-
-TimerKind = Literal["sla_near", "sla_breached", "escalated", "reassign", "recycle_due"]
-
-Timer = tuple[int, TimerKind]
-"""When (UTC ms) something happens unless something else happens first."""
 
 
 class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     """One act. `by` is who did it. Assigned: `owner` (None: nobody was free), `team`, `why` in a sentence, the first touch is due at
     `due_at`, and `timers`. Rejected, recycled, disqualified: the `reason`; recycled: when to look at it again and what to nurture with.
-    A deal: its id and stage. A tick says only that its time has come."""
+    A deal: its id and stage. A tick says only that its time has come. Carried: the
+    `lead` as it was when what led to it was pruned."""
 
     by: str = ""
     reason: LeadReason | None = None
@@ -43,6 +40,7 @@ class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     timers: tuple[Timer, ...] = ()
     deal: str = ""
     stage: Stage | None = None
+    lead: LeadState | None = None
 
 
 _decoder = msgspec.json.Decoder(Act)
@@ -63,6 +61,11 @@ def act_of(entry: Entry) -> Act:
 def tick(customer: str, at: int) -> Entry:
     """That this moment has come. Whoever says it, and however often: it is one entry."""
     return entry_of("lead_tick", derived_id("tick", customer, at), at, Act())
+
+
+def carried(customer: str, lead: LeadState, at: int) -> Entry:
+    """A lead on its way to another customer id; the entries that made it are pruned."""
+    return entry_of("lead_carried", derived_id("carried", customer, lead.id, at), at, Act(lead=lead))
 
 
 def derived_id(*parts: object) -> str:

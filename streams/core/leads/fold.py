@@ -87,6 +87,13 @@ class _Steps:
         cause_kind: Literal["touch", "act"] = "act" if entry.direction == INTERNAL else "touch"
         self.changes.append(Change("new", entry.at, cause_kind, entry.id, before, self.lead))
 
+    def take(self, lead: Lead) -> None:
+        """A lead that another customer id had. Of two, the one that is with sales stays, or that of the customer."""
+        mine, entry = self.lead, self.entry
+        if lead is not None and (mine is None or (lead.state in WITH_SALES and mine.state not in WITH_SALES)):
+            self.lead = lead
+            self.changes.append(Change("carried", entry.at, "act", entry.id, mine, lead))
+
     def expire(self) -> None:
         """What was due before the entry happens first."""
         while self.lead is not None and self.lead.timers and self.lead.timers[0][0] < self.entry.at:
@@ -159,7 +166,9 @@ def _first_touch(steps: _Steps) -> None:
 
 def _act(steps: _Steps, act: Act, policy: Policy) -> None:
     kind, lead = steps.entry.kind, steps.lead
-    if kind == "lead_deal":
+    if kind == "lead_carried":
+        steps.take(act.lead)
+    elif kind == "lead_deal":
         _deal(steps, act)
     elif lead is None or kind == "lead_tick":
         return

@@ -43,12 +43,17 @@ def followed(
     now: int,
     in_order: bool = False,
     load: Mapping[str, int] | None = None,
+    settle: bool = True,
 ) -> Followed:
     """What a change of the timeline means for its lead. `in_order`: `after` has one more entry than `before`, its newest. `now` is when
-    Kafka received what led to it (UTC ms): nobody can be given a lead earlier. `load` as in `routing.route`."""
-    if not policy.leads.enabled or after is before:
+    Kafka received what led to it (UTC ms): nobody can be given a lead earlier. `load` as in `routing.route`.
+    Without `settle` a lead that waits for a rep waits on: more entries of the same merge may say who has it."""
+    if not policy.leads.enabled:
         return Followed(after)
-    if in_order:
+    lead, changed = after.lead, list[LeadEvent]()
+    if after is before:  # a duplicate; but a lead may wait for a rep since the entry before
+        pass
+    elif in_order:
         entry = after.entries[-1]
         if before.lead is None and not concerns(entry, policy):
             return Followed(after)
@@ -62,7 +67,7 @@ def followed(
         old, new = (_events(each, after, customer, policy) for each in (history(before, policy)[1], changes))
         changed = difference(old, new)
     after = replace(after, lead=lead)
-    after, given = _settled(after, policy, customer, now, load)
+    after, given = _settled(after, policy, customer, now, load) if settle else (after, ())
     changed += [event_of(change, customer, policy) for change in given]
     events, after = numbered(changed, after, in_order)
     return Followed(after, events)

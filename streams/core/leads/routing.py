@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from streams.core.govern.policy import Segment
 from streams.core.govern.windows import length_ms
-from streams.core.leads.acts import Timer, TimerKind
 from streams.core.leads.calendars import added, next_working
 from streams.core.leads.policy import NOBODY, Calendar, Rep, Team
+from streams.core.leads.states import Timer, TimerKind
 from streams.core.policy import Policy
 
 

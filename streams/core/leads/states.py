@@ -6,8 +6,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from streams.core.leads.acts import Timer
 from streams.core.ledger.types import LeadReason
+
+TimerKind = Literal["sla_near", "sla_breached", "escalated", "reassign", "recycle_due"]
+
+Timer = tuple[int, TimerKind]
+"""When (UTC ms) something happens unless something else happens first."""
 
 State = Literal[
     "new", "nurtured", "mql", "handed_off", "accepted", "working", "qualified", "opportunity", "won", "lost", "recycled",
@@ -17,6 +21,7 @@ State = Literal[
 ChangeKind = Literal[
     "new", "nurtured", "mql", "handed_off", "reassigned", "accepted", "working", "first_touch", "qualified", "opportunity",
     "won", "lost", "rejected", "recycled", "disqualified", "asked_again", "sla_near", "sla_breached", "escalated", "recycle_due",
+    "carried",
 ]  # fmt: skip
 
 WITH_SALES = frozenset({"mql", "handed_off", "accepted", "working", "qualified", "opportunity"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from streams.core.leads import acts
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.follow import followed
 from streams.core.leads.states import LeadState, next_due
+from streams.core.outcome import Cause
 from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline, decode, encode
 
@@ -46,8 +48,8 @@ def said(moment: int) -> str:
 class World:
     """`records` are all events published, in order. Between steps the timeline is encoded and decoded, as a restart would."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        self.policy = policy or parse(TEAM)
+    def __init__(self, policy: Policy | None = None, customer: str = CUSTOMER) -> None:
+        self.policy, self.customer = policy or parse(TEAM), customer
         self.timeline: Timeline = EMPTY
         self.records: list[LeadEvent] = []
 
@@ -58,9 +60,9 @@ class World:
     def add(self, entry: Entry) -> str:
         """One entry, as the timeline stage would take it; returns the step's outcome."""
         before = self.timeline
-        step = pipeline.add(before, entry, self.policy, CUSTOMER)
+        step = pipeline.add(before, entry, self.policy, self.customer)
         in_order = step.outcome == "applied" and not step.late
-        done = followed(before, step.timeline, self.policy, CUSTOMER, entry.published_at, in_order)
+        done = followed(before, step.timeline, self.policy, self.customer, entry.published_at, in_order)
         self.timeline = decode(encode(done.timeline))
         self.records += done.events
         return step.outcome
@@ -83,7 +85,27 @@ class World:
         return self.add(acts.entry_of(kind, acts.derived_id(kind, when, act), when, act))
 
     def tick(self, when: int) -> str:
-        return self.add(acts.tick(CUSTOMER, when))
+        return self.add(acts.tick(self.customer, when))
+
+    def leave(self, now: int) -> tuple[Entry, ...]:
+        """All that the customer has goes to another one."""
+        before = self.timeline
+        rest, _, moved = pipeline.leave(before, self.policy, self.customer, Cause("merge", "link"))
+        done = followed(before, rest, self.policy, self.customer, now)
+        self.timeline = decode(encode(done.timeline))
+        self.records += done.events
+        return moved
+
+    def receive(self, moved: Iterable[Entry], now: int) -> None:
+        """What another customer had, in one command: all entries, then what they mean, so that nobody gets a lead who has no need to."""
+        waiting = list(moved)
+        for n, entry in enumerate(waiting, start=1):
+            before = self.timeline
+            step = pipeline.add(before, entry, self.policy, self.customer, Cause("merge", "link"))
+            in_order = step.outcome == "applied" and not step.late
+            done = followed(before, step.timeline, self.policy, self.customer, now, in_order, settle=n == len(waiting))
+            self.timeline = decode(encode(done.timeline))
+            self.records += done.events
 
     def due(self) -> int | None:
         return next_due(self.lead)

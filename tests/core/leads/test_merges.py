@@ -1,0 +1,61 @@
+"""Two customers turn out to be one: so do their leads, and none is lost."""
+
+from __future__ import annotations
+
+from streams.core.policy import parse
+from tests.core.leads.world import TEAM, World, at
+
+OTHER = "c2-00000000000000000000000b"
+
+
+def test_two_hand_offs_become_one() -> None:
+    """Both asked and were handed off; merged, the earlier hand-off stands with its rep, the later request is a second one of the same
+    interest, and what was published of the other id is retracted."""
+    stays, goes = World(), World(customer=OTHER)
+    stays.touch("ask-1", "lead_form", at("2026-03-03T08:00"))
+    goes.touch("ask-2", "lead_form", at("2026-03-03T09:00"))
+    goes.act("lead_accepted", at("2026-03-03T09:30"))
+    assert stays.lead is not None
+    owner = stays.lead.owner
+    stays.receive(goes.leave(at("2026-03-03T10:00")), at("2026-03-03T10:00"))
+    assert goes.lead is None and goes.standing() == []
+    assert stays.told() == [
+        "2026-03-03T08:00 new new",
+        "2026-03-03T08:00 mql mql",
+        "2026-03-03T08:00 handed_off handed_off",
+        "2026-03-03T09:00 asked_again handed_off",
+        "2026-03-03T09:30 accepted accepted",
+    ]
+    assert stays.lead.owner == owner
+
+
+def test_the_order_of_a_merge_does_not_matter_to_what_holds() -> None:
+    """Whichever entries come first: the same lead in the same state; the clock that runs is that of the first assignment."""
+    told = []
+    for backwards in (False, True):
+        stays, goes = World(), World(customer=OTHER)
+        goes.touch("ask", "lead_form", at("2026-03-03T08:00"))
+        goes.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
+        stays.touch("seen", "clicked", at("2026-03-01T08:00"))
+        moved = goes.leave(at("2026-03-03T10:00"))
+        stays.receive(reversed(moved) if backwards else moved, at("2026-03-03T10:00"))
+        told.append((stays.told(), stays.lead))
+    assert told[0] == told[1]
+    assert told[0][0][-1] == "2026-03-03T09:00 working working"
+
+
+def test_a_lead_outlives_its_touches() -> None:
+    """What made the lead is pruned; it is still there, and it moves with the customer."""
+    policy = parse(TEAM + "[timeline]\nmax_touches = 10\n")
+    goes, stays = World(policy, OTHER), World(policy)
+    goes.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    goes.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
+    for n in range(12):
+        goes.touch(f"n{n:02d}", "opened", at("2026-03-04T08:00") + n)
+    assert goes.lead is not None and goes.timeline.lead_base is not None
+    was = goes.lead
+    assert "ask" not in [entry.id for entry in goes.timeline.entries]
+    stays.receive(goes.leave(at("2026-03-05T08:00")), at("2026-03-05T08:00"))
+    assert stays.lead == was
+    assert [event.kind for event in stays.standing()] == ["carried"]
+    assert stays.standing()[0].state == "working"

@@ -12,10 +12,16 @@ LEDGER = ("deal", "cost")
 """Subjects of the ledger. So far they are read from files (`touchstream report`): no topic has them, the codec does not know them."""
 
 
+LEADS = ("lead_event",)
+"""What is to be published of leads (`streams.core.leads`). No topic has it so far."""
+
+_ALL = SUBJECTS + LEDGER + LEADS
+
+
 def versions(subject: str) -> tuple[int, ...]:
     """Versions of a subject that this release knows, oldest first. Raises KeyError for an unknown subject."""
-    if subject not in SUBJECTS + LEDGER:
-        raise KeyError(f"unknown schema subject {subject!r}; known: {', '.join(SUBJECTS + LEDGER)}")
+    if subject not in _ALL:
+        raise KeyError(f"unknown schema subject {subject!r}; known: {', '.join(_ALL)}")
     names = (entry.name for entry in files("schemas").joinpath(subject).iterdir())
     return tuple(sorted(int(name[1:-5]) for name in names if name.startswith("v") and name.endswith(".avsc")))
 

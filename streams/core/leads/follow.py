@@ -48,15 +48,14 @@ def followed(
     """What a change of the timeline means for its lead. `in_order`: `after` has one more entry than `before`, its newest. `now` is when
     Kafka received what led to it (UTC ms): nobody can be given a lead earlier. `load` as in `routing.route`.
     Without `settle` a lead that waits for a rep waits on: more entries of the same merge may say who has it."""
-    if not policy.leads.enabled:
+    if not policy.leads.enabled or (in_order and before.lead is None and not concerns(after.entries[-1], policy)):
         return Followed(after)
-    lead, changed = after.lead, list[LeadEvent]()
+    lead = after.lead
+    changed: list[LeadEvent] = []
     if after is before:  # a duplicate; but a lead may wait for a rep since the entry before
         pass
     elif in_order:
         entry = after.entries[-1]
-        if before.lead is None and not concerns(entry, policy):
-            return Followed(after)
         crossed = handoff.fold(before.tail, entry, policy.handoff)[1]
         lead, changes = fold(before.lead, entry, crossed, policy)
         changed = [event_of(change, customer, policy) for change in changes]

@@ -111,6 +111,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Address that the gateway binds to. Any but loopback needs tokens.")
     ] = "127.0.0.1"
     gateway_port: Annotated[int, Meta(ge=0, le=65535, description="Port of the gateway; 0 takes a free one.")] = 8484
+    gateway_metrics_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port at the metrics host on which the gateway serves /metrics without a token, for Prometheus. 0: only at its own"
+            " port, for tokens with the scope read.",
+        ),
+    ] = 0
     gateway_tokens_path: Annotated[
         str,
         Meta(

@@ -22,6 +22,7 @@ PANELS = Path(__file__).with_name("panels.toml")
 COLUMNS = 24
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 WORKERS = 'job=~"$job", instance=~"$instance"'
+GATEWAYS = 'job="touchstream-gateway", instance=~"$gateway"'
 
 # What prometheus-client and Prometheus themselves bring: name -> (meaning, remedy).
 STANDARD = {
@@ -123,6 +124,7 @@ def _variables() -> list[Json]:
         source | {"hide": 0, "regex": "", "multi": False, "includeAll": False, "current": {}, "options": []},
         _label_variable("job", "Job", "label_values(touchstream_worker_info, job)"),
         _label_variable("instance", "Worker", 'label_values(touchstream_worker_info{job=~"$job"}, instance)'),
+        _label_variable("gateway", "Gateway", "label_values(touchstream_gateway_requests_total, instance)"),
     ]
 
 
@@ -185,7 +187,7 @@ def _target(panel: Panel, index: int) -> Json:
         "refId": chr(ord("A") + index),
         "datasource": DATASOURCE,
         "editorMode": "code",
-        "expr": panel.queries[index].expr.replace("WORKERS", WORKERS),
+        "expr": panel.queries[index].expr.replace("WORKERS", WORKERS).replace("GATEWAYS", GATEWAYS),
         "legendFormat": panel.queries[index].legend,
         "instant": now,
         "range": not now,

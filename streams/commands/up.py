@@ -1,4 +1,4 @@
-"""`touchstream up`: Kafka, a Redis-compatible server and workers on this machine, until Ctrl-C."""
+"""`touchstream up`: Kafka, a Redis-compatible server, workers and a gateway on this machine, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -46,29 +46,39 @@ class Stop(BaseException):
     type=click.IntRange(0, 65535),
     help="Of the first worker, the next ones follow; default 9464, 0: any.",
 )
-@click.option("--policy", "policy_path", metavar="FILE", help="Policy file (TOML) for the workers.")
+@click.option(
+    "--gateway/--no-gateway", default=True, show_default=True, help="A gateway, which tools ask before they contact."
+)
+@click.option("--gateway-port", type=click.IntRange(0, 65535), help="Of the gateway; default 8484, 0: any free one.")
+@click.option("--policy", "policy_path", metavar="FILE", help="Policy file (TOML) for workers and gateway.")
 @click.option("--partitions", type=int, metavar="N", help="Partitions of each topic, when they are created; default 4.")
 @click.option("--topic-prefix", metavar="TEXT", help="Tenant's prefix of all topic names.")
-def up(count: int, kafka_port: int, redis_port: int, policy_path: str | None, **options: Any) -> None:
-    """Start Kafka, a Redis-compatible server and workers here, and stop them all on Ctrl-C.
+def up(count: int, kafka_port: int, redis_port: int, gateway: bool, policy_path: str | None, **options: Any) -> None:
+    """Start Kafka, a Redis-compatible server, workers and a gateway here, and stop them all on Ctrl-C.
 
     Data is kept in --data-dir and found again at the next start. What --bootstrap or --redis names is used, not
     started.
     """
     settings = load_settings(policy_path=policy_path, **options)
     load_policy(policy_path, settings)  # its mistakes are shown before anything is started
-    run(settings, count, kafka_port, redis_port)
+    run(settings, count, kafka_port, redis_port, gateway=gateway)
 
 
 def run(
-    settings: Settings, count: int, kafka_port: int, redis_port: int, *, worker_command: Sequence[str] = COMMAND
+    settings: Settings,
+    count: int,
+    kafka_port: int,
+    redis_port: int,
+    *,
+    gateway: bool = False,
+    worker_command: Sequence[str] = COMMAND,
 ) -> None:
     """Starts, supervises until a signal, and stops everything. `worker_command` is for tests.
 
     Raises:
         CommandError: something could not be started, or a server ended by itself; everything is stopped then.
     """
-    with running(settings, count, kafka_port, redis_port, worker_command=worker_command) as stack:
+    with running(settings, count, kafka_port, redis_port, gateway=gateway, worker_command=worker_command) as stack:
         announce(stack)
         while True:
             stack.step()
@@ -84,7 +94,7 @@ class Running:
     workers: Workers
 
     def step(self) -> None:
-        """Restarts workers that ended.
+        """Restarts workers, and a gateway, that ended.
 
         Raises:
             StackError: a server ended by itself.
@@ -101,6 +111,12 @@ class Running:
         return [f"http://{self.settings.metrics_host}:{port}/metrics" for _, port, _ in self.workers.table()]
 
     @property
+    def gateway(self) -> str | None:
+        """Address of the gateway, if there is one."""
+        found = self.workers.gateway()
+        return None if found is None else f"http://{self.settings.gateway_host}:{found[0]}"
+
+    @property
     def logs(self) -> Path:
         """Directory of all logs."""
         return self.servers.data / "logs"
@@ -108,9 +124,15 @@ class Running:
 
 @contextmanager
 def running(
-    settings: Settings, count: int, kafka_port: int, redis_port: int, *, worker_command: Sequence[str] = COMMAND
+    settings: Settings,
+    count: int,
+    kafka_port: int,
+    redis_port: int,
+    *,
+    gateway: bool = False,
+    worker_command: Sequence[str] = COMMAND,
 ) -> Iterator[Running]:
-    """Servers, topics and workers, until the block ends or a signal raises Stop in it; then everything is stopped.
+    """Servers, topics, workers and perhaps a gateway, until the block ends or a signal raises Stop in it; then everything is stopped.
 
     Raises:
         CommandError: something could not be started, or a server ended by itself.
@@ -128,8 +150,9 @@ def running(
                 settings = reached(settings, stack)
                 prepare_topics(settings)
                 workers = Workers(
-                    settings, metrics_ports(settings, count), stack.data / "logs", say, command=worker_command
-                )
+                    settings, metrics_ports(settings, count), stack.data / "logs", say, command=worker_command,
+                    gateway_port=claim(settings.gateway_port, "the gateway", "--gateway-port") if gateway else None,
+                )  # fmt: skip
                 started = Running(settings, stack, workers)
                 started.step()
                 yield started
@@ -184,6 +207,8 @@ def announce(stack: Running) -> None:
     click.echo(f"Redis    {_without_password(stack.settings.redis_url)}")
     for (name, _, pid), address in zip(stack.workers.table(), stack.metrics, strict=True):
         click.echo(f"{name:<9}pid {pid}, metrics {address}")
+    if (gateway := stack.workers.gateway()) is not None:
+        click.echo(f"gateway  pid {gateway[1]}, checks {stack.gateway}/v1/checks")
     click.echo(f"data     {stack.servers.data}\nlogs     {stack.logs}\nCtrl-C stops everything; the data stays.")
 
 

@@ -1,7 +1,7 @@
 """Every metric, once: name, type, labels, meaning, and what to do when it moves.
 
-`CATALOGUE` is the reference (`touchstream metrics` prints it); `Metrics` is the one object that counts. No customer, touch
-or finding id is ever a label: their number has no bound.
+`CATALOGUE` is the reference (`touchstream metrics` prints it); `Metrics` is the one object that counts in a worker,
+`streams.gateway.metrics` the one in a gateway. No customer, touch or finding id is ever a label: their number has no bound.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from prometheus_client.registry import REGISTRY
 # 5 ms to 10 min: finer where the promise lies (p99 under 100 ms at half load), coarse where a backlog is being worked off.
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 LOOKUP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+# From half a millisecond: a check takes a few; the goal is a p99 of 20 ms.
+REQUEST_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1, 5)
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
@@ -28,6 +30,7 @@ class MetricSpec:
     meaning: str
     remedy: str
     buckets: tuple[float, ...] = ()
+    of: Literal["worker", "gateway"] = "worker"
 
 
 CATALOGUE: tuple[MetricSpec, ...] = (
@@ -136,9 +139,62 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "Always 1; the worker's version and the fingerprint of its policy.",
         "Two policies at once for longer than a rollout: a worker did not restart.",
     ),
+    MetricSpec(
+        "touchstream_gateway_requests_total", "counter", ("route", "status"),
+        "Requests to a gateway, by route and status; 499 is one that its caller gave up.",
+        "5xx: read the gateway's log, Redis or Kafka is away. 401 or 403: a tool has no token or one of too few scopes. 429: a tool asks"
+        " more often than its rate.",
+        of="gateway",
+    ),
+    MetricSpec(
+        "touchstream_gateway_request_seconds", "histogram", ("route",),
+        "Time of a request to a gateway, by route.",
+        "A check above 20 ms: the gateway has too little CPU, or Redis is far; start another gateway. Reservations wait for Kafka's"
+        " acknowledgement too.",
+        REQUEST_BUCKETS, "gateway",
+    ),
+    MetricSpec(
+        "touchstream_checks_total", "counter", ("answer",),
+        "Customers checked, by answer: allowed or refused; what a batch asks counts one by one.",
+        "Nearly all refused: see touchstream_checks_degraded_total; else a rule is too strict, which `touchstream backtest --from-kafka`"
+        " shows.",
+        of="gateway",
+    ),
+    MetricSpec(
+        "touchstream_checks_degraded_total", "counter", ("gap",),
+        "Checks that could not see enough, by what was missing; governance.degraded of the policy says what they answer.",
+        "redis_away: bring Redis back. view_behind or view_incomplete: workers are down or behind. reservations_incomplete: Kafka is away"
+        " after Redis lost its data. identity_incomplete: no worker has rebuilt the identity index yet.",
+        of="gateway",
+    ),
+    MetricSpec(
+        "touchstream_reservations_total", "counter", ("outcome",),
+        "Reservations, by what became of them: held, refused, committed, released.",
+        "held without committed or released: a tool reserves and does not say what it did, which blocks customers until the holds"
+        " expire; see requested_by in the topic reservations.",
+        of="gateway",
+    ),
 )  # fmt: skip
 
 SPECS = {spec.name: spec for spec in CATALOGUE}
+
+
+def counter(registry: CollectorRegistry, name: str) -> Counter:
+    """The counter of the catalogue with this name."""
+    spec = SPECS[name]
+    return Counter(name, spec.meaning, spec.labels, registry=registry)
+
+
+def gauge(registry: CollectorRegistry, name: str) -> Gauge:
+    """The gauge of the catalogue with this name."""
+    spec = SPECS[name]
+    return Gauge(name, spec.meaning, spec.labels, registry=registry)
+
+
+def histogram(registry: CollectorRegistry, name: str) -> Histogram:
+    """The histogram of the catalogue with this name."""
+    spec = SPECS[name]
+    return Histogram(name, spec.meaning, spec.labels, registry=registry, buckets=spec.buckets)
 
 
 class Metrics:
@@ -146,34 +202,22 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.registry = registry
-        self.touches = self._counter("touchstream_touches_total")
-        self.late_touches = self._counter("touchstream_late_touches_total")
-        self.too_late_touches = self._counter("touchstream_too_late_touches_total")
-        self.findings = self._counter("touchstream_findings_total")
-        self.finding_latency = self._histogram("touchstream_finding_latency_seconds")
-        self.lag = self._gauge("touchstream_lag_records")
-        self.micro_batch = self._histogram("touchstream_micro_batch_records")
-        self.commit_age = self._gauge("touchstream_commit_age_seconds")
-        self.dead_letters = self._counter("touchstream_dead_letters_total")
-        self.identity_lookups = self._counter("touchstream_identity_lookups_total")
-        self.identity_lookup_seconds = self._histogram("touchstream_identity_lookup_seconds")
-        self.timelines = self._gauge("touchstream_timelines")
-        self.timelines_bytes = self._gauge("touchstream_timelines_bytes")
-        self.recovery_seconds = self._gauge("touchstream_recovery_seconds")
-        self.recovering = self._gauge("touchstream_recovering")
-        self.produce_failures = self._counter("touchstream_produce_failures_total")
-        self.stage_seconds = self._histogram("touchstream_stage_seconds")
-        self.view_writes = self._counter("touchstream_view_writes_total")
-        self.worker_info = self._gauge("touchstream_worker_info")
-
-    def _counter(self, name: str) -> Counter:
-        spec = SPECS[name]
-        return Counter(name, spec.meaning, spec.labels, registry=self.registry)
-
-    def _gauge(self, name: str) -> Gauge:
-        spec = SPECS[name]
-        return Gauge(name, spec.meaning, spec.labels, registry=self.registry)
-
-    def _histogram(self, name: str) -> Histogram:
-        spec = SPECS[name]
-        return Histogram(name, spec.meaning, spec.labels, registry=self.registry, buckets=spec.buckets)
+        self.touches = counter(registry, "touchstream_touches_total")
+        self.late_touches = counter(registry, "touchstream_late_touches_total")
+        self.too_late_touches = counter(registry, "touchstream_too_late_touches_total")
+        self.findings = counter(registry, "touchstream_findings_total")
+        self.finding_latency = histogram(registry, "touchstream_finding_latency_seconds")
+        self.lag = gauge(registry, "touchstream_lag_records")
+        self.micro_batch = histogram(registry, "touchstream_micro_batch_records")
+        self.commit_age = gauge(registry, "touchstream_commit_age_seconds")
+        self.dead_letters = counter(registry, "touchstream_dead_letters_total")
+        self.identity_lookups = counter(registry, "touchstream_identity_lookups_total")
+        self.identity_lookup_seconds = histogram(registry, "touchstream_identity_lookup_seconds")
+        self.timelines = gauge(registry, "touchstream_timelines")
+        self.timelines_bytes = gauge(registry, "touchstream_timelines_bytes")
+        self.recovery_seconds = gauge(registry, "touchstream_recovery_seconds")
+        self.recovering = gauge(registry, "touchstream_recovering")
+        self.produce_failures = counter(registry, "touchstream_produce_failures_total")
+        self.stage_seconds = histogram(registry, "touchstream_stage_seconds")
+        self.view_writes = counter(registry, "touchstream_view_writes_total")
+        self.worker_info = gauge(registry, "touchstream_worker_info")

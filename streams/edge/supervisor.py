@@ -1,4 +1,4 @@
-"""Workers as child processes: started with our settings, restarted with growing delays, stopped together."""
+"""Workers, and a gateway beside them, as child processes: started with our settings, restarted with growing delays, stopped together."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from streams.settings import PREFIX, Settings
 
 STOP_SECONDS = 30.0  # the last micro-batch is written and committed; afterwards it is read again, so nothing is lost
 COMMAND = (sys.executable, "-m", "streams", "worker")
+GATEWAY_COMMAND = (sys.executable, "-m", "streams", "gateway")
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ def environment(settings: Settings) -> dict[str, str]:
 class _Slot:
     name: str
     settings: Settings
+    command: tuple[str, ...]
     child: Child | None = None
     started: float = 0.0
     start_at: float = 0.0
@@ -60,7 +62,7 @@ class _Slot:
 
 
 class Workers:
-    """A fixed number of workers. Call `step` a few times a second; everything happens in the caller's thread."""
+    """A fixed number of workers, and a gateway if wanted. Call `step` a few times a second; everything happens in the caller's thread."""
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class Workers:
         say: Callable[[str], None],
         *,
         command: Sequence[str] = COMMAND,
+        gateway_port: int | None = None,
     ) -> None:
         """Starts nothing yet.
 
@@ -78,22 +81,32 @@ class Workers:
             logs: directory of their logs, `worker-<n>.log`.
             say: is given a line for people about each end and restart.
             command: what is run as a worker; tests put another program here.
+            gateway_port: where the gateway listens; None starts none.
         """
         self._logs = logs
         self._say = say
-        self._command = tuple(command)
-        self._slots = [
-            _Slot(f"worker-{number}", msgspec.structs.replace(settings, metrics_port=port))
+        self._workers = [
+            _Slot(f"worker-{number}", msgspec.structs.replace(settings, metrics_port=port), tuple(command))
             for number, port in enumerate(metrics_ports)
         ]
+        self._gateways = (
+            []
+            if gateway_port is None
+            else [_Slot("gateway", msgspec.structs.replace(settings, gateway_port=gateway_port), GATEWAY_COMMAND)]
+        )
+        self._slots = [*self._workers, *self._gateways]
 
     def pids(self) -> list[int]:
-        """Of the workers that run."""
-        return [pid for _, _, pid in self.table()]
+        """Of the processes that run."""
+        return [slot.child.pid for slot in self._slots if slot.child is not None]
 
     def table(self) -> list[tuple[str, int, int]]:
         """Name, metrics port and pid of each worker that runs."""
-        return [(s.name, s.settings.metrics_port, s.child.pid) for s in self._slots if s.child is not None]
+        return [(s.name, s.settings.metrics_port, s.child.pid) for s in self._workers if s.child is not None]
+
+    def gateway(self) -> tuple[int, int] | None:
+        """Port and pid of the gateway, if it runs."""
+        return next(((s.settings.gateway_port, s.child.pid) for s in self._gateways if s.child is not None), None)
 
     def step(self) -> bool:
         """Notices ended workers and starts those that are due; returns whether anything changed."""
@@ -113,7 +126,7 @@ class Workers:
                 changed = True
             elif slot.child is None and now >= slot.start_at:
                 log = self._logs / f"{slot.name}.log"
-                slot.child = Child(slot.name, self._command, log, env=environment(slot.settings))
+                slot.child = Child(slot.name, slot.command, log, env=environment(slot.settings))
                 slot.started = time.monotonic()
                 changed = True
         return changed

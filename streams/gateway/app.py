@@ -45,6 +45,9 @@ LINE_BYTES = 64 * 1024
 AT_ONCE = 25
 """Customers of a batch that are looked at together; the next single check waits for no more than these."""
 
+KAFKA_SECONDS = 10.0
+"""For each acknowledgement: whoever asks is told of an absent Kafka before they give up themselves."""
+
 NDJSON = "application/x-ndjson"
 
 
@@ -54,7 +57,7 @@ class Service:
     def __init__(self, settings: Settings, policy: Policy, tokens: tuple[Token, ...]) -> None:
         self.settings = settings
         self.book = Book(tokens, settings.gateway_rate)
-        self.client = Client(settings=settings)
+        self.client = Client(settings=settings, timeout=KAFKA_SECONDS)
         memory = Memory(settings, self.client.codec, self.client.publisher)
         self.eyes = Eyes(settings, policy, memory)
         self.gate = Gate(settings, policy, self.eyes, memory)

@@ -113,10 +113,11 @@ class Gate:
         ask = replace(ask, contact=replace(ask.contact, id=ask.contact.id or str(uuid.uuid4())))
         async with self._turn:
             while True:
+                began = time.monotonic()
                 try:
                     answered = await self._reserve(ask, seconds, by)
                 except Unavailable:
-                    self._away_since = self._away_since or time.monotonic()
+                    self._away_since = self._away_since or began
                     if time.monotonic() - self._away_since >= PATIENCE:
                         raise
                 else:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
+from prometheus_client import CollectorRegistry, start_http_server
 
 from streams.core.policy import Policy
 from streams.gateway import app as app_module
@@ -57,7 +58,8 @@ def run(settings: Settings, policy: Policy) -> None:
             " --scope check`, and name their file in TOUCHSTREAM_GATEWAY_TOKENS_PATH"
         )
     listening = _bound(settings.gateway_host, settings.gateway_port, place)
-    app = app_module.create(app_module.Service(settings, policy, known))
+    service = app_module.Service(settings, policy, known)
+    app = app_module.create(service)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -70,6 +72,11 @@ def run(settings: Settings, policy: Policy) -> None:
         lifespan="on",
     )
     server = _Server(config)
+    with _metrics(settings, service.metrics.registry):
+        _serve(server, listening, settings)
+
+
+def _serve(server: _Server, listening: socket.socket, settings: Settings) -> None:
     log.info("gateway on http://%s:%d, policy %s", *listening.getsockname()[:2], settings.policy_path or "shipped")
     try:
         server.run(sockets=[listening])
@@ -79,6 +86,28 @@ def run(settings: Settings, policy: Policy) -> None:
         raise CannotServe(
             f"the gateway did not start: is Kafka at {settings.bootstrap} up? The log above has the cause"
         )
+
+
+@contextlib.contextmanager
+def _metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
+    """/metrics on a port of its own, as the workers serve theirs, if the settings ask for one."""
+    if not settings.gateway_metrics_port:
+        yield
+        return
+    place = f"{settings.metrics_host}:{settings.gateway_metrics_port}"
+    try:
+        served, thread = start_http_server(settings.gateway_metrics_port, settings.metrics_host, registry)
+    except OSError as error:
+        raise CannotServe(
+            f"cannot serve metrics on {place}: {error.strerror}; set TOUCHSTREAM_GATEWAY_METRICS_PORT to a free port, or to 0"
+        ) from None
+    log.info("metrics on http://%s/metrics", place)
+    try:
+        yield
+    finally:
+        served.shutdown()
+        served.server_close()
+        thread.join()
 
 
 def is_loopback(host: str) -> bool:

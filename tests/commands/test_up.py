@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,8 @@ def with_stand_in(tmp_path: Path, *codes: int) -> list[str]:
 
 
 def up_command(tmp_path: Path, *arguments: str) -> list[str]:
-    return ["-m", "streams", "up", "--data-dir", str(tmp_path / "data"), *arguments]
+    gateway = [] if "--gateway-port" in arguments else ["--no-gateway"]
+    return ["-m", "streams", "up", "--data-dir", str(tmp_path / "data"), *gateway, *arguments]
 
 
 def refused(tmp_path: Path, *arguments: str, settings: Settings | None = None) -> str:
@@ -149,6 +151,30 @@ def test_outside_servers_and_ctrl_c(tmp_path: Path, stack: EmbeddedStack) -> Non
         assert asyncio.run(topic_admin.check(settings)) == []
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(60) == 0, up.text
+    asyncio.run(topic_admin.delete(settings))
+
+
+def test_a_gateway_beside_the_workers(tmp_path: Path, stack: EmbeddedStack) -> None:
+    """Unless left out, a gateway is started too: its address is printed, it answers there, and it ends with the rest."""
+    settings = fresh_settings(stack)
+    with running(tmp_path, up_command(tmp_path, "--workers", "0", "--gateway-port", "0"), settings) as up:
+        up.shows("Ctrl-C stops everything")
+        found = re.search(r"gateway +pid (\d+), checks (http://127\.0\.0\.1:\d+)/v1/checks", up.text)
+        assert found is not None, up.text
+        (child,) = up.children()
+        assert child.pid == int(found[1])
+
+        def answers() -> bool:
+            try:
+                with urllib.request.urlopen(f"{found[2]}/healthz", timeout=5) as answer:
+                    return bool(answer.status == 200)
+            except OSError:  # not yet
+                return False
+
+        wait_until(answers, 120, "the gateway to answer")
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(60) == 0, up.text
+        assert gone([child])
     asyncio.run(topic_admin.delete(settings))
 
 

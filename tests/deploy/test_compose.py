@@ -132,13 +132,19 @@ def test_workers_scale_and_are_scraped() -> None:
 
 
 def test_the_gateway_asks_for_tokens() -> None:
-    """It listens on all addresses of its container, so its tokens are a secret file; its port is the product's, on loopback only."""
+    """It listens on all addresses of its container, so its tokens are a secret file; its port is the product's, on loopback only.
+    Prometheus finds its metrics, without a token, on a network that leads nowhere else."""
     gateway = SERVICES["gateway"]
     environment = gateway["environment"]
     assert environment["TOUCHSTREAM_GATEWAY_HOST"] == "0.0.0.0"
     (secret,) = gateway["secrets"]
     assert environment["TOUCHSTREAM_GATEWAY_TOKENS_PATH"] == f"/run/secrets/{secret}"
     assert _VARIABLE.fullmatch(COMPOSE["secrets"][secret]["file"])
+    scrape = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"][1]
+    found = scrape["dns_sd_configs"][0]
+    assert (found["names"], found["type"]) == (["gateway"], "A")
+    assert str(found["port"]) == environment["TOUCHSTREAM_GATEWAY_METRICS_PORT"] == gateway["expose"][0]
+    assert set(gateway["networks"]) & set(SERVICES["prometheus"]["networks"])
     port = Settings().gateway_port
     assert gateway["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert f":{port}/healthz" in gateway["healthcheck"]["test"][-1]

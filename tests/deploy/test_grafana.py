@@ -54,20 +54,23 @@ def test_panels_follow_the_choice_of_workers() -> None:
     """Each selector of our workers' metrics asks for the chosen jobs and workers."""
     for panel in dashboard_panels():
         for target in panel["targets"]:
-            assert "WORKERS" not in target["expr"]
-            if "ALERTS" not in target["expr"]:
+            assert "WORKERS" not in target["expr"] and "GATEWAYS" not in target["expr"]
+            if 'job="touchstream-gateway"' in target["expr"]:
+                assert 'instance=~"$gateway"' in target["expr"], panel["title"]
+            elif "ALERTS" not in target["expr"]:
                 assert 'job=~"$job", instance=~"$instance"' in target["expr"], panel["title"]
 
 
 def test_variables() -> None:
-    """Data source, job and worker can be chosen; job and worker several at a time."""
+    """Data source, job, worker and gateway can be chosen; all but the first several at a time."""
     variables = {one["name"]: one for one in _dashboard()["templating"]["list"]}
     assert {name: one["type"] for name, one in variables.items()} == {
         "datasource": "datasource",
         "job": "query",
         "instance": "query",
+        "gateway": "query",
     }
-    assert all(variables[name]["multi"] and variables[name]["includeAll"] for name in ("job", "instance"))
+    assert all(variables[name]["multi"] and variables[name]["includeAll"] for name in ("job", "instance", "gateway"))
 
 
 def test_layout() -> None:
@@ -86,6 +89,7 @@ def test_layout() -> None:
         "What the customer feels",
         "Flow",
         "Health",
+        "Checks before contacts",
     ]
 
 

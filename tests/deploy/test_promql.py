@@ -25,8 +25,12 @@ FIRING_AT_ONCE = {"TouchstreamProduceFailures", "TouchstreamDeadLetters", "Touch
 
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[PrometheusServer]:
-    """Prometheus with our rules, after it has scraped a worker on which every metric counts."""
-    with exercised_worker() as worker, PrometheusServer([worker], ALERTS) as server:
+    """Prometheus with our rules, after it has scraped a worker and a gateway on which every metric counts."""
+    with (
+        exercised_worker() as worker,
+        exercised_worker("--gateway") as gateway,
+        PrometheusServer([worker], ALERTS, [gateway]) as server,
+    ):
         server.wait_scraped()
         yield server
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY, start_http_server
 
 from streams.core.touch import CHANNELS
 from streams.edge.metrics import Metrics
+from streams.gateway.metrics import GatewayMetrics
 
 ROOT = Path(__file__).parents[2]
 RULES = ("double_contact", "contact_after_opt_out", "incongruent_message", "handoff")
@@ -51,9 +53,23 @@ def exercise(metrics: Metrics, step: int, recovering: int = 0) -> None:
     metrics.worker_info.labels("0.1.0", "0123456789ab").set(1)
 
 
+def exercise_gateway(metrics: GatewayMetrics, step: int) -> None:
+    """The same for a gateway."""
+    for route, status in (("/v1/checks", "200"), ("/v1/reservations", "503"), ("/readyz", "503")):
+        metrics.requests.labels(route, status).inc()
+        metrics.seconds.labels(route).observe(0.002 + step % 10 / 1000)
+    for answer in ("allowed", "refused"):
+        metrics.checks.labels(answer).inc()
+    for gap in ("redis_away", "view_behind"):
+        metrics.gaps.labels(gap).inc()
+    for outcome in ("held", "refused", "committed", "released"):
+        metrics.reservations.labels(outcome).inc()
+
+
 @contextmanager
 def exercised_worker(*options: str) -> Iterator[str]:
-    """A process of its own that serves the endpoint while the block runs; yields its host:port. `--recovering=1` is an option."""
+    """A process of its own that serves the endpoint while the block runs; yields its host:port. Options are `--recovering=1`, and
+    `--gateway` for a gateway's metrics instead of a worker's."""
     command = [sys.executable, "-m", "tests.support.exercised", *options]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
@@ -67,13 +83,18 @@ def exercised_worker(*options: str) -> Iterator[str]:
 def main() -> None:
     """Serves /metrics on a free port, prints host:port, counts five rounds a second until standard input ends."""
     recovering = int("--recovering=1" in sys.argv)
-    metrics = Metrics()
-    exercise(metrics, 0, recovering)
+    if "--gateway" in sys.argv:
+        gateway = GatewayMetrics(REGISTRY)
+        once: Callable[[int], None] = partial(exercise_gateway, gateway)
+    else:
+        worker = Metrics()
+        once = partial(exercise, worker, recovering=recovering)
+    once(0)
     server, thread = start_http_server(0, "127.0.0.1")
     print(f"127.0.0.1:{server.server_port}", flush=True)
     step = 1
     while not select.select([sys.stdin], [], [], 0.2)[0]:
-        exercise(metrics, step, recovering)
+        once(step)
         step += 1
     server.shutdown()
     server.server_close()

@@ -21,6 +21,7 @@ from tests.support.waiting import wait_until
 
 PACKAGE = "the Debian package prometheus is missing: run deploy/install-debian-packages.sh as root"
 JOB = "touchstream"
+GATEWAY_JOB = "touchstream-gateway"
 # Prometheus takes a free port itself when told 0, and says which: no port to lose to another process.
 _LISTENING = re.compile(r'msg="Listening on".* address=(\S+)')
 
@@ -39,16 +40,17 @@ def tool(name: str) -> str:
 
 
 class PrometheusServer:
-    """Scrapes `targets` (host:port, their /metrics) as the job "touchstream" every second and evaluates the rules of
-    `rules` (a rule file) every second.
+    """Scrapes `targets` (host:port, their /metrics) as the job "touchstream" and `gateways` as "touchstream-gateway"
+    every second, and evaluates the rules of `rules` (a rule file) every second.
 
     with PrometheusServer(["127.0.0.1:9464"], Path("deploy/prometheus/alerts.yml")) as prometheus:
         prometheus.wait_scraped()
         prometheus.query("up")
     """
 
-    def __init__(self, targets: list[str], rules: Path | None = None) -> None:
-        self._targets = targets
+    def __init__(self, targets: list[str], rules: Path | None = None, gateways: list[str] | None = None) -> None:
+        self._jobs = {JOB: targets, GATEWAY_JOB: gateways or []}
+        self._targets = [*targets, *(gateways or [])]
         self._rules = rules
         self.address = ""  # host:port, known once it listens
 
@@ -94,7 +96,7 @@ class PrometheusServer:
 
     def wait_scraped(self, times: int = 4, seconds: float = 90) -> None:
         """Until each target answered `times` scrapes and each rule was evaluated, so that rates and rules have something to say."""
-        expr = f'count_over_time((up{{job="{JOB}"}} == 1)[10m:1s]) >= {times}'
+        expr = f'count_over_time((up{{job=~"{JOB}|{GATEWAY_JOB}"}} == 1)[10m:1s]) >= {times}'
         wait_until(lambda: len(self.query(expr)) == len(self._targets), seconds, f"{times} scrapes of {self._targets}")
         wait_until(
             lambda: all(rule["health"] != "unknown" for rule in self.rules()), seconds, "every rule was evaluated"
@@ -104,7 +106,9 @@ class PrometheusServer:
         return {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [] if self._rules is None else [str(self._rules.resolve())],
-            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": self._targets}]}],
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": targets}]} for job, targets in self._jobs.items()
+            ],
         }
 
     def _ready(self) -> bool:

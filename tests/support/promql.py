@@ -15,7 +15,7 @@ DASHBOARD = DEPLOY / "grafana" / "dashboards" / "touchstream.json"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 
 # What Grafana puts in when everything is chosen. The windows fit a server that scrapes every second.
-_VARIABLES = {"$job": ".*", "$instance": ".*", "$__rate_interval": "10s", "$__range": "10m"}
+_VARIABLES = {"$job": ".*", "$instance": ".*", "$gateway": ".*", "$__rate_interval": "10s", "$__range": "10m"}
 _SELECTOR = re.compile(r"\b(?:touchstream_|process_|up\b)[a-z_]*(?:\{[^}]*\})?")
 
 

@@ -94,7 +94,7 @@ class Service:
         return models.check_out(answer, policy, self.gate.degraded, now, asked.ref)
 
 
-def create(service: Service) -> FastAPI:
+def create(service: Service) -> Limits:
     """The ASGI application."""
 
     @asynccontextmanager
@@ -114,18 +114,14 @@ def create(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(
-        Limits,
-        metrics=service.metrics,
-        largest={BATCH: BATCH_BYTES, "/v1/touches": 1024 * 1024},
-        quick={CHECKS: _quick(service)},
-    )
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     _checks(app, service)
     _reservations(app, service)
     _others(app, service)
-    return app
+    # Around the framework, not among its middleware: what is answered quickly never enters it.
+    largest = {BATCH: BATCH_BYTES, "/v1/touches": 1024 * 1024}
+    return Limits(app, service.metrics, largest, {CHECKS: _quick(service)})
 
 
 _bearer = HTTPBearer(auto_error=False, description="As `touchstream gateway token` makes them.")

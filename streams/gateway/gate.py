@@ -34,6 +34,9 @@ keep the process so busy that answers which have come count as late."""
 PATIENCE = 5.0
 """Seconds for which reservations wait for a Redis or a Kafka that is away; once it is away for longer, they are refused at once."""
 
+GIVING_BACK = 10
+"""Tries to free the slot of a reservation that Kafka did not take."""
+
 LONGEST_MS = 30 * DAY_MS
 """A committed reservation waits for its touch so long at most."""
 
@@ -134,6 +137,7 @@ class Gate:
                 (seen,) = await self._eyes.see([ask], now)
                 if "redis_away" in seen.gaps or "reservations_incomplete" in seen.gaps:
                     raise Unavailable("reservations cannot be read now")
+                now = _now()  # not before anything that was seen: a cap looks at what is before
                 answer = self._answer(ask, seen, now)
                 if (same := seen.found.live.get(id_)) is not None:
                     await self._memory.write(same)
@@ -210,11 +214,23 @@ class Gate:
         try:
             await self._memory.write(one)
         except MemoryLost:
-            found = await self._eyes.holds.get(one.reservation_id)
-            if found is not None:
-                await self._eyes.holds.settle(found[1], replace(one, state="released"), _now())
+            await self._given_back(one)
             raise
         return await self._stands(one)
+
+    async def _given_back(self, one: Reservation) -> None:
+        """Free the slot in Redis, also when Redis hangs for a moment. Raises what Redis does if it is away for longer: then the slot is
+        free when the hold expires."""
+        for left in reversed(range(GIVING_BACK)):
+            try:
+                found = await self._eyes.holds.get(one.reservation_id)
+                if found is None or found[0].state != "held":
+                    return
+                await self._eyes.holds.settle(found[1], replace(one, state="released"), _now())
+            except FAILURES:
+                if not left:
+                    raise
+                await asyncio.sleep(AWAY)
 
     async def _stands(self, one: Reservation) -> bool:
         """Whether Redis has it still. If its customer was erased meanwhile, Kafka is not to have it either."""

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -40,6 +41,7 @@ class Limits:
         quick: Mapping[str, Callable[[Request], Awaitable[Response]]],
     ) -> None:
         self._app, self._metrics, self._largest, self._quick = app, metrics, largest, quick
+        self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -92,8 +94,12 @@ class Limits:
     def _count(self, scope: Scope, status: int, took: float, request_id: str) -> None:
         route: Any = scope.get("route")
         path = scope["path"] if scope["path"] in self._quick else getattr(route, "path", "other")
-        self._metrics.requests.labels(path, str(status or 499)).inc()
-        self._metrics.seconds.labels(path).observe(took)
+        counted = self._counted.get((path, status))
+        if counted is None:  # routes and statuses are few, and looking their series up takes longer than counting
+            counted = self._metrics.requests.labels(path, str(status or 499)), self._metrics.seconds.labels(path)
+            self._counted[path, status] = counted
+        counted[0].inc()
+        counted[1].observe(took)
         level = logging.INFO if status >= 400 or took > 1 else logging.DEBUG
         token = scope["state"].get("token", "")
         log.log(

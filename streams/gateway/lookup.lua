@@ -38,6 +38,14 @@ for n = 3, #ARGV do
       if find(loser) == customer then note(loser) end -- else it was split off since
     end
   end
+  -- Something may be held under an identifier that had no touch before it was linked: no customer ever, and so nobody's loser.
+  local n = 0
+  while n < #persons and #persons < MANY do
+    n = n + 1
+    for _, weak in ipairs(redis.call('SMEMBERS', below(persons[n]))) do
+      if not seen[weak] and roots[find(weak)] then note(weak) end
+    end
+  end
   answer[#answer + 1] = table.concat(customers, ' ') .. ';' .. table.concat(persons, ' ')
 end
 return answer

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from streams.core.govern.records import Consent, Contact, Deal, Standing, Suppression
+from streams.core.govern.records import NOTHING, Consent, Contact, Deal, Standing, Suppression
 from streams.core.reservation import Reservation
 from streams.core.touch import Channel, Customer, Department, Kind
 from streams.core.touch_json import rfc3339
@@ -78,6 +78,9 @@ class StandingIn(_Strict):
     do_not_contact: list[SuppressionIn] = Field(default_factory=list, max_length=50)
 
 
+NO_STANDING = StandingIn()
+
+
 class CheckIn(_Strict):
     """May this contact be made? Without `at`: now. `ref` comes back in the answer."""
 
@@ -98,7 +101,7 @@ class CheckIn(_Strict):
     touch_id: Id | None = Field(
         None, description="Id that the touch will have, so that its own reservation does not hinder it."
     )
-    standing: StandingIn = StandingIn()
+    standing: StandingIn = Field(default_factory=lambda: NO_STANDING)  # a default would be copied deeply each time
     ref: str | None = Field(None, max_length=200)
 
 
@@ -211,7 +214,7 @@ class ProblemOut(BaseModel):
 
 def customer_of(asked: CheckIn) -> Customer:
     """Whom the request means."""
-    return Customer(**asked.customer.model_dump(), time_zone=asked.standing.time_zone, country=asked.standing.country)
+    return Customer(**asked.customer.__dict__, time_zone=asked.standing.time_zone, country=asked.standing.country)
 
 
 def contact_of(asked: CheckIn, now: int) -> Contact:
@@ -226,6 +229,8 @@ def contact_of(asked: CheckIn, now: int) -> Contact:
 def standing_of(asked: CheckIn) -> Standing:
     """What the request says of the customer."""
     s = asked.standing
+    if s is NO_STANDING:
+        return NOTHING
     return Standing(
         consents=tuple(
             Consent(one.status, _ms(one.at), one.channel or "", one.purpose, _end(one.until), one.source)

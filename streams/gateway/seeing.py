@@ -196,7 +196,7 @@ class Eyes:
             others |= self._contacts(mate, values, segments, max(ask.contact.at, now))
         standing = replace(
             ask.standing,
-            held=tuple(one.contact() for one in own.values()),
+            held=tuple(replace(one.contact(), customer="") for one in own.values()),  # whatever id they went by then
             account_contacts=(*ask.standing.account_contacts, *others.values()),
         )
         history: Sequence[Entry] = ()

@@ -22,8 +22,8 @@ MAIL, PHONE = {"email": "dana@example.com"}, {"phone": "+14155550132"}
 
 
 def ask(customer: dict[str, str]) -> dict[str, Any]:
-    """A call that is planned for now."""
-    return {"customer": customer, "channel": "calls", "department": "sales"}
+    """A mail that is planned for now."""
+    return {"customer": customer, "channel": "email", "department": "sales"}
 
 
 def test_holds_of_both_count_for_the_merged_person(make_settings: Callable[..., Settings]) -> None:
@@ -50,7 +50,8 @@ def test_holds_of_both_count_for_the_merged_person(make_settings: Callable[..., 
         wait_until(lambda: allowed(MAIL) is False and allowed(PHONE) is False, 60, "the merge")
         assert gateway.call("POST", "/v1/reservations", ask(PHONE))[0] == 200
         answer = gateway.call("POST", "/v1/checks", ask(PHONE))[1]
-        (violation,) = answer["violations"]
-        assert violation["rule"] == "three-a-week" and len(violation["evidence"]) == 3
+        evidence = {one["rule"]: one["evidence"] for one in answer["violations"]}
+        assert len(evidence["three-a-week"]) == 3
         assert gateway.call("DELETE", f"/v1/reservations/{held[0]}")[1]["state"] == "released"
-        wait_until(lambda: allowed(PHONE) and allowed(MAIL), 60, "the slot that was given back")
+        answer = gateway.call("POST", "/v1/checks", ask(PHONE))[1]
+        assert answer["allowed"] and allowed(MAIL), answer

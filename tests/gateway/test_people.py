@@ -35,3 +35,17 @@ def test_a_link_that_was_cut_is_none(settings: Settings) -> None:
             assert C in other.persons
 
     asyncio.run(run())
+
+
+def test_an_identifier_that_never_was_a_customer_is_one_of_the_persons(settings: Settings) -> None:
+    """What is kept under a number before any touch has it is found by the address that a touch links it to, also over two links."""
+
+    async def run() -> None:
+        async with workers(settings) as ((worker,), _):
+            ids = first, second, third = "c1-d", "c2-e", "c3-f"
+            await worker.touch((second, third), (first, second))
+            people = People(settings, Policy(), worker.index._redis)
+            _, found = await people.find([(one,) for one in ids])
+            assert [(set(one.persons), one.customers) for one in found] == [(set(ids), (first,))] * 3
+
+    asyncio.run(run())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import random
 import time
 from collections import Counter
@@ -14,14 +15,18 @@ import pytest
 from msgspec.structs import replace
 
 from streams.commands.common import load_policy
+from streams.core.backtest import fold, standing
 from streams.core.detect import governed
 from streams.core.outcome import Finding
 from streams.core.timeline import Timeline
 from streams.core.touch import Customer, Touch
 from streams.edge.client import Client
+from streams.edge.codec import Codec
 from streams.edge.history import history
+from streams.edge.topics import CONFLICTS
 from streams.settings import Settings
 from tests.gateway.running import Gateway
+from tests.support.commands import stored
 from tests.support.drained import wait_drained
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker
@@ -29,6 +34,7 @@ from tests.support.worker import Worker
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PROOF = str(Path(__file__).with_name("proof.toml"))
 CUSTOMERS = 30
+CODEC = Codec()
 SENT = {"email": "sent", "calls": "dialed", "linkedin": "message_sent"}
 
 
@@ -57,7 +63,7 @@ class Run:
     async def _asks(self, client: Client, session: aiohttp.ClientSession, tool: int) -> None:
         rng = random.Random(f"{self.seed} {tool}")
         department = ("marketing", "sales")[tool % 2]
-        for n in range(25):
+        for n in range(15):
             id_ = f"asked-{tool}-{n}"
             who, channel = rng.randrange(CUSTOMERS), rng.choice(list(SENT))
             at = _now() + (rng.randrange(3000) if tool % 4 < 2 else 0)
@@ -101,21 +107,17 @@ def _now() -> int:
 
 
 def _text(at: int) -> str:
-    import datetime as dt
-
     return dt.datetime.fromtimestamp(at / 1000, dt.UTC).isoformat()
 
 
 def _ms(text: str) -> int:
-    import datetime as dt
-
     return round(dt.datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def test_what_was_allowed_breaks_no_rule_but_with_what_did_not_ask(make_settings: Callable[..., Settings]) -> None:
     """Twelve tools ask two gateways about thirty customers, hold, commit, give back and contact; two more contact without asking. On the
     timelines that a real worker has made of it, those that asked break no rule among themselves; whatever rule is broken, one that did not
-    ask is part of it; and the worker has published exactly these findings."""
+    ask is part of it; and these are the findings that the worker has published."""
     settings = make_settings(policy_path=PROOF)
     policy = load_policy(PROOF, settings)
     with Worker(settings), Gateway(settings) as a, Gateway(settings) as b:
@@ -128,6 +130,7 @@ def test_what_was_allowed_breaks_no_rule_but_with_what_did_not_ask(make_settings
         asyncio.run(run.all())
         wait_drained(settings)
         timelines = dict(asyncio.run(history(settings)))
+        published = [CODEC.decode_finding(one.value or b"") for one in stored(settings, CONFLICTS)]
 
     def broken(timeline: Timeline, customer: str) -> list[Finding]:
         return governed.RULE.find(timeline, 0, len(timeline.entries), policy, customer)
@@ -135,9 +138,12 @@ def test_what_was_allowed_breaks_no_rule_but_with_what_did_not_ask(make_settings
     assert sum(len(timeline.entries) for timeline in timelines.values()) == len(run.asked) + 50
     for customer, timeline in timelines.items():
         polite = replace(timeline, entries=tuple(one for one in timeline.entries if one.id in run.asked))
-        assert [one.reason for one in broken(polite, customer) if polite.entries] == []
+        assert not polite.entries or [one.reason for one in broken(polite, customer)] == []
         for finding in broken(timeline, customer):
             assert any(id_.startswith("rude-") for id_ in finding.touch_ids), finding
-    rude = sum(len(broken(timeline, customer)) for customer, timeline in timelines.items())
-    assert rude > 0, "those that did not ask were in the way of nobody: the test proves nothing"
+    found = {one.finding_id for customer, timeline in timelines.items() for one in broken(timeline, customer)}
+    assert found, "those that did not ask were in the way of nobody: the test proves nothing"
+    known: dict[str, Finding] = {}
+    fold(known, published)
+    assert found == {one.finding_id for one in standing(known) if ":" in one.rule}
     assert min(run.outcomes[name] for name in ("made", "refused", "released")) > 10, run.outcomes

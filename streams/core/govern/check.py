@@ -49,6 +49,9 @@ def check(
     blocking = [one for one in violations if blocks(one.action, contact)]
     slots: dict[str, int | None] = {}
     for channel in dict.fromkeys((contact.channel, *channels)):
+        if channel == contact.channel and not blocking:
+            slots[channel] = at
+            continue
         moved = (
             planned
             if channel == contact.channel

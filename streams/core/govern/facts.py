@@ -48,6 +48,8 @@ class Unconsented(Ruling):
     reason = Reason.NO_CONSENT
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        if not scene.standing.consents:
+            return None if self.rule.unknown == "allow" else Hit(FOREVER, ())
         about = [
             one
             for one in scene.standing.consents

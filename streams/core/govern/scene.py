@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from streams.core.entry import Entry
@@ -25,7 +25,7 @@ class Scene:
     the touches that a rule about reactions looks at. Time zone, country and account are the newest known."""
 
     __slots__ = (
-        "_zones", "account", "compiled", "counted", "country", "later", "opt_outs", "reacted", "standing", "time_zone",
+        "_zones", "account", "clock", "compiled", "counted", "country", "later", "opt_outs", "reacted", "standing", "time_zone",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, standing: Standing = NOTHING) -> None:
@@ -39,6 +39,8 @@ class Scene:
         self.time_zone: str | None = standing.time_zone
         self.country: str | None = standing.country
         self.account: str | None = standing.account
+        self.clock: dict[Any, int] = {}
+        """What rules about the clock found for an instant and a zone; each channel asks them the same."""
         self._zones: tuple[str | None, tuple[ZoneInfo, ...]] | None = None
 
     def see(self, entry: Entry) -> None:

@@ -37,7 +37,11 @@ class Quiet(Ruling):
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         until = 0
         for zone in scene.zones:
-            until = max(until, self._until(t, zone))
+            asked = self.i, t, zone
+            found = scene.clock.get(asked)
+            if found is None:
+                found = scene.clock[asked] = self._until(t, zone)
+            until = max(until, found)
         return Hit(until, ()) if until else None
 
     def _until(self, t: int, zone: ZoneInfo) -> int:

@@ -65,12 +65,12 @@ if op == 'hold' then
   if not is_complete(ARGV[3]) then return 'lost' end
   local word, id, record, ttl = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
   local places, after = list(8)
-  local gone, guards = list(after)
+  local ended, guards = list(after)
   for i = guards, #ARGV, 2 do
     if (redis.call('HGET', on(ARGV[i]), '#v') or '') ~= ARGV[i + 1] then return 'changed' end
   end
   for _, place in ipairs(places) do
-    for _, old in ipairs(gone) do redis.call('HDEL', on(place), old) end
+    for _, old in ipairs(ended) do redis.call('HDEL', on(place), old) end
   end
   put(places, id, record, word, ttl, true)
   redis.call('DEL', gone(id))

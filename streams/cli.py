@@ -20,6 +20,7 @@ COMMANDS = {
     "customer": "Erase a person, or export everything held about one.",
     "identity": "Show who an identifier belongs to, and why; split whom a mistake made one.",
     "backtest": "Find conflicts and hand-offs in a file of touches, without Kafka.",
+    "forecast": "Say what planned touches of a file will collide with.",
     "report": "Write the ledger of a period: cost, income, whose work it was, hand-offs.",
     "congruence": "Compare a web page with a salesperson's profile.",
     "topics": "Create, check and list the topics.",

@@ -85,7 +85,7 @@ def backtest(
     current = None if against is None else load_policy(against, settings)
     if html is not None:
         needs_report("--html")
-    moment = _moment(now, "--now") if now else time.time_ns() // 1_000_000
+    moment = moment_of(now, "--now") if now else time.time_ns() // 1_000_000
     start = _since(since, moment) if since else 0
     broken: list[str] = []
     if file is not None:
@@ -168,11 +168,11 @@ def _since(text: str, now: int) -> int:
     try:
         day = dt.date.fromisoformat(text)
     except ValueError:
-        return _moment(text, "--since")
+        return moment_of(text, "--since")
     return int(dt.datetime.combine(day, dt.time(), dt.UTC).timestamp() * 1000)
 
 
-def _moment(text: str, option: str) -> int:
+def moment_of(text: str, option: str) -> int:
     try:
         time_ = dt.datetime.fromisoformat(text)
     except ValueError:

@@ -80,7 +80,7 @@ def look_up(
     may_mean = meanings(identifier, kind, settings)
     if not may_mean:
         raise CommandError(f"{identifier!r} is no usable {NAMES[kind] if kind else 'identifier'}")
-    log = log or run_kafka(_read(settings, load_policy(None, settings).identity.shared_after))
+    log = log or run_kafka(read_log(settings, load_policy(None, settings).identity.shared_after))
     found = log.known(may_mean)
     if not found:
         tried = ", ".join(dict.fromkeys(NAMES[name] for name, _ in may_mean.values()))
@@ -95,7 +95,8 @@ def look_up(
     return Known(found[0], log.person(found[0]), plain, log)
 
 
-async def _read(settings: Settings, limit: int) -> IdentityLog:
+async def read_log(settings: Settings, limit: int) -> IdentityLog:
+    """The identity log as it stands; `limit` is `identity.shared_after`. Raises `streams.edge.reader.ReadError`."""
     log = IdentityLog(limit)
     async for stored in read(settings, [settings.topic(IDENTITIES)], start="beginning", follow=False):
         try:

@@ -70,7 +70,7 @@ def forecast(plans: Iterable[tuple[str, Contact]], known: Known, policy: Policy,
         planned = {contact.id: contact for contact in named}
         everything = replace(standing, held=(*standing.held, *named))
         for contact in named:
-            verdict = check(history, contact, policy, now, everything, ())
+            verdict = check(history, contact, policy, now, everything, None)
             plan = plan_of(contact)
             total[plan] += 1
             stopped[plan] += not verdict.allowed

@@ -1,0 +1,117 @@
+"""Planned touches, as tools list them, made ready for the forecast: who they are for, and what is known of these people.
+
+A plan is the touch as it will be published, with its time to come. Of several records with one `touch_id` the one with the highest
+`version` holds, of two with the same version the later one; `deleted` takes it back. A plan whose touch is on the timeline has been made.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streams.core import claims
+from streams.core.entry import Entry, key
+from streams.core.govern.check import known
+from streams.core.govern.forecast import Known
+from streams.core.govern.records import NOTHING, Contact, Standing
+from streams.core.identity_graph import Graph
+from streams.core.policy import Policy
+from streams.core.timeline import Timeline, find
+from streams.core.touch import Touch
+
+People = Callable[[Touch], Sequence[str]]
+"""The customers whom a touch's identifiers lead to; empty when nobody can be meant."""
+
+
+class Planned(Struct, frozen=True):
+    """`plans` are customers with what is planned for them between two moments; the numbers say what was left out: made already, before
+    or after that stretch, taken back, and without a usable identifier."""
+
+    plans: tuple[tuple[str, Contact], ...]
+    known: Known
+    made: int
+    elsewhen: int
+    withdrawn: int
+    nobody: int
+
+
+def planned(
+    touches: Iterable[Touch], people: People, timelines: Mapping[str, Timeline], policy: Policy, start: int, end: int
+) -> Planned:
+    """What is planned in [start, end), UTC ms. Plans whose identifiers lead to several customers are one person's, as their touches would
+    make them."""
+    latest: dict[str, Touch] = {}
+    for touch in touches:
+        before = latest.get(touch.touch_id)
+        if before is None or touch.version >= before.version:
+            latest[touch.touch_id] = touch
+    standing = [touch for touch in latest.values() if not touch.deleted]
+    inside = [touch for touch in standing if start <= touch.occurred_at < end]
+    graph, theirs = Graph(), []
+    for touch in inside:
+        ids = tuple(people(touch))
+        if ids:
+            graph.link(ids)
+            theirs.append((touch, ids))
+    members: dict[str, set[str]] = defaultdict(set)
+    for _, ids in theirs:
+        members[graph.find(ids[0])].update(ids)
+    held = {who: _timelines(ids, timelines) for who, ids in members.items()}
+    plans = []
+    for touch, ids in theirs:
+        who = graph.find(ids[0])
+        if all(find(timeline, touch.touch_id) is None for timeline in held[who]):
+            plans.append((who, contact_of(touch)))
+
+    def knows(customer: str) -> tuple[Sequence[Entry], Standing]:
+        return _known(held[customer], policy, start)
+
+    return Planned(
+        tuple(plans),
+        knows,
+        made=len(theirs) - len(plans),
+        elsewhen=len(standing) - len(inside),
+        withdrawn=len(latest) - len(standing),
+        nobody=len(inside) - len(theirs),
+    )
+
+
+def contact_of(touch: Touch) -> Contact:
+    """The contact that a planned touch will be."""
+    ends = [
+        dt.date.fromisoformat(one.value)
+        for one in claims.extract(touch.message, touch.occurred_at)
+        if one.kind == "deadline"
+    ]
+    actor, message = touch.actor, touch.message
+    return Contact(
+        touch.occurred_at, touch.channel, touch.department, touch.kind, touch.touch_id, touch.campaign, touch.category, touch.sequence,
+        actor.id if actor else None, actor.kind if actor else None, touch.priority, message.offer if message else None,
+        min(ends, default=None),
+    )  # fmt: skip
+
+
+def _timelines(ids: Iterable[str], timelines: Mapping[str, Timeline]) -> tuple[Timeline, ...]:
+    """The timelines of these ids; of one that was merged, that of the id it goes by now."""
+    found: dict[str, Timeline] = {}
+    for id_ in ids:
+        while id_ not in found and (timeline := timelines.get(id_)) is not None:
+            if timeline.merged_into is None:
+                found[id_] = timeline
+                break
+            id_ = timeline.merged_into
+    return tuple(found[id_] for id_ in sorted(found))
+
+
+def _known(held: tuple[Timeline, ...], policy: Policy, at: int) -> tuple[Sequence[Entry], Standing]:
+    if not held:
+        return (), NOTHING
+    entries, standing = known(held[0], policy, at)
+    for timeline in held[1:]:
+        more, other = known(timeline, policy, at, standing)
+        entries, standing = sorted((*entries, *more), key=key), replace(other)
+    return entries, standing

@@ -1,0 +1,81 @@
+"""Lists of planned touches: which of them hold, whose they are, and what is known of these people."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from msgspec.structs import replace
+
+from streams.core.entry import Entry
+from streams.core.govern.forecast import forecast
+from streams.core.govern.planning import contact_of, planned
+from streams.core.govern.reasons import Reason
+from streams.core.policy import Policy
+from streams.core.timeline import Timeline
+from streams.core.touch import Actor, Customer, Message, Touch
+from tests.core.govern.worlds import DAY, HOUR, START
+
+TUESDAY = START + 5 * DAY + 10 * HOUR
+MAIL = Touch("mail", "email", "marketing", "outbound", "sent", TUESDAY, Customer(email="a"), campaign="spring")
+CALL = Touch("call", "calls", "sales", "outbound", "dialed", TUESDAY + 5 * HOUR, Customer(phone="b"))
+
+
+def people(touch: Touch) -> tuple[str, ...]:
+    """Identifiers stand for customers."""
+    return tuple(id_ for id_ in (touch.customer.email, touch.customer.phone) if id_)
+
+
+def plan(*touches: Touch, **timelines: Timeline) -> Any:
+    """What is planned in the two weeks from START."""
+    return planned(touches, people, timelines, Policy(), START, START + 14 * DAY)
+
+
+def test_which_plans_hold() -> None:
+    """The highest version, of equal ones the later; nothing that was taken back, made, before or after the stretch, or for nobody."""
+    moved = replace(MAIL, occurred_at=TUESDAY + HOUR)
+    sent = Timeline(entries=(Entry(START - HOUR, "done", "email", "marketing", "outbound", "sent"),))
+    found = plan(
+        replace(MAIL, version=2, campaign="autumn"),
+        replace(MAIL, version=1),
+        CALL,
+        replace(CALL, occurred_at=TUESDAY),
+        replace(MAIL, touch_id="gone"),
+        replace(MAIL, touch_id="gone", version=2, deleted=True),
+        replace(MAIL, touch_id="done"),
+        replace(MAIL, touch_id="past", occurred_at=START - 1),
+        replace(MAIL, touch_id="far", occurred_at=START + 14 * DAY),
+        replace(moved, touch_id="nobody", customer=Customer(name="N. N.")),
+        a=sent,
+    )
+    assert [(who, one.id, one.at, one.campaign) for who, one in found.plans] == [
+        ("a", "mail", TUESDAY, "autumn"),
+        ("b", "call", TUESDAY, None),
+    ]
+    assert (found.made, found.elsewhen, found.withdrawn, found.nobody) == (1, 2, 1, 1)
+
+
+def test_one_person_by_two_identifiers() -> None:
+    """Plans that name a person in two ways meet when a third plan names both; and what is known of either holds for all of them."""
+    both = replace(CALL, touch_id="both", occurred_at=TUESDAY + 9 * DAY, customer=Customer(email="a", phone="b"))
+    opt_out = Entry(START - DAY, "o", "email", "marketing", "inbound", "unsubscribed")
+    touches = [MAIL, CALL, both]
+    random.Random(1).shuffle(touches)
+    found = plan(*touches, b=Timeline(merged_into="a0"), a0=Timeline(entries=(opt_out,)))
+    assert {who for who, _ in found.plans} == {"a"}
+    spring = next(one for one in forecast(found.plans, found.known, Policy(), START) if one.plan.label == "spring")
+    assert {one.reason for one in spring.collisions} == {Reason.DEPARTMENT_OVERLAP, Reason.AFTER_OPT_OUT}
+    apart = plan(MAIL, CALL, a0=Timeline(entries=(opt_out,)))
+    assert all(not one.stopped for one in forecast(apart.plans, apart.known, Policy(), START))
+
+
+def test_a_contact_is_what_the_touch_says() -> None:
+    """Actor, category, sequence, priority, the offer and its last day, as the message states it, are those of the touch."""
+    message = Message(text="Until March 31 the Pro plan costs 49 EUR a month.", offer="Spring offer")
+    touch = replace(
+        MAIL, actor=Actor("mailer", None, "automation"), message=message, category="news", sequence="s", priority=3
+    )
+    contact = contact_of(touch)
+    told = (contact.actor_id, contact.actor_kind, contact.category, contact.sequence, contact.priority, contact.offer)
+    assert told == ("mailer", "automation", "news", "s", 3, "Spring offer")
+    assert contact.offer_ends is not None and contact.offer_ends.isoformat() == "2026-03-31"

@@ -1,0 +1,76 @@
+"""`touchstream forecast`: planned touches against what the workers hold in Kafka."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from streams.core import touch_json
+from streams.settings import Settings
+from tests.support.commands import touchstream
+from tests.support.drained import wait_drained
+from tests.support.publishing import publish
+from tests.support.worker import Worker
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+NOW = "2026-03-27T00:00:00Z"
+
+
+def touch(id_: str, at: str, channel: str, kind: str, **values: Any) -> dict[str, Any]:
+    """A touch as JSON for people."""
+    department = "sales" if channel == "calls" else "marketing"
+    values = {"direction": "outbound", "department": department} | values
+    return {"touch_id": id_, "channel": channel, "kind": kind, "occurred_at": at, **values}
+
+
+def test_a_campaign_meets_calls_and_opt_outs(settings: Settings) -> None:
+    """With two workers and a merge: a customer who opted out by mail and is planned by phone's CRM record is one person; the figures are
+    those of the plan, twice the same, and the next day comes first."""
+    people = [{"email": f"p{n}@example.com"} for n in range(6)]
+    past = [
+        touch("o", "2026-03-20T09:00:00Z", "email", "unsubscribed", direction="inbound", customer=people[5]),
+        touch("m", "2026-03-21T09:00:00Z", "email", "opened", direction="inbound", customer=people[5] | {"crm_id": "C-5"}),
+        touch("p", "2026-03-21T09:00:00Z", "calls", "dialed", customer={"crm_id": "C-5"}),
+    ]  # fmt: skip
+    planned = [
+        *(touch(f"m{n}", "2026-03-31T10:00:00Z", "email", "sent", customer=people[n], campaign="spring") for n in range(5)),
+        touch("m5", "2026-03-31T10:00:00Z", "email", "sent", customer={"crm_id": "C-5"}, campaign="spring"),
+        *(touch(f"c{n}", "2026-03-31T15:00:00Z", "calls", "dialed", customer=people[n]) for n in range(3)),
+        touch("c5", "2026-03-29T15:00:00Z", "calls", "dialed", customer=people[5]),
+        touch("far", "2026-04-30T15:00:00Z", "calls", "dialed", customer=people[5]),
+    ]  # fmt: skip
+    with Worker(settings), Worker(settings):
+        publish(settings, [touch_json.from_mapping(one) for one in past])
+        wait_drained(settings)
+    text = "\n".join(map(json.dumps, planned))
+    first, again = (touchstream(settings, "forecast", "-", "--now", NOW, stdin=text) for _ in range(2))
+    assert first.exit_code == 0, first.stderr
+    assert first.stdout == again.stdout
+    assert first.stdout.splitlines() == [
+        "calls (sales, calls), Sunday 29 March 2026: 0 of 1 contacts stopped.",
+        "calls (sales, calls), Tuesday 31 March 2026: 3 of 3 contacts stopped: 3 department_overlap with planned emails of marketing.",
+        "spring (marketing, email), Tuesday 31 March 2026: 4 of 6 contacts stopped: 3 department_overlap with planned calls of sales,"
+        " 1 after_opt_out.",
+    ]
+    assert "10 planned touches; left out: 1 at another time" in first.stderr
+    values = json.loads(
+        touchstream(settings, "forecast", "-", "--json", "--now", NOW, stdin=text).stdout.splitlines()[2]
+    )
+    assert (values["day"], values["label"], values["contacts"], values["stopped"]) == ("2026-03-31", "spring", 6, 4)
+
+
+def test_broken_lines_are_named(settings: Settings) -> None:
+    """A line that is no touch, a reaction, and a plan for nobody: the first two are named by number, and the command ends with 1."""
+    lines = [
+        '{"channel": "fax"}',
+        json.dumps(touch("r", "2026-03-31T10:00:00Z", "email", "replied", direction="inbound", customer={"email": "a@example.com"})),
+        json.dumps(touch("n", "2026-03-31T10:00:00Z", "email", "sent", customer={"email": "nobody"})),
+    ]  # fmt: skip
+    result = touchstream(settings, "forecast", "-", "--now", NOW, stdin="\n".join(lines))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        "line 1: channel: 'fax'" in result.stderr and "line 2: direction: a planned touch is outbound" in result.stderr
+    )
+    assert "left out: 1 without a usable identifier" in result.stderr

@@ -17,8 +17,8 @@ from streams.core.touch import Actor, Customer, Message, Touch
 from tests.core.govern.worlds import DAY, HOUR, START
 
 TUESDAY = START + 5 * DAY + 10 * HOUR
-MAIL = Touch("mail", "email", "marketing", "outbound", "sent", TUESDAY, Customer(email="a"), campaign="spring")
-CALL = Touch("call", "calls", "sales", "outbound", "dialed", TUESDAY + 5 * HOUR, Customer(phone="b"))
+MAIL = Touch("mail", "email", "marketing", "outbound", "sent", TUESDAY, Customer(email="c2-a"), campaign="spring")
+CALL = Touch("call", "calls", "sales", "outbound", "dialed", TUESDAY + 5 * HOUR, Customer(phone="c3-b"))
 
 
 def people(touch: Touch) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def people(touch: Touch) -> tuple[str, ...]:
     return tuple(id_ for id_ in (touch.customer.email, touch.customer.phone) if id_)
 
 
-def plan(*touches: Touch, **timelines: Timeline) -> Any:
+def plan(*touches: Touch, timelines: dict[str, Timeline]) -> Any:
     """What is planned in the two weeks from START."""
     return planned(touches, people, timelines, Policy(), START, START + 14 * DAY)
 
@@ -46,26 +46,26 @@ def test_which_plans_hold() -> None:
         replace(MAIL, touch_id="past", occurred_at=START - 1),
         replace(MAIL, touch_id="far", occurred_at=START + 14 * DAY),
         replace(moved, touch_id="nobody", customer=Customer(name="N. N.")),
-        a=sent,
+        timelines={"c2-a": sent},
     )
     assert [(who, one.id, one.at, one.campaign) for who, one in found.plans] == [
-        ("a", "mail", TUESDAY, "autumn"),
-        ("b", "call", TUESDAY, None),
+        ("c2-a", "mail", TUESDAY, "autumn"),
+        ("c3-b", "call", TUESDAY, None),
     ]
     assert (found.made, found.elsewhen, found.withdrawn, found.nobody) == (1, 2, 1, 1)
 
 
 def test_one_person_by_two_identifiers() -> None:
     """Plans that name a person in two ways meet when a third plan names both; and what is known of either holds for all of them."""
-    both = replace(CALL, touch_id="both", occurred_at=TUESDAY + 9 * DAY, customer=Customer(email="a", phone="b"))
+    both = replace(CALL, touch_id="both", occurred_at=TUESDAY + 9 * DAY, customer=Customer(email="c2-a", phone="c3-b"))
     opt_out = Entry(START - DAY, "o", "email", "marketing", "inbound", "unsubscribed")
     touches = [MAIL, CALL, both]
     random.Random(1).shuffle(touches)
-    found = plan(*touches, b=Timeline(merged_into="a0"), a0=Timeline(entries=(opt_out,)))
-    assert {who for who, _ in found.plans} == {"a"}
+    found = plan(*touches, timelines={"c3-b": Timeline(merged_into="c1-z"), "c1-z": Timeline(entries=(opt_out,))})
+    assert {who for who, _ in found.plans} == {"c2-a"}
     spring = next(one for one in forecast(found.plans, found.known, Policy(), START) if one.plan.label == "spring")
     assert {one.reason for one in spring.collisions} == {Reason.DEPARTMENT_OVERLAP, Reason.AFTER_OPT_OUT}
-    apart = plan(MAIL, CALL, a0=Timeline(entries=(opt_out,)))
+    apart = plan(MAIL, CALL, timelines={"c1-z": Timeline(entries=(opt_out,))})
     assert all(not one.stopped for one in forecast(apart.plans, apart.known, Policy(), START))
 
 

@@ -57,7 +57,7 @@ def test_which_plans_hold() -> None:
 
 def test_one_person_by_two_identifiers() -> None:
     """Plans that name a person in two ways meet when a third plan names both; and what is known of either holds for all of them."""
-    both = replace(CALL, touch_id="both", occurred_at=TUESDAY + 9 * DAY, customer=Customer(email="c2-a", phone="c3-b"))
+    both = replace(CALL, touch_id="both", occurred_at=TUESDAY + 8 * DAY, customer=Customer(email="c2-a", phone="c3-b"))
     opt_out = Entry(START - DAY, "o", "email", "marketing", "inbound", "unsubscribed")
     touches = [MAIL, CALL, both]
     random.Random(1).shuffle(touches)

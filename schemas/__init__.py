@@ -6,7 +6,17 @@ import json
 from importlib.resources import files
 from typing import Any
 
-SUBJECTS = ("touch", "identified_touch", "command", "conflict", "handoff", "dead_letter", "erasure", "reservation")
+SUBJECTS = (
+    "touch",
+    "identified_touch",
+    "command",
+    "conflict",
+    "handoff",
+    "dead_letter",
+    "erasure",
+    "reservation",
+    "policy",
+)
 
 LEDGER = ("deal", "cost")
 """Subjects of the ledger. So far they are read from files (`touchstream report`): no topic has them, the codec does not know them."""

@@ -15,6 +15,7 @@ COMMANDS = {
     "send": "Publish touches: one from options, or JSON lines from standard input.",
     "import": "Publish touches from a provider's export or webhook log.",
     "tail": "Print conflicts, hand-offs or dead letters as they come.",
+    "opt-outs": "Say how long contacts went on after each opt-out.",
     "acknowledge": "Say that you act on a finding, so that it is never retracted under your hands.",
     "dead-letter": "List dead letters, and replay them once mended.",
     "customer": "Erase a person, or export everything held about one.",
@@ -25,13 +26,14 @@ COMMANDS = {
     "congruence": "Compare a web page with a salesperson's profile.",
     "topics": "Create, check and list the topics.",
     "check-policy": "Validate a policy file.",
-    "policy": "Print the policy's JSON Schema, or the reasons of conflicts.",
+    "policy": "Publish a policy, and see which is in force; its JSON Schema, and the reasons of conflicts.",
     "settings": "List every setting with its default and meaning.",
     "metrics": "List every metric with its meaning and remedy.",
 }
 _MODULES = {
     "import": "import_",
     "dead-letter": "dead_letter",
+    "opt-outs": "opt_outs",
     "check-policy": "reference",
     "settings": "reference",
     "metrics": "reference",

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from streams import settings as settings_module
-from streams.core.claims import check_facts
 from streams.core.policy import Policy, PolicyError, parse
+from streams.core.published import checked
 from streams.settings import Settings, SettingsError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,15 +61,6 @@ def load_policy(path: str | None, settings: Settings) -> Policy:
         raise CommandError(f"the policy {name} is not UTF-8 text (byte {error.start})") from None
     except PolicyError as error:
         raise CommandError(str(error)) from None
-
-
-def checked(policy: Policy, name: str) -> Policy:
-    """The policy, once the facts of its campaigns can be read as claims too. Raises PolicyError."""
-    for campaign, facts in policy.campaigns.items():
-        problem = check_facts(facts)
-        if problem is not None:
-            raise PolicyError(f"{name}: campaigns.{campaign}: {problem}")
-    return policy
 
 
 def needs_report(what: str) -> None:

@@ -30,6 +30,7 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     requested_by: str | None = None
 
 
-FROM_OUTSIDE = frozenset({"finding_acknowledged", "identity_split", "customer_erased"})
+FROM_OUTSIDE = frozenset({"finding_acknowledged", "identity_split", "customer_erased", "policy_changed"})
 """What others may ask for: that `requested_by` acts on `finding_id` of this customer; that the two `identifiers` are not one person;
-that all that is held of the person with the id `customer_id` be erased."""
+that all that is held of the person with the id `customer_id` be erased;
+that the policy in `entries` be in force (`streams.core.published`)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import faust
@@ -11,12 +12,15 @@ from aiokafka import AIOKafkaProducer
 
 from streams import settings as settings_module
 from streams.core.policy import Policy, fingerprint
+from streams.core.published import Published
+from streams.edge import companies
 from streams.edge.codec import Codec
 from streams.edge.gather import Gather
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.kafka_auth import client_options
 from streams.edge.lane import Lane
 from streams.edge.metrics import Metrics
+from streams.edge.policies import Policies
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.recovery import Tables
 from streams.edge.registry import Registry, RegistryUnavailable
@@ -51,6 +55,7 @@ class App(faust.App):  # type: ignore[misc]
     reservations: Reservations
     view: View | None
     registry: Registry | None
+    policies: Policies
     batched_topics: frozenset[str]
 
     async def on_first_start(self) -> None:
@@ -62,6 +67,7 @@ class App(faust.App):  # type: ignore[misc]
             except RegistryUnavailable as error:
                 log.warning("waiting for the schema registry: %s", error)
                 await asyncio.sleep(REGISTRY_PAUSE)
+        await self.policies.catch_up()
         await super().on_first_start()
 
     async def on_shutdown(self) -> None:
@@ -102,7 +108,7 @@ class App(faust.App):  # type: ignore[misc]
 
 def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
     """A worker's app, ready to be run by `faust.Worker`."""
-    from streams.edge import agents, companies, forgetting, mend, view, watch
+    from streams.edge import agents, forgetting, mend, view, watch
 
     app = App(
         settings.app_id,
@@ -154,13 +160,31 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     ingest = Ingest(settings, policy, codec, app.metrics, index)
     app.reservations = Reservations(settings)
     requests = Requests(settings, policy, codec, app.metrics, index, ingest, app.reservations)
-    agents.register(app, ingest, requests, Timelines(settings, policy, codec, app.metrics, store, app.view))
-    watch.register(app, store)
+    timelines = Timelines(settings, policy, codec, app.metrics, store, app.view)
+    forgets = forgetting.Forgetting(settings, policy, codec, store)
+    app.policies = Policies(settings, codec, _user(app, ingest, requests, forgets))
+    app.task(app.policies.follow)
+    agents.register(app, ingest, requests, timelines)
+    watch.register(app, store, timelines)
     if app.view is not None:
         view.register(app, app.view)
     mend.register(app, ingest)
-    forgetting.register(app, forgetting.Forgetting(settings, policy, codec, store), requests)
+    forgetting.register(app, forgets, requests)
     return app
+
+
+def _user(app: App, *deciding: Any) -> Callable[[Policy, Published], None]:
+    """What is to be done with a policy that comes into force."""
+
+    def use(policy: Policy, published: Published) -> None:
+        for one in deciding:
+            one.use(policy)
+        if app.view is not None and companies.needed(policy):
+            app.view.keep_companies()
+        app.metrics.worker_info.clear()
+        app.metrics.worker_info.labels(settings_module.version(), published.fingerprint).set(1)
+
+    return use
 
 
 def _credentials(settings: Settings) -> Any:

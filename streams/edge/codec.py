@@ -24,6 +24,7 @@ from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter, bury
 from streams.core.erasure import Receipt
 from streams.core.outcome import Finding, Rejected
+from streams.core.published import Published
 from streams.core.reservation import Reservation
 from streams.core.touch import IdentifiedTouch, Touch
 from streams.edge import records
@@ -141,6 +142,14 @@ class Codec:
     def decode_reservation(self, payload: bytes) -> Reservation:
         """A state of a reservation."""
         return self._decode("reservation", payload, records.reservation_from_dict)
+
+    def encode_policy(self, published: Published) -> bytes:
+        """A policy that was published."""
+        return self._encode("policy", published)
+
+    def decode_policy(self, payload: bytes) -> Published:
+        """A policy that was published; whether this release can read its text is not looked at."""
+        return self._decode("policy", payload, records.published_from_dict)
 
     def _encode(self, subject: str, record: Any, channel: str = "", spliced: bytes | None = None) -> bytes:
         header = self._book.header(subject, channel)

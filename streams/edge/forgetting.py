@@ -36,6 +36,10 @@ class Forgetting:
         self._policy = policy.erasure
         self._told: dict[tuple[bytes, int], float] = {}
 
+    def use(self, policy: Policy) -> None:
+        """Go by this policy from the next look on."""
+        self._policy = policy.erasure
+
     def due(self, now_ms: int, clock: float) -> Write:
         """Commands for the marks whose grace is over at `now_ms` (UTC). `clock` is monotonic seconds."""
         self._told = {mark: at for mark, at in self._told.items() if clock - at < AGAIN_AFTER}

@@ -89,7 +89,7 @@ class IdentityIndex:
     ) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._policy = f"{shared_after} refuse" if refuse_erased else str(shared_after)
+        self.use(shared_after, refuse_erased)
         self._redis = redis.Redis.from_url(
             settings.redis_url,
             socket_timeout=PATIENCE,
@@ -104,6 +104,10 @@ class IdentityIndex:
         self._syncing = asyncio.Lock()
         self.synced_at = 0.0
         self._settled = Settled()
+
+    def use(self, shared_after: int, refuse_erased: bool) -> None:
+        """Go by these numbers of the policy from the next look-up on."""
+        self._policy = f"{shared_after} refuse" if refuse_erased else str(shared_after)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -41,12 +41,14 @@ clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while th
 
 
 class Out(Struct, frozen=True, gc=False):
-    """One record to publish. A value of None deletes the key in a compacted topic. `timestamp` (UTC ms) is Kafka's; None means now."""
+    """One record to publish. A value of None deletes the key in a compacted topic. `timestamp` (UTC ms) is Kafka's; None means now.
+    `partition` is the key's unless given."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     timestamp: int | None = None
+    partition: int | None = None
 
 
 class Write(Struct):
@@ -218,7 +220,8 @@ class Lane:
     def _grouped(self, outputs: list[Out]) -> dict[tuple[str, int], list[Any]]:
         by_place: dict[tuple[str, int], list[tuple[bytes | None, bytes | None, int | None]]] = {}
         for out in outputs:
-            place = (out.topic, partition_of(out.key or b"", self._partitions))
+            partition = partition_of(out.key or b"", self._partitions) if out.partition is None else out.partition
+            place = (out.topic, partition)
             by_place.setdefault(place, []).append((out.key, out.value, out.timestamp))
         return {place: self._batches(records) for place, records in by_place.items()}
 

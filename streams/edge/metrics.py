@@ -12,8 +12,13 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.registry import REGISTRY
 
+from streams.core.touch import CHANNELS, DEPARTMENTS
+
 # 5 ms to 10 min: finer where the promise lies (p99 under 100 ms at half load), coarse where a backlog is being worked off.
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+# A minute to 90 days: at once; within the hours of a nightly sync; two days, as mailbox providers ask for (RFC 8058 one-click); ten
+# business days (CAN-SPAM); beyond.
+OPT_OUT_BUCKETS = (60, 3_600, 14_400, 86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000)
 LOOKUP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 # From half a millisecond: a check takes a few; the goal is a p99 of 20 ms.
 REQUEST_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1, 5)
@@ -62,6 +67,13 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "From the producer's Kafka timestamp to the broker's acknowledgement of the finding.",
         "Grows with lag: add workers (up to the number of partitions), or lower TOUCHSTREAM_MAX_BATCH_RECORDS if lag is zero.",
         LATENCY_BUCKETS,
+    ),
+    MetricSpec(
+        "touchstream_opt_out_latency_seconds", "histogram", ("department", "channel"),
+        "From an opt-out to a contact in that channel after it (or in any, by policy), by who made the contact and where, each once.",
+        "A contact more than two days after the opt-out: that tool never learns of opt-outs. `touchstream opt-outs` names customer and"
+        " sender; stop its campaigns, put the opt-outs into it, mend their sync.",
+        OPT_OUT_BUCKETS,
     ),
     MetricSpec(
         "touchstream_lag_records", "gauge", ("topic", "partition"),
@@ -136,8 +148,21 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     ),
     MetricSpec(
         "touchstream_worker_info", "gauge", ("version", "policy"),
-        "Always 1; the worker's version and the fingerprint of its policy.",
-        "Two policies at once for longer than a rollout: a worker did not restart.",
+        "Always 1; the worker's version and the fingerprint of the policy that it goes by: the latest published, else its file's.",
+        "Two policies at once for minutes: one is not published (`touchstream policy publish`) and a worker has another file, or cannot"
+        " reach Kafka.",
+    ),
+    MetricSpec(
+        "touchstream_policy_partitions", "gauge", ("policy",),
+        "Partitions of this worker by the fingerprint of the policy that their timelines are decided by.",
+        "Two policies at once for minutes: a partition has not come to the marker of the new one; see touchstream_lag_records, and"
+        " `touchstream policy show`.",
+    ),
+    MetricSpec(
+        "touchstream_gateway_policy", "gauge", ("policy",),
+        "Always 1; the fingerprint of the policy that a gateway answers by.",
+        "Another one than the workers': it cannot read the topic policies, or needs their release; its log says which.",
+        of="gateway",
     ),
     MetricSpec(
         "touchstream_gateway_requests_total", "counter", ("route", "status"),
@@ -207,6 +232,10 @@ class Metrics:
         self.too_late_touches = counter(registry, "touchstream_too_late_touches_total")
         self.findings = counter(registry, "touchstream_findings_total")
         self.finding_latency = histogram(registry, "touchstream_finding_latency_seconds")
+        self.opt_out_latency = histogram(registry, "touchstream_opt_out_latency_seconds")
+        for department in DEPARTMENTS:  # from the start, so that Prometheus sees the first one as a rise
+            for channel in CHANNELS:
+                self.opt_out_latency.labels(department, channel)
         self.lag = gauge(registry, "touchstream_lag_records")
         self.micro_batch = histogram(registry, "touchstream_micro_batch_records")
         self.commit_age = gauge(registry, "touchstream_commit_age_seconds")
@@ -221,3 +250,4 @@ class Metrics:
         self.stage_seconds = histogram(registry, "touchstream_stage_seconds")
         self.view_writes = counter(registry, "touchstream_view_writes_total")
         self.worker_info = gauge(registry, "touchstream_worker_info")
+        self.policy_partitions = gauge(registry, "touchstream_policy_partitions")

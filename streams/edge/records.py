@@ -14,6 +14,7 @@ from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.erasure import Receipt
 from streams.core.outcome import Finding
+from streams.core.published import Published
 from streams.core.reservation import Reservation
 from streams.core.touch import Account, Actor, Claim, Customer, IdentifiedTouch, Message, Money, Origin, Touch
 
@@ -83,3 +84,8 @@ def reservation_from_dict(record: dict[str, Any]) -> Reservation:
     """A state that this release does not know counts as released. Raises msgspec.ValidationError."""
     known = record["state"] if record["state"] in ("held", "committed") else "released"
     return msgspec.convert({**record, "state": known}, Reservation)
+
+
+def published_from_dict(record: dict[str, Any]) -> Published:
+    """Raises msgspec.ValidationError."""
+    return msgspec.convert(record, Published)

@@ -48,6 +48,7 @@ HANDOFFS = "handoffs"
 DEAD_LETTER = "touches.dead-letter"
 ERASURES = "erasures"
 RESERVATIONS = "reservations"
+POLICIES = "policies"
 TIMELINES_TABLE = "timelines"
 
 CATALOGUE: tuple[TopicSpec, ...] = (
@@ -63,7 +64,8 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         "identified_touch", "worker, identify, requests and timeline stages", "worker, timeline stage", _keep(7),
     ),
     TopicSpec(
-        COMMANDS, "What others ask for: acknowledge a finding, split a customer, erase one.", "customer id, or any id of the customer",
+        COMMANDS, "What others ask for: acknowledge a finding, split a customer, erase one, change the policy.",
+        "customer id, or any id of the customer",
         "command", "`touchstream` commands, your systems", "worker, requests stage", _keep(30),
     ),
     TopicSpec(
@@ -92,6 +94,10 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         RESERVATIONS, "Contacts held for customers, in their latest state. Rebuilds a lost Redis.", "reservation id",
         "reservation", "gateway; worker, an erasure's null values", "gateway, at start; worker, for an erasure",
         {**_COMPACT, **_keep(400), "cleanup.policy": "compact,delete"},
+    ),
+    TopicSpec(
+        POLICIES, "Every policy that was published; the latest is in force.", "publication id",
+        "policy", "worker, requests stage", "worker, gateway; `touchstream policy`", _COMPACT,
     ),
 )  # fmt: skip
 

@@ -99,13 +99,21 @@ class View:
         self._sound: dict[int, int] = {}  # partitions of which the copy is whole, and up to where it goes
         self._filling: tuple[int, str, Iterator[bytes]] | None = None
         self._members: companies.Members = {}
-        self._companies = by_company
+        self.by_company = by_company
+        self._anew: set[int] = set()
         self._settings = settings
         self._came = asyncio.Event()
 
     async def close(self) -> None:
         """Disconnect."""
         await self._redis.aclose()
+
+    def keep_companies(self) -> None:
+        """From now on some rule looks at companies: partitions are copied whole once more, for who belongs to which."""
+        if not self.by_company:
+            self.by_company = True
+            self._anew |= self._owned
+            self._missing |= self._owned
 
     async def take(
         self,
@@ -231,7 +239,7 @@ class View:
         elif part := self._part(values, keys):
             pipe = self._redis.pipeline(transaction=False)
             pipe.hset(self._key(partition), mapping=part)
-            if self._companies:
+            if self.by_company:
                 companies.write(pipe, self._settings, companies.of_values(part, values, self._settings.id_key), _now())
             await pipe.execute()
             self._metrics.view_writes.labels("filled").inc(len(part))
@@ -249,9 +257,10 @@ class View:
         end = self._ends().get(partition, -1)
         whole, at = await self._redis.hmget(self._key(partition), [WHOLE.decode(), AT.decode()])
         self._missing.discard(partition)
-        if whole and int(at or -1) == end:
+        if whole and int(at or -1) == end and partition not in self._anew:
             self._sound[partition] = end
             return None
+        self._anew.discard(partition)
         token = uuid4().hex
         await self._redis.hset(self._key(partition), FILLING.decode(), token)
         values = self._held(partition)

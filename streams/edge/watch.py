@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from typing import Any
 
+from streams.core.policy import fingerprint
 from streams.edge import doubt, view
 from streams.edge.restore import Restore
+from streams.edge.stages import Timelines
 from streams.edge.store import Store
 
 log = logging.getLogger("touchstream.watch")
@@ -25,7 +28,7 @@ RECOVERY_LIMIT = 1800.0
 """Seconds of recovery, or of rebuilding the identity index from its log, after which it is taken for hung."""
 
 
-def register(app: Any, store: Store) -> None:
+def register(app: Any, store: Store, timelines: Timelines) -> None:
     """Tasks and signal handlers of the worker."""
     recovery_began: list[float] = []
     measuring: list[Any] = []
@@ -64,9 +67,22 @@ def register(app: Any, store: Store) -> None:
         shown: set[tuple[str, str]] = set()
         while not app.should_stop:
             _measure(app, store, recovery_began, shown)
+            if not recovery_began:
+                _show_policies(app, timelines)
             if app.view is not None and not recovery_began:  # a store that is being restored is no timeline
                 app.view.beat(view.lags_of(app))
             await asyncio.sleep(TICK)
+
+
+def _show_policies(app: Any, timelines: Timelines) -> None:
+    """Which policy is in force in how many of the worker's partitions."""
+    shown: Counter[str] = Counter()
+    for partition in app.writes.changelog_ends:
+        published, policy = timelines.in_force(partition)
+        shown[fingerprint(policy) if published is None else published.fingerprint] += 1
+    app.metrics.policy_partitions.clear()
+    for name, count in shown.items():
+        app.metrics.policy_partitions.labels(name).set(count)
 
 
 def _measure(app: Any, store: Store, recovery_began: list[float], shown: set[tuple[str, str]]) -> None:

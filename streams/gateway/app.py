@@ -12,7 +12,7 @@ import msgspec
 from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -21,21 +21,17 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as Scope_
 
 from streams import settings as settings_module
-from streams.core.policy import Policy
 from streams.core.reservation import Reservation
 from streams.core.touch_json import TouchError
-from streams.edge.client import Client
 from streams.edge.publisher import PublishError
 from streams.gateway import models, problems
-from streams.gateway.gate import Answer, Conflict, Expired, Gate, Unavailable
+from streams.gateway.gate import Conflict, Expired, Unavailable
 from streams.gateway.limits import Limits
-from streams.gateway.memory import Memory
-from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.problems import Problem
 from streams.gateway.refusals import ERRORS, PROBLEM, REFUSED
-from streams.gateway.seeing import Ask, Eyes
-from streams.gateway.tokens import Book, Scope, Token
-from streams.settings import Settings
+from streams.gateway.seeing import Ask
+from streams.gateway.service import Service
+from streams.gateway.tokens import Scope, Token
 
 CHECKS = "/v1/checks"
 BATCH = "/v1/checks/batch"
@@ -45,53 +41,7 @@ LINE_BYTES = 64 * 1024
 AT_ONCE = 25
 """Customers of a batch that are looked at together; the next single check waits for no more than these."""
 
-KAFKA_SECONDS = 10.0
-"""For each acknowledgement: whoever asks is told of an absent Kafka before they give up themselves."""
-
 NDJSON = "application/x-ndjson"
-
-
-class Service:
-    """What the routes need; `start` and `close` it with the process."""
-
-    def __init__(self, settings: Settings, policy: Policy, tokens: tuple[Token, ...]) -> None:
-        self.settings = settings
-        self.book = Book(tokens, settings.gateway_rate)
-        self.client = Client(settings=settings, timeout=KAFKA_SECONDS)
-        memory = Memory(settings, self.client.codec, self.client.publisher)
-        self.eyes = Eyes(settings, policy, memory)
-        self.gate = Gate(settings, policy, self.eyes, memory)
-        self.metrics = GatewayMetrics(CollectorRegistry())
-
-    async def start(self) -> None:
-        """Connect to Kafka. PublishError when it is away: a gateway that can hold nothing should not look ready."""
-        await self.client.__aenter__()
-
-    async def close(self) -> None:
-        """Disconnect."""
-        await self.eyes.close()
-        await self.client.close()
-
-    def ask(self, asked: models.CheckIn, now: int) -> Ask:
-        """The question. Problem 422 when nobody can be meant."""
-        ids = self.eyes.people.nodes(models.customer_of(asked))
-        if not ids:
-            raise Problem(
-                422, "no-identifier", "customer: no identifier is usable; give a mail address, a phone number with country code,"
-                " the URL of a public LinkedIn profile, a CRM id, a click id or a cookie",
-            )  # fmt: skip
-        account = asked.standing.account
-        return Ask(
-            ids, models.contact_of(asked, now), models.standing_of(asked), account and self.eyes.people.account(account)
-        )
-
-    def out(self, answer: Answer, asked: models.CheckIn, now: int) -> dict[str, Any]:
-        """The answer as JSON, counted."""
-        self.metrics.checks.labels("allowed" if answer.allowed else "refused").inc()
-        for gap in answer.seen.gaps:
-            self.metrics.gaps.labels(gap).inc()
-        policy = self.gate.policy, self.gate.fingerprint
-        return models.check_out(answer, policy, self.gate.degraded, now, asked.ref)
 
 
 def create(service: Service) -> Limits:

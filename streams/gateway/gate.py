@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core.govern import compiled
 from streams.core.govern.check import check
 from streams.core.govern.records import Verdict
-from streams.core.policy import DAY_MS, Policy, fingerprint
+from streams.core.policy import DAY_MS, Policy
 from streams.core.reservation import Reservation, reservation_id
+from streams.gateway import rules
 from streams.gateway.memory import Memory, MemoryLost
+from streams.gateway.rules import Rules
 from streams.gateway.seeing import AWAY, FAILURES, Ask, Eyes, Seen
 from streams.settings import Settings
 
@@ -54,24 +55,29 @@ class Expired(Exception):
 
 
 class Answer(Struct, frozen=True):
-    """`allowed` is the verdict's, unless the check could not see enough and the settings say that it fails closed."""
+    """`allowed` is the verdict's, unless the check could not see enough and the policy says that it fails closed."""
 
     allowed: bool
     verdict: Verdict
     seen: Seen
+    rules: Rules
 
 
 class Gate:
     """One for each gateway process."""
 
     def __init__(self, settings: Settings, policy: Policy, eyes: Eyes, memory: Memory) -> None:
-        self._settings, self._policy, self._eyes, self._memory = settings, policy, eyes, memory
+        self._settings, self._eyes, self._memory = settings, eyes, memory
         self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
         self._looking: asyncio.Task[None] | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._away_since: float | None = None
-        self.policy, self.fingerprint = compiled.of(policy).version, fingerprint(policy)
-        self.degraded = policy.governance.degraded
+        self.rules = rules.of(policy)
+
+    def use(self, policy: Policy) -> None:
+        """Answer by this policy what is asked from now on; a question that is being looked at goes on by the one it began with."""
+        self.rules = rules.of(policy)
+        self._eyes.people.use(policy)
 
     async def check_one(self, ask: Ask) -> Answer:
         """The answer to one question. Questions that come while others are looked at are looked at together: one trip to Redis for all."""
@@ -101,9 +107,9 @@ class Gate:
 
     async def check(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers, in order."""
-        now = _now()
-        seen = await self._eyes.see(asks, now)
-        return [self._answer(ask, one, now) for ask, one in zip(asks, seen, strict=True)]
+        now, by = _now(), self.rules
+        seen = await self._eyes.see(asks, now, by)
+        return [_answer(ask, one, now, by) for ask, one in zip(asks, seen, strict=True)]
 
     async def reserve(self, ask: Ask, seconds: float, by: str) -> tuple[Answer, Reservation | None]:
         """The answer, and the reservation if it is allowed: in Redis and in Kafka when this returns. `ask.contact.id` is the id that the
@@ -133,12 +139,12 @@ class Gate:
         try:
             known = await self._eyes.holds.get(id_)
             for attempt in range(ATTEMPTS):
-                now = _now()
-                (seen,) = await self._eyes.see([ask], now)
+                now, rules_ = _now(), self.rules
+                (seen,) = await self._eyes.see([ask], now, rules_)
                 if "redis_away" in seen.gaps or "reservations_incomplete" in seen.gaps:
                     raise Unavailable("reservations cannot be read now")
                 now = _now()  # not before anything that was seen: a cap looks at what is before
-                answer = self._answer(ask, seen, now)
+                answer = _answer(ask, seen, now, rules_)
                 if (same := seen.found.live.get(id_)) is not None:
                     await self._memory.write(same)
                     if await self._stands(same):
@@ -148,8 +154,8 @@ class Gate:
                     raise Conflict(f"the touch id {ask.contact.id} is reserved for another customer")
                 if not answer.allowed:
                     return answer, None
-                one = self._made(ask, seen, seconds, by, now)
-                guards = self._eyes.guards(ask, seen.person)
+                one = _made(ask, seen, seconds, by, now, rules_)
+                guards = self._eyes.guards(ask, seen.person, rules_)
                 if await self._eyes.holds.hold(one, seen.found, guards, now) == "held":
                     if await self._kept(one):
                         return answer, one
@@ -205,7 +211,7 @@ class Gate:
             raise Expired("the reservation has expired; ask for another one")
         if state == "released":
             return replace(old, state="released", updated_at=now)
-        awaited = min(int(self._policy.touch.late_after_days * DAY_MS), LONGEST_MS)
+        awaited = min(int(self.rules.policy.touch.late_after_days * DAY_MS), LONGEST_MS)
         ends = max(old.at, now) + awaited
         return replace(old, state="committed", touch_id=touch_id or old.touch_id, expires_at=ends, updated_at=now)
 
@@ -239,19 +245,21 @@ class Gate:
             await self._memory.forget(one.reservation_id)
         return stands
 
-    def _answer(self, ask: Ask, seen: Seen, now: int) -> Answer:
-        verdict = check(seen.history, ask.contact, self._policy, now, seen.standing)
-        closed = bool(seen.gaps) and self.degraded == "fail_closed"
-        return Answer(verdict.allowed and not closed, verdict, seen)
 
-    def _made(self, ask: Ask, seen: Seen, seconds: float, by: str, now: int) -> Reservation:
-        c = ask.contact
-        ends = None if c.offer_ends is None else c.offer_ends.toordinal() - 719_163
-        return Reservation(
-            reservation_id(c.id), "held", seen.person.customer_id, seen.person.persons, c.id, max(c.at, now),
-            now + int(seconds * 1000), c.channel, c.department, c.kind, c.campaign, c.category, c.sequence, c.actor_id,
-            c.actor_kind, c.priority, c.offer, ends, ask.account, now, now, by, self.policy,
-        )  # fmt: skip
+def _answer(ask: Ask, seen: Seen, now: int, by: Rules) -> Answer:
+    verdict = check(seen.history, ask.contact, by.policy, now, seen.standing)
+    closed = bool(seen.gaps) and by.degraded == "fail_closed"
+    return Answer(verdict.allowed and not closed, verdict, seen, by)
+
+
+def _made(ask: Ask, seen: Seen, seconds: float, by: str, now: int, rules_: Rules) -> Reservation:
+    c = ask.contact
+    ends = None if c.offer_ends is None else c.offer_ends.toordinal() - 719_163
+    return Reservation(
+        reservation_id(c.id), "held", seen.person.customer_id, seen.person.persons, c.id, max(c.at, now),
+        now + int(seconds * 1000), c.channel, c.department, c.kind, c.campaign, c.category, c.sequence, c.actor_id,
+        c.actor_kind, c.priority, c.offer, ends, ask.account, now, now, by, rules_.version,
+    )  # fmt: skip
 
 
 def _now() -> int:

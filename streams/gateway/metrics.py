@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from streams.edge.metrics import counter, histogram
+from streams.edge.metrics import counter, gauge, histogram
 
 
 class GatewayMetrics:
@@ -17,3 +17,4 @@ class GatewayMetrics:
         self.checks = counter(registry, "touchstream_checks_total")
         self.gaps = counter(registry, "touchstream_checks_degraded_total")
         self.reservations = counter(registry, "touchstream_reservations_total")
+        self.policy = gauge(registry, "touchstream_gateway_policy")

@@ -248,7 +248,7 @@ def standing_of(asked: CheckIn) -> Standing:
     )
 
 
-def check_out(answer: Answer, policy: tuple[str, str], degraded: str, now: int, ref: str | None) -> dict[str, Any]:
+def check_out(answer: Answer, now: int, ref: str | None) -> dict[str, Any]:
     """The members of `CheckOut`."""
     verdict, seen = answer.verdict, answer.seen
     fresh = seen.freshness
@@ -275,11 +275,11 @@ def check_out(answer: Answer, policy: tuple[str, str], degraded: str, now: int, 
         "slots": {channel: _text(at) for channel, at in verdict.slots.items()},
         "route_to": verdict.route_to,
         "customer_id": seen.person.customer_id,
-        "policy": {"version": policy[0], "fingerprint": policy[1]},
+        "policy": {"version": answer.rules.version, "fingerprint": answer.rules.fingerprint},
         "view": None
         if fresh is None
         else {"age_seconds": max(0.0, (now - fresh.fresh_at) / 1000), "lag_records": fresh.lag},
-        "degraded": {"gaps": list(seen.gaps), "answered": degraded} if seen.gaps else None,
+        "degraded": {"gaps": list(seen.gaps), "answered": answer.rules.degraded} if seen.gaps else None,
         "ref": ref,
     }
 

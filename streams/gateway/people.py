@@ -39,10 +39,14 @@ class People:
 
     def __init__(self, settings: Settings, policy: Policy, client: Any) -> None:
         self._key, self._region = settings.id_key, settings.default_region
-        self._roles = frozenset(policy.identity.role_addresses)
-        self._same_mailbox = policy.identity.same_mailbox
+        self.use(policy)
         self._script = client.register_script(SCRIPT)
         self._prefix = key_prefix(settings)
+
+    def use(self, policy: Policy) -> None:
+        """Tell identifiers by this policy from the next question on."""
+        self._roles = frozenset(policy.identity.role_addresses)
+        self._same_mailbox = policy.identity.same_mailbox
 
     def nodes(self, customer: Customer) -> tuple[str, ...]:
         """Pseudonymous ids of the usable identifiers; none when there is no usable one."""

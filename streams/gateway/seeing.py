@@ -30,6 +30,7 @@ from streams.edge.lane import partition_of
 from streams.gateway.holds import Found, Holds
 from streams.gateway.memory import Memory, MemoryLost
 from streams.gateway.people import People, Person
+from streams.gateway.rules import Rules
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.gateway")
@@ -89,7 +90,7 @@ class Eyes:
     """Reads for checks. One for each gateway process."""
 
     def __init__(self, settings: Settings, policy: Policy, memory: Memory) -> None:
-        self._settings, self._policy = settings, policy
+        self._settings = settings
         self._redis = redis.Redis.from_pool(
             redis.BlockingConnectionPool.from_url(
                 settings.redis_url,
@@ -106,7 +107,6 @@ class Eyes:
         self._prefix = view.prefix(settings)
         self._away_until = 0.0
         self._beats: tuple[float, Freshness | None] = (-BEATS_FOR, None)
-        self._account_wide = bool(ready.of(policy).account_wide)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -120,33 +120,33 @@ class Eyes:
         except (*FAILURES, MemoryLost):
             return False
 
-    async def see(self, asks: Sequence[Ask], now: int) -> list[Seen]:
+    async def see(self, asks: Sequence[Ask], now: int, rules: Rules) -> list[Seen]:
         """What is known of each. Never fails for want of Redis: that is a gap."""
         if time.monotonic() >= self._away_until:
             try:
-                return await self._see(asks, now)
+                return await self._see(asks, now, rules)
             except FAILURES as error:
                 self._away_until = time.monotonic() + AWAY
                 log.warning("Redis is away: %s: %s", type(error).__name__, error)
         return [self._blind(ask) for ask in asks]
 
-    def guards(self, ask: Ask, person: Person) -> tuple[str, ...]:
+    def guards(self, ask: Ask, person: Person, rules: Rules) -> tuple[str, ...]:
         """The ids under which no reservation may change between the check and the holding of a slot."""
-        return (*person.persons, *((ask.account,) if ask.account and self._account_wide else ()))
+        return (*person.persons, *((ask.account,) if ask.account and rules.account_wide else ()))
 
-    async def _see(self, asks: Sequence[Ask], now: int) -> list[Seen]:
+    async def _see(self, asks: Sequence[Ask], now: int, rules: Rules) -> list[Seen]:
         synced, people = await self.people.find([ask.ids for ask in asks])
         freshness = await self._freshness()
         gaps: list[Gap] = [] if synced else ["identity_incomplete"]
         if self._behind(freshness, now):
             gaps.append("view_behind")
-        mates = await self._colleagues(asks, people)
+        mates = await self._colleagues(asks, people, rules)
         customers = list(
             dict.fromkeys(
                 (*(id_ for person in people for id_ in person.customers), *(m for some in mates for m in some))
             )
         )
-        watched = [self.guards(ask, person) for ask, person in zip(asks, people, strict=True)]
+        watched = [self.guards(ask, person, rules) for ask, person in zip(asks, people, strict=True)]
         ids = list(dict.fromkeys(id_ for some in watched for id_ in some))
         answers = await self._read(customers, ids)
         if not self.holds.is_complete(answers[len(customers)]):
@@ -159,9 +159,9 @@ class Eyes:
                 gaps.append("reservations_incomplete")
         values = dict(zip(customers, answers, strict=False))
         held = dict(zip(ids, answers[len(customers) + 1 :], strict=True))
-        segments = await self._segments(values, now)
+        segments = await self._segments(values, now, rules)
         return [
-            self._one(ask, person, some, values, segments, held, freshness, tuple(gaps), now, others)
+            self._one(ask, person, some, values, segments, held, freshness, tuple(gaps), now, others, rules)
             for ask, person, some, others in zip(asks, people, watched, mates, strict=True)
         ]
 
@@ -188,12 +188,13 @@ class Eyes:
         gaps: tuple[Gap, ...],
         now: int,
         mates: Sequence[str],
+        rules: Rules,
     ) -> Seen:
         found = self.holds.found(guards, [held[id_] for id_ in guards], now)
         own = {id_: one for id_, one in found.live.items() if not person.persons_apart(one.persons)}
         others = {one.touch_id: one.contact() for id_, one in found.live.items() if id_ not in own}
         for mate in mates:
-            others |= self._contacts(mate, values, segments, max(ask.contact.at, now))
+            others |= self._contacts(mate, values, segments, max(ask.contact.at, now), rules.policy)
         standing = replace(
             ask.standing,
             held=tuple(replace(one.contact(), customer="") for one in own.values()),  # whatever id they went by then
@@ -208,16 +209,16 @@ class Eyes:
                 continue
             try:
                 timeline = self._timeline(customer, value, segments)
-                some, standing = known(timeline, self._policy, max(ask.contact.at, now), standing)
+                some, standing = known(timeline, rules.policy, max(ask.contact.at, now), standing)
                 history = sorted((*history, *some), key=key) if history else some
             except DamagedError as error:  # changed while it was read; or a layout of a newer worker
                 log.warning("the view of %s cannot be read: %s", customer, error)
                 gaps = (*gaps, "view_incomplete")
         return Seen(person, history, standing, found, freshness, tuple(dict.fromkeys(gaps)))
 
-    async def _colleagues(self, asks: Sequence[Ask], people: Sequence[Person]) -> list[list[str]]:
+    async def _colleagues(self, asks: Sequence[Ask], people: Sequence[Person], rules: Rules) -> list[list[str]]:
         """Of each ask the other customers of its company, those in touch last; none where no rule looks at companies."""
-        asked = [ask.account if self._account_wide else None for ask in asks]
+        asked = [ask.account if rules.account_wide else None for ask in asks]
         named = list(dict.fromkeys(filter(None, asked)))
         if not named:
             return [[] for _ in asks]
@@ -230,15 +231,15 @@ class Eyes:
         ]
 
     def _contacts(
-        self, customer: str, values: dict[str, Any], segments: dict[bytes, bytes], at: int
+        self, customer: str, values: dict[str, Any], segments: dict[bytes, bytes], at: int, policy: Policy
     ) -> dict[str, Contact]:
         """Contacts of a colleague as far back as rules look, by touch id."""
         _, value = values[customer]
         if value is None:  # erased, or not copied yet
             return {}
         try:
-            entries, _ = known(self._timeline(customer, value, segments), self._policy, at)
-            return companies.contacts_of(customer, entries, self._policy)
+            entries, _ = known(self._timeline(customer, value, segments), policy, at)
+            return companies.contacts_of(customer, entries, policy)
         except DamagedError as error:
             log.warning("the view of %s cannot be read: %s", customer, error)
             return {}
@@ -246,10 +247,10 @@ class Eyes:
     def _timeline(self, customer: str, value: bytes, segments: dict[bytes, bytes]) -> Timeline:
         return decode(value, lambda digest: segments.get(segment_key(customer.encode(), digest)))
 
-    async def _segments(self, values: dict[str, Any], now: int) -> dict[bytes, bytes]:
+    async def _segments(self, values: dict[str, Any], now: int, rules: Rules) -> dict[bytes, bytes]:
         """The parts of long timelines that a rule may look at."""
         wanted: list[tuple[str, bytes]] = []
-        start = now - ready.of(self._policy).reach_ms
+        start = now - ready.of(rules.policy).reach_ms
         for customer, (_, value) in values.items():
             if value is None:
                 continue

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from streams.core.policy import Policy
 from streams.gateway import app as app_module
 from streams.gateway import tokens
+from streams.gateway.service import Service
 from streams.gateway.tokens import TokensError
 from streams.settings import Settings
 
@@ -58,7 +59,7 @@ def run(settings: Settings, policy: Policy) -> None:
             " --scope check`, and name their file in TOUCHSTREAM_GATEWAY_TOKENS_PATH"
         )
     listening = _bound(settings.gateway_host, settings.gateway_port, place)
-    service = app_module.Service(settings, policy, known)
+    service = Service(settings, policy, known)
     app = app_module.create(service)
     config = uvicorn.Config(
         app,

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def _run(*arguments: str, exit_code: int = 0, text: bytes | None = None) -> str:
     result = CliRunner(env={"TOUCHSTREAM_ID_KEY": "k"}).invoke(main, list(arguments), input=text)
     assert result.exit_code == exit_code, result.output
-    return result.output
+    return result.output if exit_code else result.stdout  # progress goes to standard error
 
 
 def test_the_published_schema_is_fresh() -> None:
@@ -95,6 +95,15 @@ def test_mistakes_are_told_on_their_lines(tmp_path: Path) -> None:
         f"{file}:2: double_contact: Object contains unknown field `window_hour`; did you mean `window_hours`?" in output
     )
     assert f"{file}:5: rules[0].enabled: Expected `bool`, got `int`" in output
+
+
+def test_a_policy_with_mistakes_is_not_published(tmp_path: Path) -> None:
+    """`policy publish` tells every mistake with file and line before it asks Kafka for anything, and exits with 1."""
+    file = tmp_path / "p.toml"
+    file.write_text("[double_contact]\nwindow_hours = 1\n[handoff]\ndue_hour = 4\nthreshold = -1\n", encoding="utf-8")
+    output = _run("policy", "publish", str(file), "--yes", "--bootstrap", "127.0.0.1:1", exit_code=1)
+    assert f"{file}:4: handoff: Object contains unknown field `due_hour`" in output
+    assert "127.0.0.1:1" not in output
 
 
 def test_backtest_against_another_policy(tmp_path: Path) -> None:

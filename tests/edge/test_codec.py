@@ -169,6 +169,7 @@ def test_the_examples_are_the_core_records(subject: str) -> None:
         "command": CODEC.encode_command,
         "erasure": CODEC.encode_receipt,
         "reservation": CODEC.encode_reservation,
+        "policy": CODEC.encode_policy,
     }
     if subject != "dead_letter":
         assert encode[subject](record) == value

@@ -33,6 +33,7 @@ def exercise(metrics: Metrics, step: int, recovering: int = 0) -> None:
         for state in STATES:
             metrics.findings.labels(rule, state).inc()
         metrics.finding_latency.labels(rule).observe(0.02 + step % 10 / 100)
+    metrics.opt_out_latency.labels("marketing", "email").observe(3_600 * (step % 72 + 1))
     for topic in TOPICS:
         metrics.lag.labels(topic, "0").set(10 + step % 5)
         metrics.micro_batch.labels(topic).observe(1 + step % 300)
@@ -51,6 +52,7 @@ def exercise(metrics: Metrics, step: int, recovering: int = 0) -> None:
     metrics.recovery_seconds.set(4.5)
     metrics.recovering.set(recovering)
     metrics.worker_info.labels("0.1.0", "0123456789ab").set(1)
+    metrics.policy_partitions.labels("0123456789ab").set(8)
 
 
 def exercise_gateway(metrics: GatewayMetrics, step: int) -> None:
@@ -64,6 +66,7 @@ def exercise_gateway(metrics: GatewayMetrics, step: int) -> None:
         metrics.gaps.labels(gap).inc()
     for outcome in ("held", "refused", "committed", "released"):
         metrics.reservations.labels(outcome).inc()
+    metrics.policy.labels("0123456789ab").set(1)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.erasure import Receipt
 from streams.core.outcome import Finding, Rejected
+from streams.core.published import Published
 from streams.core.reservation import Reservation
 from streams.core.touch import IdentifiedTouch, Origin, Touch
 from streams.edge import records
@@ -22,6 +23,7 @@ CONFLICT: Finding = records.finding_from_dict("conflict", example("conflict"))
 HANDOFF: Finding = records.finding_from_dict("handoff", example("handoff"))
 COMMAND: Command = records.command_from_dict(example("command"))
 RECEIPT: Receipt = records.receipt_from_dict(example("erasure"))
+POLICY: Published = records.published_from_dict(example("policy"))
 RESERVATION: Reservation = records.reservation_from_dict(example("reservation"))
 DEAD_LETTER: DeadLetter = records.dead_letter_from_dict(example("dead_letter"))
 REJECTED = Rejected("undecodable", "no Avro", "ingest", b"\x00\xff", Origin("touches.calls", 3, 2**40), b"key", "x", 7)
@@ -38,6 +40,7 @@ def payloads(codec: Codec) -> dict[str, bytes]:
         "dead_letter": codec.encode_dead_letter(REJECTED, 1_772_466_000_000),
         "erasure": codec.encode_receipt(RECEIPT),
         "reservation": codec.encode_reservation(RESERVATION),
+        "policy": codec.encode_policy(POLICY),
     }
 
 
@@ -52,6 +55,7 @@ def decoders(codec: Codec) -> dict[str, Any]:
         "dead_letter": codec.decode_dead_letter,
         "erasure": codec.decode_receipt,
         "reservation": codec.decode_reservation,
+        "policy": codec.decode_policy,
     }
 
 

@@ -38,6 +38,10 @@ class Stage:
         self._topic = settings.topic
         self._outcomes: Counter[tuple[str, str]] = Counter()
 
+    def use(self, policy: Policy) -> None:
+        """Go by this policy from the next micro-batch on."""
+        self._policy = policy
+
     def count(self) -> None:
         """Hand the outcomes of a micro-batch to Prometheus: a label look-up a touch would cost more than its rules."""
         for (channel, outcome), number in self._outcomes.items():

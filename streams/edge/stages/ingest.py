@@ -58,6 +58,12 @@ class Ingest(Stage):
         self._told: list[Fact] = []
         self._channels = {settings.topic(topic): channel for channel, topic in TOUCH_TOPICS.items()}
 
+    def use(self, policy: Policy) -> None:
+        """Go by this policy from the next micro-batch on."""
+        super().use(policy)
+        self._roles = frozenset(policy.identity.role_addresses)
+        self._index.use(policy.identity.shared_after, policy.erasure.for_good)
+
     async def run(self, records: Sequence[Any]) -> Write:
         """One micro-batch of raw records of one partition."""
         await self.learn(records)

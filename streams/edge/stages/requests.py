@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from streams.core import identity_conflict
+from streams.core import identity_conflict, published
 from streams.core.commands import FROM_OUTSIDE, Command
 from streams.core.identity_facts import Erased, Fact, Request
-from streams.core.policy import Policy
+from streams.core.policy import Policy, PolicyError, fingerprint
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.gather import NotNow
 from streams.edge.identity_index import IdentityIndex, IndexUnavailable, SharedIdentifier
@@ -27,7 +27,7 @@ from streams.edge.reservations import Reservations
 from streams.edge.stages import erasures, splits
 from streams.edge.stages.base import Stage
 from streams.edge.stages.ingest import Ingest, dated
-from streams.edge.topics import IDENTIFIED
+from streams.edge.topics import IDENTIFIED, POLICIES
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.stages")
@@ -91,6 +91,9 @@ class Requests(Stage):
         if command.kind == splits.SPLIT:
             await self._split(command, write)
             return
+        if command.kind == published.CHANGED:
+            self._change_policy(record, command, write)
+            return
         if not command.finding_id:
             raise _Unroutable("finding_acknowledged needs the finding_id that it is about")
         write.outputs.append(self._passed_on(command, record.timestamp))
@@ -98,6 +101,29 @@ class Requests(Stage):
     def _passed_on(self, command: Command, timestamp: int) -> Out:
         value = self._codec.encode_command(command)
         return Out(self._topic(IDENTIFIED), command.customer_id.encode(), value, timestamp)
+
+    def _change_policy(self, record: Any, command: Command, write: Write) -> None:
+        """A marker for each partition of touches; once Kafka has them all, the record that says so."""
+        try:
+            (told,) = map(published.decode, command.entries)
+            policy = published.policy_of(told)
+        except (ValueError, PolicyError) as error:  # msgspec's errors are ValueErrors
+            raise _Unroutable(
+                f"policy_changed needs one publication that can be read, as `touchstream policy publish` makes it: {error}"
+            ) from None
+        if fingerprint(policy) != told.fingerprint or command.customer_id != published.KEY:
+            raise _Unroutable(
+                f"the policy {told.fingerprint} is read by this worker as {fingerprint(policy)}: `touchstream policy publish` must be of"
+                f" the workers' release, and the command's key and customer_id {published.KEY!r}"
+            )
+        key, value = published.KEY.encode(), self._codec.encode_command(command)
+        write.outputs += [
+            Out(self._topic(IDENTIFIED), key, value, record.timestamp, partition)
+            for partition in range(self._settings.partitions)
+        ]
+        said = self._codec.encode_policy(told)
+        write.last.append(Out(self._topic(POLICIES), told.publication_id.encode(), said))
+        log.info("policy %s@%s of %s goes to all partitions", told.version, told.fingerprint, told.published_by)
 
     async def _split(self, command: Command, write: Write) -> None:
         problem = splits.problem(command)

@@ -14,11 +14,13 @@ from functools import partial
 from typing import Any, NoReturn
 
 from streams.core import customer as customers
-from streams.core import keeping
+from streams.core import keeping, opt_outs
+from streams.core import published as publishing
 from streams.core.commands import Command
 from streams.core.customer import Effect
 from streams.core.entry import DamagedError
-from streams.core.policy import Policy
+from streams.core.policy import Policy, PolicyError
+from streams.core.published import Published
 from streams.core.segments import LARGEST
 from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key, segment_keys
 from streams.core.touch import IdentifiedTouch
@@ -36,6 +38,9 @@ from streams.settings import Settings
 
 log = logging.getLogger("touchstream.stages")
 
+POLICY = publishing.KEY.encode()
+"""Key of the policy in force in a partition's changelog."""
+
 
 class Timelines(Stage):
     """See the module."""
@@ -49,8 +54,10 @@ class Timelines(Stage):
         self._store = store
         self._view = view
         self._identified = settings.topic(IDENTIFIED)
-        self._by_company = view is not None and companies.needed(policy)
         self._members: companies.Members = {}
+        self._unpublished = policy
+        self._read: dict[bytes, tuple[Published, Policy]] = {}
+        self._switched: bytes | None = None
 
     async def run(self, partition: int, batch: Sequence[Any]) -> Write:
         """One micro-batch of raw records of one partition."""
@@ -64,6 +71,7 @@ class Timelines(Stage):
             found: list[tuple[str, int]] = []
             opened: dict[str, tuple[Timeline, Timeline]] = {}
             erased: set[str] = set()
+            self._begin(partition)
             for record in batch:
                 try:
                     outputs += self._one(partition, record, opened, found, erased)
@@ -77,6 +85,9 @@ class Timelines(Stage):
                 kept = segment_keys(customer.encode(), opened[customer][1])
                 held = self._store.segments(partition, customer.encode())
                 changelog |= dict.fromkeys(key for key in held if key not in kept and changelog.get(key) is None)
+            # The last of them: cut off before it, what stands before the marker is read again by the old policy.
+            if self._switched is not None:
+                changelog[POLICY] = self._switched
             self._store.write(partition, changelog)
         self.count()
         write = Write(outputs, partition, changelog, published=lambda: self._published(found))
@@ -108,10 +119,52 @@ class Timelines(Stage):
             found.extend((finding.rule, identified.published_at) for finding in effect.findings)
             return self._outputs(record, effect)
         command = self._codec.decode_command(record.value or b"")
+        if command.kind == publishing.CHANGED:
+            self._switch(partition, command)
+            return []
         if command.kind == erasures.ERASE:
             erased.add(command.customer_id)
             return self._erase(partition, record, command, opened)
         return self._outputs(record, self._decide(partition, command, opened))
+
+    def _begin(self, partition: int) -> None:
+        self._policy, self._switched = self.in_force(partition)[1], None
+
+    def in_force(self, partition: int) -> tuple[Published | None, Policy]:
+        """What the partition's timelines are decided by: what its last marker said, else the worker's own policy file."""
+        value = self._store.read(partition, POLICY)
+        return (None, self._unpublished) if value is None else self._understood(value)
+
+    def _switch(self, partition: int, command: Command) -> None:
+        """From here on the partition goes by another policy. A marker that comes again after a crash, behind a later one, says nothing."""
+        try:
+            (value,) = command.entries
+            told = publishing.decode(value)
+        except ValueError as error:
+            raise DecodeError("undecodable", f"a marker of a policy holds no publication: {error}") from None
+        now = self._switched or self._store.read(partition, POLICY)
+        if not publishing.holds_over(told, None if now is None else self._understood(now)[0]):
+            return
+        self._policy, self._switched = self._understood(value)[1], value
+        if self._view is not None and companies.needed(self._policy):
+            self._view.keep_companies()
+        log.info("partition %d goes by policy %s@%s from here on", partition, told.version, told.fingerprint)
+
+    def _understood(self, value: bytes) -> tuple[Published, Policy]:
+        known = self._read.get(value)
+        if known is None:
+            told = publishing.decode(value)
+            try:
+                known = self._read[value] = (told, publishing.policy_of(told))
+            except PolicyError as error:
+                doubt.leave(
+                    f"the policy {told.fingerprint} that is in force needs another release of touchstream", error
+                )
+        return known
+
+    @property
+    def _by_company(self) -> bool:
+        return self._view is not None and self._view.by_company
 
     def _erase(
         self, partition: int, record: Any, command: Command, opened: dict[str, tuple[Timeline, Timeline]]
@@ -155,6 +208,10 @@ class Timelines(Stage):
             topic = self._topic(CONFLICTS if finding.finding == "conflict" else HANDOFFS)
             outputs.append(Out(topic, finding.customer.encode(), self._codec.encode_finding(finding)))
             self._metrics.findings.labels(finding.rule, finding.state).inc()
+            if finding.state == "detected" and (told := opt_outs.parts(finding)) is not None:
+                opt_out, contact = told
+                after = (contact.occurred_at - opt_out.occurred_at) / 1000
+                self._metrics.opt_out_latency.labels(contact.department, contact.channel).observe(after)
         for command in effect.commands:
             value = self._codec.encode_command(command)
             outputs.append(Out(self._identified, command.customer_id.encode(), value, command.issued_at))

@@ -91,7 +91,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     max_batch_records: Annotated[
         int,
         Meta(
-            ge=1, le=100_000, description="Records of one partition taken as one micro-batch. More is faster and later."
+            ge=1,
+            le=100_000,
+            description="Records that a stage takes at once, and that wait for it. More is faster and later.",
         ),
     ] = 1000
     max_message_bytes: Annotated[

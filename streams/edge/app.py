@@ -27,12 +27,9 @@ from streams.edge.registry import Registry, RegistryUnavailable
 from streams.edge.reservations import Reservations
 from streams.edge.stages import Ingest, Requests, Timelines
 from streams.edge.store import Store
-from streams.edge.topics import COMMANDS, IDENTIFIED, TIMELINES_TABLE, TOUCH_TOPICS, changelog
+from streams.edge.topics import TIMELINES_TABLE, changelog
 from streams.edge.view import View
 from streams.settings import Settings
-
-BUFFERED_BATCHES = 4
-"""Micro-batches read ahead a partition: enough that an agent never waits, few enough that memory stays bounded."""
 
 REGISTRY_PAUSE = 2.0
 """Seconds between two tries to reach the schema registry at the start."""
@@ -49,14 +46,14 @@ class App(faust.App):  # type: ignore[misc]
     metrics: Metrics
     touchstream: Settings
     lane: Lane | None = None
-    gathers: list[Gather]
+    gathers: dict[str, Gather]
+    """By the full names of the topics that are read for them."""
     codec: Codec
     index: IdentityIndex
     reservations: Reservations
     view: View | None
     registry: Registry | None
     policies: Policies
-    batched_topics: frozenset[str]
 
     async def on_first_start(self) -> None:
         """Before anything is written, the schemas are registered; while the registry is away the worker waits."""
@@ -69,6 +66,8 @@ class App(faust.App):  # type: ignore[misc]
                 await asyncio.sleep(REGISTRY_PAUSE)
         await self.policies.catch_up()
         await super().on_first_start()
+        # Faust subscribes to the topics of its conductor, and to their changelog.
+        self.topics.add(self.topic(*self.gathers))
 
     async def on_shutdown(self) -> None:
         """Close what `create` opened."""
@@ -100,11 +99,6 @@ class App(faust.App):  # type: ignore[misc]
             raise RuntimeError("the producer has not started")
         return self.lane
 
-    def raw_topic(self, *names: str) -> Any:
-        """Catalogued topics as raw bytes: decoding is the stages' work, since Faust drops what it cannot decode."""
-        full = [self.touchstream.topic(name) for name in names]
-        return self.topic(*full, key_type=None, value_type=None, key_serializer="raw", value_serializer="raw")
-
 
 def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
     """A worker's app, ready to be run by `faust.Worker`."""
@@ -132,14 +126,12 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
         producer_max_batch_size=PRODUCER_BATCH,
         producer_max_request_size=4 * PRODUCER_BATCH,
         producer_linger_ms=0,
-        stream_buffer_maxsize=BUFFERED_BATCHES,
         stream_wait_empty=True,
         table_standby_replicas=0,
     )
     app.touchstream = settings
-    app.gathers = []
+    app.gathers = {}
     app.metrics = metrics or Metrics()
-    app.batched_topics = frozenset(settings.topic(name) for name in (*TOUCH_TOPICS.values(), IDENTIFIED, COMMANDS))
     app.metrics.worker_info.labels(settings_module.version(), fingerprint(policy)).set(1)
     table = app.Table(TIMELINES_TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     store: Store = table.data

@@ -28,7 +28,7 @@ from msgspec import Struct
 from streams.edge import crash_points, doubt
 from streams.edge.metrics import Metrics
 
-IN_FLIGHT = 8
+IN_FLIGHT = 16
 """Writes under way at most; beyond it the agents wait, so that a slow broker slows the reading and memory stays bounded."""
 
 BEAT = 0.5

@@ -15,6 +15,7 @@ wrong, and this does not:
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 from faust.tables import TableManager
@@ -99,6 +100,10 @@ class Recovery(Service):  # type: ignore[misc]
         consumer.resume_partitions({tp for tp in assigned if tp.topic not in self._tables.changelog_topics})
         if assigned:
             await consumer.perform_seek()
+        if not self.completed.is_set():
+            # What is there by now stays. Left to the collector, it is walked again and again, some 100 ms each time.
+            gc.collect()
+            gc.freeze()
         await app.on_rebalance_complete.send()
         self.completed.set()
         app.flow_control.resume()

@@ -296,7 +296,7 @@ def lags_of(app: Any) -> dict[int, int]:
     """Records not worked off of the partitions of touches that are this worker's, all topics together; none before the first fetch."""
     known: dict[int, int] = {}
     for tp in app.consumer.assignment():
-        if tp.topic in app.batched_topics and (lag := app.consumer.lag(tp)) is not None:
+        if tp.topic in app.gathers and (lag := app.consumer.lag(tp)) is not None:
             known[tp.partition] = known.get(tp.partition, 0) + lag
     return known
 

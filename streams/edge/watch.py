@@ -38,7 +38,7 @@ def register(app: Any, store: Store, timelines: Timelines) -> None:
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(sender: Any, revoked: set[Any], **kwargs: Any) -> None:
-        for gather in app.gathers:
+        for gather in set(app.gathers.values()):
             await gather.drop()
         await app.writes.barrier()
         app.consumer.forget(revoked)
@@ -93,7 +93,7 @@ def _measure(app: Any, store: Store, recovery_began: list[float], shown: set[tup
     metrics.timelines_bytes.set(size)
     now = time.monotonic()
     waiting = consumer.waiting_since
-    put_off = [gather.put_off_at for gather in app.gathers]  # knows what it waits for, and says so in the log
+    put_off = [gather.put_off_at for gather in app.gathers.values()]  # knows what it waits for, and says so in the log
     age = 0.0 if waiting is None else now - max(waiting, consumer.committed_at, app.index.synced_at, *put_off)
     metrics.commit_age.set(age)
     if recovery_began:
@@ -101,7 +101,7 @@ def _measure(app: Any, store: Store, recovery_began: list[float], shown: set[tup
             doubt.leave(f"recovery has not ended for {RECOVERY_LIMIT:.0f} s")
     elif age > (RECOVERY_LIMIT if app.index.syncing else STUCK_AFTER) and not app.rebalancing:
         doubt.leave(f"records wait, but nothing was committed for {age:.0f} s")
-    lags = {tp: consumer.lag(tp) for tp in consumer.assignment() if tp.topic in app.batched_topics}
+    lags = {tp: consumer.lag(tp) for tp in consumer.assignment() if tp.topic in app.gathers}
     known = {(tp.topic, str(tp.partition)): lag for tp, lag in lags.items() if lag is not None}
     for gone in shown - known.keys():
         metrics.lag.remove(*gone)

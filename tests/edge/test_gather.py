@@ -5,36 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.edge import gather
 from streams.edge.gather import Gather, NotNow
 from streams.edge.lane import Write
-from streams.edge.metrics import Metrics
 from streams.edge.transport import Records
-
-
-class Stream:
-    """Micro-batches as a Faust stream gives them; `more` can be awaited for in between."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[Records] = asyncio.Queue()
-
-    def add(self, *offsets: int) -> Records:
-        """One more micro-batch."""
-        records = Records(SimpleNamespace(topic="t", partition=0, offset=offset) for offset in offsets)
-        self.queue.put_nowait(records)
-        return records
-
-    async def events(self) -> AsyncIterator[Any]:
-        """Endless, as Faust's."""
-        while True:
-            yield SimpleNamespace(
-                value=await self.queue.get(), message=SimpleNamespace(topic="t", partition=0, offset=0)
-            )
 
 
 class Desk:
@@ -45,18 +24,23 @@ class Desk:
         self.written: list[Write] = []
         self.may_go = asyncio.Event()
         self.away = False
-        self.app = SimpleNamespace(metrics=Metrics(CollectorRegistry()), should_stop=False, writes=self)
+        self.app = SimpleNamespace(should_stop=False, writes=self)
         self.gather = Gather(self.app, self.stage, limit)
-        self.stream = Stream()
-        self.tasks = [asyncio.ensure_future(self.gather.follow(self.stream)), asyncio.ensure_future(self.gather.run())]
+        self.tasks = [asyncio.ensure_future(self.gather.run())]
 
-    async def stage(self, batches: list[Records]) -> list[Write]:
+    def add(self, *offsets: int) -> Records:
+        """One more micro-batch."""
+        records = Records(SimpleNamespace(topic="t", partition=0, offset=offset) for offset in offsets)
+        self.gather.put([records])
+        return records
+
+    async def stage(self, batches: list[Records]) -> AsyncIterator[Write]:
         """See the class."""
         self.given.append([[record.offset for record in records] for records in batches])
         await self.may_go.wait()
         if self.away:
             raise NotNow("Redis is away")
-        return [Write([])]
+        yield Write([])
 
     async def submit(self, write: Write) -> None:
         """The lane's."""
@@ -79,9 +63,9 @@ def test_what_came_meanwhile_is_taken_together() -> None:
 
     async def run() -> None:
         desk = Desk(limit=100)
-        first = desk.stream.add(0, 1)
+        first = desk.add(0, 1)
         await desk.settle()
-        rest = [desk.stream.add(n) for n in (2, 3, 4)]
+        rest = [desk.add(n) for n in (2, 3, 4)]
         await desk.settle()
         assert desk.given == [[[0, 1]]]
         assert not first.done
@@ -96,22 +80,39 @@ def test_what_came_meanwhile_is_taken_together() -> None:
 
 
 def test_a_round_is_bounded() -> None:
-    """At most `limit` records make a round, a larger micro-batch one of its own, and no more than that is read ahead."""
+    """At most `limit` records make a round, a larger micro-batch one of its own; with so many waiting, the gather is full."""
 
     async def run() -> None:
         desk = Desk(limit=3)
-        desk.stream.add(0)
+        desk.add(0)
         await desk.settle()
+        assert not desk.gather.full
         for offsets in ((1, 2), (3, 4), (5, 6, 7, 8), (9,)):
-            desk.stream.add(*offsets)
+            desk.add(*offsets)
         await desk.settle()
-        assert desk.stream.queue.qsize() >= 1
+        assert desk.gather.full
         desk.may_go.set()
         await desk.settle()
         assert desk.given == [[[0]], [[1, 2]], [[3, 4]], [[5, 6, 7, 8]], [[9]]]
+        assert not desk.gather.full
         await desk.end()
 
     asyncio.run(run())
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.floats(0.00001, 0.1))
+def test_a_round_is_bounded_by_time(sizes: list[int], pace: float) -> None:
+    """At the pace of former rounds, no round takes longer than it should, unless it has few records; and all are taken, in order."""
+    held = Gather(None, Desk.stage, 5_000)  # type: ignore[arg-type] - the stage is not called
+    for _ in range(50):
+        held._learn(1_000, 1_000 * pace)
+    held.put([Records([None] * size) for size in sizes])
+    taken = []
+    while batches := held._take():
+        count = sum(map(len, batches))
+        assert count * pace <= gather.ROUND * 1.01 or count <= gather.SMALLEST
+        taken += [len(records) for records in batches]
+    assert taken == sizes
 
 
 def test_a_rebalance_drops_what_waits_and_lets_the_round_end() -> None:
@@ -119,9 +120,9 @@ def test_a_rebalance_drops_what_waits_and_lets_the_round_end() -> None:
 
     async def run() -> None:
         desk = Desk(limit=2)
-        under_way = desk.stream.add(0)
+        under_way = desk.add(0)
         await desk.settle()
-        waiting = [desk.stream.add(1, 2), desk.stream.add(3, 4)]
+        waiting = [desk.add(1, 2), desk.add(3, 4)]
         await desk.settle()
         dropping = asyncio.ensure_future(desk.gather.drop())
         await desk.settle()
@@ -132,7 +133,7 @@ def test_a_rebalance_drops_what_waits_and_lets_the_round_end() -> None:
         assert desk.given == [[[0]]]
         assert under_way.done
         assert not any(records.done for records in waiting)
-        after = desk.stream.add(5)
+        after = desk.add(5)
         await desk.settle()
         assert desk.given == [[[0]], [[5]]]
         assert after.done
@@ -147,7 +148,7 @@ def test_a_round_put_off_in_a_rebalance_is_dropped() -> None:
     async def run() -> None:
         desk = Desk(limit=100)
         desk.away = True
-        dropped = desk.stream.add(0)
+        dropped = desk.add(0)
         await desk.settle()
         dropping = asyncio.ensure_future(desk.gather.drop())
         await desk.settle()
@@ -170,23 +171,23 @@ def test_a_stage_that_cannot_go_on_is_asked_again(monkeypatch: pytest.MonkeyPatc
         desk = Desk(limit=100)
         desk.away = True
         desk.may_go.set()
-        first = [desk.stream.add(0), desk.stream.add(1)]
+        first = [desk.add(0), desk.add(1)]
         await desk.settle()
         assert desk.given[-1] == [[0], [1]] and desk.written == []
         assert not any(records.done for records in first)
-        later = desk.stream.add(2)
+        later = desk.add(2)
         desk.away = False
         await desk.settle()
         assert [batch for given in desk.given[-2:] for batch in given][-3:] == [[0], [1], [2]]
         assert all(records.done for records in (*first, later))
 
         desk.away = True
-        dropped = desk.stream.add(3)
+        dropped = desk.add(3)
         await desk.settle()
         await desk.gather.drop()
         desk.away = False
         before = len(desk.given)
-        after = desk.stream.add(4)
+        after = desk.add(4)
         await desk.settle()
         assert desk.given[before:] == [[[4]]]
         assert after.done and not dropped.done

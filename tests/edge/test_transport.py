@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,12 +28,14 @@ from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.topics import CONFLICTS, TOUCH_TOPICS
-from streams.edge.transport import Consumer, MicroBatch, Records, micro_batches
+from streams.edge.transport import SLICE, Consumer, Records, micro_batches
 from streams.settings import Settings
 from tests.support.lanes import contents
+from tests.support.stack import paused
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
 
+TOUCHES = Settings().topic(TOUCH_TOPICS["email"])
 _partitions = itertools.count()
 
 
@@ -43,17 +44,15 @@ def record(offset: int, tp: TP) -> Any:
     return SimpleNamespace(topic=tp.topic, partition=tp.partition, offset=offset, timestamp=offset, timestamp_type=0)
 
 
-@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=50, unique=True), st.integers(1, 60))
-def test_micro_batches_hold_every_record_once_in_order(offsets: list[int], limit: int) -> None:
-    """All records, in order, in batches of at most the limit, each with its last record's offset, none of them done."""
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=500, unique=True))
+def test_micro_batches_hold_every_record_once_in_order(offsets: list[int]) -> None:
+    """All records, in order, in full micro-batches but the last, none of them done."""
     records = [record(offset, TP("t", 3)) for offset in sorted(offsets)]
-    batches = micro_batches(records, limit)
-    assert [r for batch in batches for r in batch.value] == records
-    assert all(len(batch.value) == limit for batch in batches[:-1])
-    assert 1 <= len(batches[-1].value) <= limit
-    for batch in batches:
-        assert (batch.topic, batch.partition, batch.offset) == ("t", 3, batch.value[-1].offset)
-        assert not batch.value.done
+    batches = micro_batches(records)
+    assert [r for batch in batches for r in batch] == records
+    assert all(len(batch) == SLICE for batch in batches[:-1])
+    assert 1 <= len(batches[-1]) <= SLICE
+    assert not any(batch.done for batch in batches)
 
 
 @pytest.fixture(scope="module")
@@ -80,22 +79,18 @@ def _consumer(app: faust.App) -> Iterator[Any]:
 
 def fresh() -> TP:
     """A partition that no test has used."""
-    return TP("touches", next(_partitions))
+    return TP(TOUCHES, next(_partitions))
 
 
 def deliver(consumer: Consumer, tp: TP, offsets: list[int]) -> Records:
-    """One micro-batch on its way to the agent."""
-    batch = micro_batches([record(offset, tp) for offset in offsets], len(offsets))[0]
-    consumer._to_message(tp, batch)
-    return batch.value
+    """One micro-batch on its way to the stage."""
+    consumer.deliver(tp, [record(offset, tp) for offset in offsets])
+    return consumer._in_order[tp][-1]
 
 
-def finish(consumer: Consumer, tp: TP, records: Records) -> None:
-    """What the agent, then Faust's stream do behind a micro-batch."""
+def finish(records: Records) -> None:
+    """What the gather does behind a micro-batch."""
     records.done = True
-    offset = records[-1].offset
-    consumer._acked[tp].append(offset)
-    consumer._acked_index[tp].add(offset)
 
 
 @given(data=st.data())
@@ -112,7 +107,7 @@ def test_offsets_follow_the_order_of_delivery(consumer: Consumer, data: st.DataO
         batches.append(deliver(consumer, tp, offsets))
     committed = None
     for place in data.draw(st.permutations(range(len(batches)))):
-        finish(consumer, tp, batches[place])
+        finish(batches[place])
         if data.draw(st.booleans()):
             continue  # several are done before the next commit
         new = consumer._new_offset(tp)
@@ -123,7 +118,6 @@ def test_offsets_follow_the_order_of_delivery(consumer: Consumer, data: st.DataO
     new = consumer._new_offset(tp)
     assert (new or committed) == offset + 1
     assert consumer._new_offset(tp) is None
-    assert not consumer._acked[tp] and not consumer._acked_index[tp]
 
 
 def test_revoked_partition_is_forgotten(consumer: Consumer) -> None:
@@ -134,7 +128,7 @@ def test_revoked_partition_is_forgotten(consumer: Consumer) -> None:
     new = deliver(consumer, tp, [5, 6, 7])
     old.done = True
     assert consumer._new_offset(tp) is None
-    finish(consumer, tp, new)
+    finish(new)
     assert consumer._new_offset(tp) == 8
 
 
@@ -158,9 +152,9 @@ def test_faust_3_commits_past_unprocessed_messages(consumer: Consumer, fausts: d
         assert fausts._new_offset(tp) == done[-1] + 1
         first = deliver(consumer, tp, [waiting])
         for offset in done:
-            finish(consumer, tp, deliver(consumer, tp, [offset]))
+            finish(deliver(consumer, tp, [offset]))
         assert consumer._new_offset(tp) is None
-        finish(consumer, tp, first)
+        finish(first)
         assert consumer._new_offset(tp) == done[-1] + 1
 
 
@@ -168,16 +162,16 @@ def test_faust_3_takes_what_it_just_read_for_a_gap(consumer: Consumer, fausts: d
     """After a hole in the offsets, Faust commits past message 15, which is being processed; ours does not."""
     tp = fresh()
 
-    async def gap(of: driver.Consumer) -> None:
-        of._committed_offset[tp] = 11
-        await of._add_gap(tp, 11, 15)  # as its _drain_messages does when 15 is read behind 10
+    async def gap() -> None:
+        fausts._committed_offset[tp] = 11
+        await fausts._add_gap(tp, 11, 15)  # as its _drain_messages does when 15 is read behind 10
 
-    asyncio.run(gap(fausts))
+    asyncio.run(gap())
     fausts._acked[tp] = [16]
     assert fausts._new_offset(tp) == 17
-    asyncio.run(gap(consumer))
+    consumer._committed_offset[tp] = 11
     deliver(consumer, tp, [15])
-    finish(consumer, tp, deliver(consumer, tp, [16]))
+    finish(deliver(consumer, tp, [16]))
     assert consumer._new_offset(tp) is None
 
 
@@ -186,12 +180,9 @@ def test_faust_4_undecodable_message_overtakes_queued_ones(consumer: Consumer, f
     tp = fresh()
     fausts._acked[tp] = [5]  # what its conductor does at once, with 0..4 still in the agent's queue
     assert fausts._new_offset(tp) == 6
-    raw = Records([record(0, tp)])
-    topic = consumer.app.raw_topic(*TOUCH_TOPICS.values())
-    message = consumer._to_message(tp, MicroBatch(tp.topic, tp.partition, 0, 0, 0, raw))
-    event = asyncio.run(topic.decode(message, propagate=True))
-    assert event.value is raw
-    finish(consumer, tp, deliver(consumer, tp, [5]))
+    raw = deliver(consumer, tp, [0])
+    assert consumer.app.gathers[tp.topic]._waiting[-1] is raw
+    finish(deliver(consumer, tp, [5]))
     assert consumer._new_offset(tp) is None
 
 
@@ -264,16 +255,6 @@ def test_faust_2_flush_returns_early(stack: EmbeddedStack, settings: Settings) -
     assert len(asyncio.run(contents(settings, topic))) == 5
     asyncio.run(ours())
     assert len(asyncio.run(contents(settings, topic))) == 7
-
-
-@contextmanager
-def paused(stack: EmbeddedStack) -> Iterator[None]:
-    """Inside, the broker does not answer."""
-    stack.broker.pause()
-    try:
-        yield
-    finally:
-        stack.broker.resume()
 
 
 class Left(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import faust
 import pytest
@@ -84,8 +84,7 @@ def test_stage_that_raises_ends_the_process(left: list[str]) -> None:
         app = app_module.create(Settings(app_id="raises"), Policy(), Metrics(CollectorRegistry()))
         gather = app_module.Gather(app, _fails, 10)
         records = Records([_Record()])
-        gather._waiting.append(records)
-        gather._came.set()
+        gather.put([records])
         with pytest.raises(Left):
             await gather.run()
         return records
@@ -98,8 +97,9 @@ class _Record:
     topic, partition, offset = "touches.email", 2, 7
 
 
-async def _fails(batches: list[Records]) -> list[Write]:
+async def _fails(batches: list[Records]) -> AsyncIterator[Write]:
     raise ValueError("bug")
+    yield  # a stage gives its writes one by one
 
 
 @pytest.mark.parametrize(("silent", "leaves"), [(watch.STUCK_AFTER + 1, True), (watch.STUCK_AFTER - 30, False)])

@@ -62,3 +62,13 @@ def fresh_settings(stack: EmbeddedStack, **overrides: Any) -> Settings:
         "policy_path": str(POLICY),
     }
     return Settings(**{**values, **overrides})
+
+
+@contextmanager
+def paused(stack: EmbeddedStack) -> Iterator[None]:
+    """Inside, the broker does not answer."""
+    stack.broker.pause()
+    try:
+        yield
+    finally:
+        stack.broker.resume()

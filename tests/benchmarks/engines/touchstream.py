@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import faust
@@ -30,12 +30,13 @@ class Rule:
     def __init__(self, store: Store, output: str) -> None:
         self._store, self._output, self._first = store, output, True
 
-    async def run(self, batches: list[Records]) -> list[Write]:
+    async def run(self, batches: list[Records]) -> AsyncIterator[Write]:
         """What has been gathered."""
         if self._first:
             self._first = False
             say("first")
-        return [self.decide(partition, records) for partition, records in by_partition(batches).items()]
+        for partition, records in by_partition(batches).items():
+            yield self.decide(partition, records)
 
     def decide(self, partition: int, records: Sequence[Any]) -> Write:
         """Its effect."""
@@ -58,9 +59,8 @@ def rule_app(run: Run) -> app_module.App:
     from streams.edge import agents
 
     def register(app: app_module.App, *_: object) -> None:
-        app.batched_topics = frozenset([run.topic(RULE_INPUT)])
         stage = Rule(app.tables[TIMELINES_TABLE].data, run.topic(RULE_OUTPUT))
-        follow(app, "rule", (RULE_INPUT,), stage.run)
+        follow(app, (RULE_INPUT,), stage.run)
 
     agents.register = register
     return app_module.create(run.settings(), Policy())

@@ -16,16 +16,15 @@ SUBJECTS = (
     "erasure",
     "reservation",
     "policy",
+    "deal",
+    "cost",
+    "ledger_total",
 )
-
-LEDGER = ("deal", "cost")
-"""Subjects of the ledger. So far they are read from files (`touchstream report`): no topic has them, the codec does not know them."""
-
 
 LEADS = ("lead_event",)
 """What is to be published of leads (`streams.core.leads`). No topic has it so far."""
 
-_ALL = SUBJECTS + LEDGER + LEADS
+_ALL = SUBJECTS + LEADS
 
 
 def versions(subject: str) -> tuple[int, ...]:

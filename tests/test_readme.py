@@ -83,6 +83,8 @@ def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> N
         if command.startswith("touchstream worker"):
             with Worker(settings) as worker:
                 assert worker.stop() == 0, "".join(worker.log[-30:])
+        elif command == "touchstream ledger":
+            _runs_until_stopped(command, env | {"TOUCHSTREAM_METRICS_PORT": "0"}, folder)
         elif command == "touchstream gateway":
             _runs_until_stopped(command, env | {"TOUCHSTREAM_GATEWAY_PORT": "0"}, folder)
         elif command.startswith("touchstream check "):

@@ -1,6 +1,7 @@
-"""Writes Grafana's dashboard: `python deploy/grafana/dashboard.py > deploy/grafana/dashboards/touchstream.json`.
+"""Writes Grafana's dashboards: `python deploy/grafana/dashboard.py > deploy/grafana/dashboards/touchstream.json`, and with the argument
+`one` the second, "sales and marketing as one": `dashboards/one.json`.
 
-The panels are in `panels.toml`; meaning and remedy come from the metric catalogue (`streams.edge.metrics`), so that a
+The panels are in `panels.toml` and `panels-one.toml`; meaning and remedy come from the metric catalogue (`streams.edge.metrics`), so that a
 panel never tells another story than `touchstream metrics`. A test keeps the written file fresh. The form is Grafana's
 dashboard JSON model, schema version 39: Grafana 11 writes it, Grafana 12 reads it and migrates it upwards.
 """
@@ -8,6 +9,7 @@ dashboard JSON model, schema version 39: Grafana 11 writes it, Grafana 12 reads 
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -15,14 +17,17 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from streams.edge.ledger_metrics import CATALOGUE as LEDGER
 from streams.edge.metrics import SPECS
 
 Json = dict[str, Any]
 PANELS = Path(__file__).with_name("panels.toml")
+PANELS_ONE = Path(__file__).with_name("panels-one.toml")
 COLUMNS = 24
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 WORKERS = 'job=~"$job", instance=~"$instance"'
 GATEWAYS = 'job="touchstream-gateway", instance=~"$gateway"'
+KNOWN = SPECS | {spec.name: spec for spec in LEDGER}
 
 # What prometheus-client and Prometheus themselves bring: name -> (meaning, remedy).
 STANDARD = {
@@ -53,6 +58,7 @@ class Panel(Struct, frozen=True, forbid_unknown_fields=True):
     width: int = 8
     over: float | None = None
     stacked: bool = False
+    negative: bool = False
     note: str = ""
 
 
@@ -61,20 +67,33 @@ class Row(Struct, frozen=True, forbid_unknown_fields=True):
     panel: list[Panel]
 
 
-def rows() -> list[Row]:
-    """The rows of `panels.toml`.
+def rows(panels: Path = PANELS) -> list[Row]:
+    """The rows of a file of panels.
 
     Raises:
         msgspec.ValidationError: a panel has a field that is unknown or of the wrong type.
     """
-    return msgspec.convert(tomllib.loads(PANELS.read_text(encoding="utf-8"))["row"], list[Row])
+    return msgspec.convert(tomllib.loads(panels.read_text(encoding="utf-8"))["row"], list[Row])
 
 
 def dashboard() -> Json:
-    """The whole dashboard as Grafana's JSON model."""
+    """The first dashboard as Grafana's JSON model."""
+    about = "What customers feel, how touches flow, how the workers are; with advice on each panel."
+    return _dashboard("touchstream", "touchstream", about, rows(), _variables())
+
+
+def dashboard_one() -> Json:
+    """The second one: what both departments cost and bring in, and where they got in each other's way."""
+    about = "One ledger for both departments: return, cost, income, contacts, conflicts, hand-offs; with advice on each panel."
+    period = _label_variable("period", "Quarter", "label_values(touchstream_ledger_revenue, period)")
+    variables = [*_variables(), period]
+    return _dashboard("touchstream-one", "sales and marketing as one", about, rows(PANELS_ONE), variables)
+
+
+def _dashboard(uid: str, title: str, about: str, rows: list[Row], variables: list[Json]) -> Json:
     panels: list[Json] = []
     y = 0
-    for row in rows():
+    for row in rows:
         place = _place(0, y, COLUMNS, 1)
         head = {
             "id": len(panels) + 1,
@@ -94,9 +113,9 @@ def dashboard() -> Json:
             x, tall = x + panel.width, max(tall, height)
         y += tall
     return {
-        "uid": "touchstream",
-        "title": "touchstream",
-        "description": "What customers feel, how touches flow, how the workers are; with advice on each panel.",
+        "uid": uid,
+        "title": title,
+        "description": about,
         "tags": ["touchstream"],
         "schemaVersion": 39,
         "version": 1,
@@ -109,7 +128,7 @@ def dashboard() -> Json:
         "fiscalYearStartMonth": 0,
         "links": [],
         "annotations": {"list": []},
-        "templating": {"list": _variables()},
+        "templating": {"list": variables},
         "panels": panels,
     }
 
@@ -154,7 +173,7 @@ def _panel(panel: Panel, number: int, place: Json) -> Json:
         steps.append({"color": "red", "value": panel.over})
     defaults = {
         "unit": panel.unit,
-        "min": 0,
+        **({} if panel.negative else {"min": 0}),
         "color": {"mode": "thresholds" if panel.kind == "stat" else "palette-classic"},
         "thresholds": {"mode": "absolute", "steps": steps},
         "custom": _drawing(panel),
@@ -177,7 +196,7 @@ def _description(panel: Panel) -> str:
     if panel.metric in STANDARD:
         meaning, remedy = STANDARD[panel.metric]
     else:
-        meaning, remedy = SPECS[panel.metric].meaning, SPECS[panel.metric].remedy
+        meaning, remedy = KNOWN[panel.metric].meaning, KNOWN[panel.metric].remedy
     return f"{meaning}\n\n**What to do:** {panel.note or remedy}\n\n`{panel.metric}`"
 
 
@@ -230,4 +249,4 @@ def _options(panel: Panel) -> Json:
 
 
 if __name__ == "__main__":
-    print(json.dumps(dashboard(), indent=1))
+    print(json.dumps(dashboard_one() if sys.argv[1:] == ["one"] else dashboard(), indent=1))

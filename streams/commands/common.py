@@ -65,7 +65,7 @@ def load_policy(path: str | None, settings: Settings) -> Policy:
 
 def needs_report(what: str) -> None:
     """Pages, plots and tables need an extra: workers do without. Raises CommandError."""
-    for name in ("duckdb", "jinja2", "matplotlib", "numpy"):
+    for name in ("duckdb", "jinja2", "matplotlib"):
         if find_spec(name) is None:
             raise CommandError(f"{what} needs the package {name}; install it with pip install 'touchstream[report]'")
 

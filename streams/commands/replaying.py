@@ -121,6 +121,8 @@ def read_again(letter: DeadLetter, defaults: Defaults) -> Iterable[Touch]:
     if letter.source == JSON_SOURCE:
         yield touch_json.parse(letter.payload)
         return
+    if letter.source in ("deals", "costs"):
+        raise Unreplayable(f"mend the line and give it to `touchstream {letter.source}`")
     if letter.source not in ADAPTERS:
         raise Unreplayable(f"no adapter is called {letter.source!r}; give the mended touch by --with")
     for outcome in ADAPTERS[letter.source].adapt(letter.payload, defaults):

@@ -6,24 +6,36 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from streams.commands.common import CommandError, load_policy, load_settings, needs_report, policy_option, progress
+from streams.commands.common import (
+    CommandError,
+    kafka_options,
+    load_policy,
+    load_settings,
+    needs_report,
+    policy_option,
+    progress,
+)
 from streams.commands.files import replace_file
 from streams.core.ledger import period as periods
 from streams.core.ledger import records, touch_lines
 from streams.core.ledger.book import Book, Resolved
 from streams.core.ledger.money import MoneyError
 from streams.core.ledger.policy import LedgerPolicy
+from streams.core.policy import Policy
+from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.core.ledger.result import Ledger
     from streams.core.ledger.trace import Change
 
 T = TypeVar("T")
+Names = tuple[str, ...]
 
 MAX_PROBLEMS = 20
 
@@ -37,13 +49,15 @@ _folder = click.Path(file_okay=False, path_type=Path)
     help="2026, 2026-Q3, 2026-07, 2026-07-01 or 2026-07-01..2026-09-30; days in UTC.",
 )  # fmt: skip
 @click.option(
+    "--from-kafka", is_flag=True, help="Read the topics instead of files: touches with their customers, deals, costs."
+)
+@click.option(
     "--touches",
-    required=True,
     multiple=True,
     metavar="FILE",
     help='Touches as JSON lines; may be repeated; "-" is standard input.',
 )
-@click.option("--deals", required=True, multiple=True, metavar="FILE", help="Deals as JSON lines.")
+@click.option("--deals", multiple=True, metavar="FILE", help="Deals as JSON lines.")
 @click.option("--costs", multiple=True, metavar="FILE", help="Costs as JSON lines.")
 @click.option("--leads", multiple=True, metavar="FILE", help="Changes of leads' states as JSON lines.")
 @policy_option
@@ -57,8 +71,10 @@ _folder = click.Path(file_okay=False, path_type=Path)
     metavar="FILE",
     help="A ledger that --json wrote: tell which of its figures changed, and why.",
 )
+@kafka_options
 def report(
     period_text: str,
+    from_kafka: bool,
     touches: tuple[str, ...],
     deals: tuple[str, ...],
     costs: tuple[str, ...],
@@ -69,6 +85,8 @@ def report(
     parquet_folder: Path | None,
     json_path: Path | None,
     against: Path | None,
+    bootstrap: str | None,
+    topic_prefix: str | None,
 ) -> None:
     """Tell what a period cost, what it brought, and whose work that was.
 
@@ -77,7 +95,12 @@ def report(
 
     \b
     touchstream report --period 2026-Q3 --touches touches.jsonl --deals deals.jsonl --costs costs.jsonl --out report.html
+    touchstream report --period 2026-Q3 --from-kafka --out report.html
     """
+    if from_kafka and any((touches, deals, costs, leads)):
+        raise click.UsageError("--from-kafka reads the topics: leave --touches, --deals, --costs and --leads out")
+    if not from_kafka and not (touches and deals):
+        raise click.UsageError("give --touches and --deals, or --from-kafka")
     if [*touches, *deals, *costs, *leads].count("-") > 1:
         raise click.UsageError('only one FILE can be "-" (standard input)')
     if not any((out, csv_folder, parquet_folder, json_path)):
@@ -86,21 +109,19 @@ def report(
         period = periods.parse(period_text)
     except periods.PeriodError as error:
         raise CommandError(f"--period: {error}") from None
-    settings = load_settings()
+    settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     policy = load_policy(policy_path, settings)
     needs_report("the report")
     earlier = None if against is None else _earlier(against)
 
-    book = Book(policy.identity, settings.id_key, settings.default_region)
     problems: list[str] = []
     with progress("reading"), _no_collector():
-        _read(touches, touch_lines.parse, book.add_touch, problems)
-        _read(deals, records.deal, book.add_deal, problems)
-        _read(costs, records.cost, book.add_cost, problems)
-        _read(leads, records.lead_event, book.add_lead, problems)
-    problems += book.problems
+        if from_kafka:
+            resolve = _from_kafka(settings, policy, problems)
+        else:
+            resolve = _from_files(settings, policy, problems, touches, deals, costs, leads)
     with progress("reckoning"), _no_collector():
-        resolved = book.resolve()
+        resolved = resolve()
         try:
             ledger, changes = _reckon(resolved, period, policy.ledger, earlier, len(problems))
         except MoneyError as error:
@@ -108,6 +129,30 @@ def report(
     with progress("writing"):
         _write(ledger, earlier, changes, out, csv_folder, parquet_folder, json_path)
     _tell(problems)
+
+
+def _from_files(
+    settings: Settings, policy: Policy, problems: list[str], touches: Names, deals: Names, costs: Names, leads: Names
+) -> Callable[[], Resolved]:
+    book = Book(policy.identity, settings.id_key, settings.default_region)
+    _read(touches, touch_lines.parse, book.add_touch, problems)
+    _read(deals, records.deal, book.add_deal, problems)
+    _read(costs, records.cost, book.add_cost, problems)
+    _read(leads, records.lead_event, book.add_lead, problems)
+    problems += book.problems
+    return book.resolve
+
+
+def _from_kafka(settings: Settings, policy: Policy, problems: list[str]) -> Callable[[], Resolved]:
+    from streams.commands.publishing import run_kafka
+    from streams.core.ledger import books
+    from streams.edge import ledger_input
+
+    try:
+        known = run_kafka(ledger_input.read_all(settings, policy, problems))
+    except ledger_input.Damaged as error:
+        raise CommandError(str(error)) from None
+    return partial(books.resolve, known)
 
 
 @contextmanager

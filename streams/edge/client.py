@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -29,18 +30,21 @@ from streams import settings as settings_module
 from streams.core.commands import Command
 from streams.core.identify import contact_key
 from streams.core.ids import command_id
+from streams.core.ledger import records
+from streams.core.ledger.records import RecordError
+from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError, check, from_mapping
 from streams.edge.codec import EncodeError
-from streams.edge.publisher import Publisher, PublishError, Record, TooLarge
+from streams.edge.publisher import Publisher, PublishError, Record, TooLarge, Written
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
-from streams.edge.topics import COMMANDS, TOUCH_TOPICS
+from streams.edge.topics import COMMANDS, COSTS, DEALS, TOUCH_TOPICS
 from streams.gateway.remote import Answer, Remote, Reservation, Reserved, asked_of
 from streams.settings import Settings
 
-__all__ = ["Client", "PublishError", "SendManyError", "Sent", "SyncClient", "TouchError"]
+__all__ = ["Client", "PublishError", "RecordError", "SendManyError", "Sent", "SyncClient", "TouchError"]
 
 IN_FLIGHT = 1000
 """Records that are under way at once; bounds memory, and is more than one round trip needs."""
@@ -155,6 +159,20 @@ class Client:
             results += await self._published(chunk)
         return results
 
+    async def deal(self, deal: Deal | Mapping[str, Any]) -> Written:
+        """Publish a deal as the CRM sees it now, and wait until all replicas have it. A dict has the names of
+        `streams.core.ledger.records`; a change of the deal has a higher `version`.
+
+        Raises:
+            RecordError: the deal is not valid; nothing was sent.
+            PublishError: Kafka did not acknowledge it.
+        """
+        return await self.publisher.publish(self.encode_book(deal if isinstance(deal, Deal) else records.deal(deal)))
+
+    async def cost(self, cost: Cost | Mapping[str, Any]) -> Written:
+        """The same for money spent by a department over some days."""
+        return await self.publisher.publish(self.encode_book(cost if isinstance(cost, Cost) else records.cost(cost)))
+
     async def request(
         self, kind: str, customer_id: str, *, by: str, identifiers: tuple[str, ...] = (), finding_id: str | None = None
     ) -> str:
@@ -221,6 +239,19 @@ class Client:
             raise TouchError(str(error), "too_large") from None
         return Record(self.settings.topic(TOUCH_TOPICS[touch.channel]), key.encode(), value)
 
+    def encode_book(self, record: Deal | Cost) -> Record:
+        """The Kafka record of a deal or a cost, keyed by its id. Raises RecordError."""
+        if isinstance(record, Deal):
+            records.check_deal(record)
+            topic, key, encode = DEALS, record.deal_id, partial(self.codec.encode_deal, record)
+        else:
+            records.check_cost(record)
+            topic, key, encode = COSTS, record.cost_id, partial(self.codec.encode_cost, record)
+        try:
+            return Record(self.settings.topic(topic), key.encode(), encode())
+        except (EncodeError, UnicodeEncodeError) as error:
+            raise RecordError(str(error)) from None
+
     def _prepared(self, touch: Touch | Mapping[str, Any]) -> tuple[str, Record] | TouchError:
         try:
             value = touch if isinstance(touch, Touch) else from_mapping(touch)
@@ -283,6 +314,14 @@ class SyncClient:
     def send_many(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent]:
         """As `Client.send_many`."""
         return self._run(self._connected().send_many(touches))
+
+    def deal(self, deal: Deal | Mapping[str, Any]) -> Written:
+        """As `Client.deal`."""
+        return self._run(self._connected().deal(deal))
+
+    def cost(self, cost: Cost | Mapping[str, Any]) -> Written:
+        """As `Client.cost`."""
+        return self._run(self._connected().cost(cost))
 
     def acknowledge(self, finding: Finding, by: str) -> str:
         """As `Client.acknowledge`."""

@@ -23,6 +23,8 @@ import schemas
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter, bury
 from streams.core.erasure import Receipt
+from streams.core.ledger.totals import Total
+from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding, Rejected
 from streams.core.published import Published
 from streams.core.reservation import Reservation
@@ -150,6 +152,30 @@ class Codec:
     def decode_policy(self, payload: bytes) -> Published:
         """A policy that was published; whether this release can read its text is not looked at."""
         return self._decode("policy", payload, records.published_from_dict)
+
+    def encode_deal(self, deal: Deal) -> bytes:
+        """A deal."""
+        return self._encode("deal", deal)
+
+    def decode_deal(self, payload: bytes) -> Deal:
+        """A deal. Its values are checked by `streams.core.ledger.records`, not here."""
+        return self._decode("deal", payload, records.deal_from_dict)
+
+    def encode_cost(self, cost: Cost) -> bytes:
+        """A cost."""
+        return self._encode("cost", cost)
+
+    def decode_cost(self, payload: bytes) -> Cost:
+        """A cost. Its values are checked by `streams.core.ledger.records`, not here."""
+        return self._decode("cost", payload, records.cost_from_dict)
+
+    def encode_total(self, total: Total) -> bytes:
+        """A figure of the ledger."""
+        return self._encode("ledger_total", total)
+
+    def decode_total(self, payload: bytes) -> Total:
+        """A figure of the ledger."""
+        return self._decode("ledger_total", payload, records.total_from_dict)
 
     def _encode(self, subject: str, record: Any, channel: str = "", spliced: bytes | None = None) -> bytes:
         header = self._book.header(subject, channel)

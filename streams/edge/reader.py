@@ -105,6 +105,12 @@ async def fetch(settings: Settings, origin: Origin) -> Stored | None:
     return None  # compacted away
 
 
+async def partitions(settings: Settings, topics: Iterable[str]) -> list[TopicPartition]:
+    """All partitions of the topics (full names). Raises ReadError."""
+    async with _consumer(settings, *topics) as consumer:
+        return sorted(consumer.assignment())
+
+
 @asynccontextmanager
 async def _consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer of all partitions of the topics; Kafka's errors inside come out as ReadError."""

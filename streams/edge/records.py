@@ -13,6 +13,8 @@ import msgspec
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.erasure import Receipt
+from streams.core.ledger.totals import Total
+from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding
 from streams.core.published import Published
 from streams.core.reservation import Reservation
@@ -89,3 +91,18 @@ def reservation_from_dict(record: dict[str, Any]) -> Reservation:
 def published_from_dict(record: dict[str, Any]) -> Published:
     """Raises msgspec.ValidationError."""
     return msgspec.convert(record, Published)
+
+
+def deal_from_dict(record: dict[str, Any]) -> Deal:
+    """Its values are checked by `streams.core.ledger.records`. Raises msgspec.ValidationError."""
+    return msgspec.convert(record, Deal)
+
+
+def cost_from_dict(record: dict[str, Any]) -> Cost:
+    """Its values are checked by `streams.core.ledger.records`. Raises msgspec.ValidationError."""
+    return msgspec.convert(record, Cost)
+
+
+def total_from_dict(record: dict[str, Any]) -> Total:
+    """Raises msgspec.ValidationError."""
+    return msgspec.convert(record, Total)

@@ -49,6 +49,10 @@ DEAD_LETTER = "touches.dead-letter"
 ERASURES = "erasures"
 RESERVATIONS = "reservations"
 POLICIES = "policies"
+DEALS = "deals"
+COSTS = "costs"
+LEDGER_FACTS = "ledger.facts"
+LEDGER = "ledger"
 TIMELINES_TABLE = "timelines"
 
 CATALOGUE: tuple[TopicSpec, ...] = (
@@ -98,6 +102,24 @@ CATALOGUE: tuple[TopicSpec, ...] = (
     TopicSpec(
         POLICIES, "Every policy that was published; the latest is in force.", "publication id",
         "policy", "worker, requests stage", "worker, gateway; `touchstream policy`", _COMPACT,
+    ),
+    # A deal names its customer as the CRM does, so it is kept no longer than a touch; the ledger keeps what it needs of it.
+    TopicSpec(
+        DEALS, "Deals as the CRM sees them; fold by deal_id, highest version wins.", "deal id",
+        "deal", "your CRM: SDK, `touchstream deals`", "`touchstream report`, `touchstream ledger`", _keep(30),
+    ),
+    TopicSpec(
+        COSTS, "Money spent, by department and days; fold by cost_id, highest version wins.", "cost id",
+        "cost", "your books: SDK, `touchstream costs`", "`touchstream report`, `touchstream ledger`", _COMPACT,
+    ),
+    TopicSpec(
+        LEDGER_FACTS, "What the ledger knows of touches, customers, deals and costs, pseudonymous: longer than its sources keep it.",
+        "kind:id", None, "`touchstream ledger`", "`touchstream ledger`, at start; `touchstream report`", _COMPACT,
+    ),
+    TopicSpec(
+        LEDGER, "Every figure of the ledger by month and quarter; of one key the highest revision wins.",
+        "period|currency|measure|dimension|key",
+        "ledger_total", "`touchstream ledger`", "downstream systems; `touchstream ledger`, at start", _COMPACT,
     ),
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ ROOT = DEPLOY.parent
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("topics", "worker", "gateway")
+OURS = ("topics", "worker", "gateway", "ledger")
 # Services that end by themselves: others wait for their exit code instead of their health.
 ONE_SHOT = {"topics"}
 _VARIABLE = re.compile(r"\$\{(\w+)(:?[-?][^}]*)?\}")
@@ -129,6 +129,16 @@ def test_workers_scale_and_are_scraped() -> None:
     assert worker["environment"]["TOUCHSTREAM_METRICS_HOST"] == "0.0.0.0"
     assert set(worker["networks"]) & set(SERVICES["prometheus"]["networks"])
     assert worker["deploy"]["replicas"] <= Settings().partitions
+
+
+def test_the_ledger_is_one_and_is_scraped() -> None:
+    """One ledger, which Prometheus finds by its name under a job of its own: the alerts of the workers are not about it."""
+    ledger = SERVICES["ledger"]
+    assert ledger["command"] == ["ledger"] and "deploy" not in ledger and "ports" not in ledger
+    scrapes = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    (found,) = [one["dns_sd_configs"][0] for one in scrapes if one["job_name"] == "touchstream-ledger"]
+    assert (found["names"], str(found["port"])) == (["ledger"], ledger["expose"][0])
+    assert set(ledger["networks"]) & set(SERVICES["prometheus"]["networks"])
 
 
 def test_the_gateway_asks_for_tokens() -> None:

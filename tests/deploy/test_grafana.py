@@ -6,13 +6,15 @@ import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from streams.edge.ledger_metrics import CATALOGUE as LEDGER
 from streams.edge.metrics import CATALOGUE
-from tests.support.promql import DASHBOARD, DEPLOY, dashboard_panels
+from tests.support.promql import DASHBOARD, DASHBOARD_ONE, DEPLOY, dashboard_panels
 
 GRAFANA = DEPLOY / "grafana"
 
@@ -22,11 +24,12 @@ def _dashboard() -> dict[str, Any]:
     return loaded
 
 
-def test_the_dashboard_file_is_fresh() -> None:
-    """touchstream.json is what dashboard.py prints; if not, run it again."""
-    command = [sys.executable, str(GRAFANA / "dashboard.py")]
+@pytest.mark.parametrize(("file", "option"), [(DASHBOARD, []), (DASHBOARD_ONE, ["one"])], ids=["first", "second"])
+def test_a_dashboard_file_is_fresh(file: Path, option: list[str]) -> None:
+    """The file is what dashboard.py prints; if not, run it again."""
+    command = [sys.executable, str(GRAFANA / "dashboard.py"), *option]
     made = subprocess.run(command, cwd=DEPLOY.parent, capture_output=True, text=True, timeout=120, check=True).stdout
-    assert DASHBOARD.read_text(encoding="utf-8") == made
+    assert file.read_text(encoding="utf-8") == made
 
 
 def test_every_metric_is_shown() -> None:
@@ -38,7 +41,19 @@ def test_every_metric_is_shown() -> None:
         assert any(spec.remedy in text for text in texts), spec.name
 
 
-@pytest.mark.parametrize("panel", dashboard_panels(), ids=lambda panel: str(panel["title"]))
+def test_every_figure_of_the_ledger_is_shown() -> None:
+    """Each metric of the ledger is in a panel of the second dashboard, which is another one than the first."""
+    panels = dashboard_panels(DASHBOARD_ONE)
+    shown = "".join(target["expr"] for panel in panels for target in panel["targets"])
+    assert [spec.name for spec in LEDGER if spec.name not in shown] == []
+    first, second = (json.loads(path.read_text(encoding="utf-8")) for path in (DASHBOARD, DASHBOARD_ONE))
+    assert second["title"] == "sales and marketing as one" and first["uid"] != second["uid"]
+
+
+BOTH = [*dashboard_panels(), *dashboard_panels(DASHBOARD_ONE)]
+
+
+@pytest.mark.parametrize("panel", BOTH, ids=lambda panel: str(panel["title"]))
 def test_a_panel_explains_itself(panel: dict[str, Any]) -> None:
     """A panel has a unit, the chosen data source, and a description with meaning, remedy and the metric that it shows."""
     meaning, advice, metric = panel["description"].split("\n\n")

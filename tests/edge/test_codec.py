@@ -170,6 +170,9 @@ def test_the_examples_are_the_core_records(subject: str) -> None:
         "erasure": CODEC.encode_receipt,
         "reservation": CODEC.encode_reservation,
         "policy": CODEC.encode_policy,
+        "deal": CODEC.encode_deal,
+        "cost": CODEC.encode_cost,
+        "ledger_total": CODEC.encode_total,
     }
     if subject != "dead_letter":
         assert encode[subject](record) == value

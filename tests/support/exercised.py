@@ -12,7 +12,9 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, start_http_server
 
-from streams.core.touch import CHANNELS
+from streams.core.ledger.policy import MODELS
+from streams.core.touch import CHANNELS, DEPARTMENTS
+from streams.edge.ledger_metrics import LedgerMetrics
 from streams.edge.metrics import Metrics
 from streams.gateway.metrics import GatewayMetrics
 
@@ -20,6 +22,21 @@ ROOT = Path(__file__).parents[2]
 RULES = ("double_contact", "contact_after_opt_out", "incongruent_message", "handoff")
 STATES = ("detected", "amended", "retracted")
 TOPICS = ("touches.email", "touches.identified")
+
+
+def exercise_ledger(metrics: LedgerMetrics) -> None:
+    """The same for the ledger's gauges: two quarters, three departments."""
+    for period in ("2026-Q2", "2026-Q3"):
+        metrics.revenue.labels(period, "EUR").set(230_000)
+        for department in DEPARTMENTS:
+            metrics.roi.labels(period, "EUR", department).set(5.8)
+            metrics.spend.labels(period, "EUR", department).set(20_000)
+            metrics.contacts.labels(period, department).set(70)
+            for model in MODELS:
+                metrics.credit.labels(period, "EUR", department, model).set(100_000)
+    metrics.lag.set(3)
+    metrics.refresh_seconds.set(0.4)
+    metrics.facts.labels("touches").set(1000)
 
 
 def exercise(metrics: Metrics, step: int, recovering: int = 0) -> None:
@@ -91,6 +108,7 @@ def main() -> None:
         once: Callable[[int], None] = partial(exercise_gateway, gateway)
     else:
         worker = Metrics()
+        exercise_ledger(LedgerMetrics(REGISTRY))
         once = partial(exercise, worker, recovering=recovering)
     once(0)
     server, thread = start_http_server(0, "127.0.0.1")

@@ -12,10 +12,18 @@ import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "touchstream.json"
+DASHBOARD_ONE = DASHBOARD.with_name("one.json")
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 
 # What Grafana puts in when everything is chosen. The windows fit a server that scrapes every second.
-_VARIABLES = {"$job": ".*", "$instance": ".*", "$gateway": ".*", "$__rate_interval": "10s", "$__range": "10m"}
+_VARIABLES = {
+    "$job": ".*",
+    "$instance": ".*",
+    "$gateway": ".*",
+    "$__rate_interval": "10s",
+    "$__range": "10m",
+    "$period": ".*",
+}
 _SELECTOR = re.compile(r"\b(?:touchstream_|process_|up\b)[a-z_]*(?:\{[^}]*\})?")
 
 
@@ -27,17 +35,17 @@ class Expression:
     promql: str
 
 
-def dashboard_panels() -> list[dict[str, Any]]:
-    """The dashboard's panels as in the file, rows left out."""
-    panels: list[dict[str, Any]] = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+def dashboard_panels(dashboard: Path = DASHBOARD) -> list[dict[str, Any]]:
+    """A dashboard's panels as in the file, rows left out."""
+    panels: list[dict[str, Any]] = json.loads(dashboard.read_text(encoding="utf-8"))["panels"]
     return [panel for panel in panels if panel["type"] != "row"]
 
 
 def dashboard_expressions() -> list[Expression]:
-    """Each query of each panel."""
+    """Each query of each panel of both dashboards."""
     return [
         Expression(f"panel {panel['title']!r}", _fill(target["expr"]))
-        for panel in dashboard_panels()
+        for panel in (*dashboard_panels(), *dashboard_panels(DASHBOARD_ONE))
         for target in panel["targets"]
     ]
 

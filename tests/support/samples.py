@@ -9,6 +9,8 @@ import msgspec
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.erasure import Receipt
+from streams.core.ledger.totals import Total
+from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding, Rejected
 from streams.core.published import Published
 from streams.core.reservation import Reservation
@@ -25,6 +27,9 @@ COMMAND: Command = records.command_from_dict(example("command"))
 RECEIPT: Receipt = records.receipt_from_dict(example("erasure"))
 POLICY: Published = records.published_from_dict(example("policy"))
 RESERVATION: Reservation = records.reservation_from_dict(example("reservation"))
+DEAL: Deal = records.deal_from_dict(example("deal"))
+COST: Cost = records.cost_from_dict(example("cost"))
+TOTAL: Total = records.total_from_dict(example("ledger_total"))
 DEAD_LETTER: DeadLetter = records.dead_letter_from_dict(example("dead_letter"))
 REJECTED = Rejected("undecodable", "no Avro", "ingest", b"\x00\xff", Origin("touches.calls", 3, 2**40), b"key", "x", 7)
 
@@ -41,6 +46,9 @@ def payloads(codec: Codec) -> dict[str, bytes]:
         "erasure": codec.encode_receipt(RECEIPT),
         "reservation": codec.encode_reservation(RESERVATION),
         "policy": codec.encode_policy(POLICY),
+        "deal": codec.encode_deal(DEAL),
+        "cost": codec.encode_cost(COST),
+        "ledger_total": codec.encode_total(TOTAL),
     }
 
 
@@ -56,6 +64,9 @@ def decoders(codec: Codec) -> dict[str, Any]:
         "erasure": codec.decode_receipt,
         "reservation": codec.decode_reservation,
         "policy": codec.decode_policy,
+        "deal": codec.decode_deal,
+        "cost": codec.decode_cost,
+        "ledger_total": codec.decode_total,
     }
 
 

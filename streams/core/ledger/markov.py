@@ -2,15 +2,14 @@
 
 Journeys are walks of a first-order Markov chain from the start over states to one of two ends, won or not. The removal effect of a state
 is 1 - P(won without it) / P(won), where a walk that comes to the removed state is lost (Anderl et al. 2016, "Mapping the
-customer journey"). This needs all journeys at once, so it is for batches; it is the only module of the core with numpy.
+customer journey"). This needs all journeys of a period at once. The chains are small, a state being a department in a channel: so
+plain elimination is enough.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-
-import numpy as np
 
 from streams.core.ledger.attribution import State
 
@@ -39,18 +38,16 @@ def removal_effects(steps: Steps) -> dict[State, int]:
     states = sorted({state for step in steps for state in step} - {START, WON, LOST})
     everyone = [START, *states]
     index = {state: i for i, state in enumerate(everyone)}
-    moves = np.zeros((len(everyone), len(everyone)))
-    wins = np.zeros(len(everyone))
+    moves = [[0.0] * len(everyone) for _ in everyone]
+    wins = [0.0] * len(everyone)
+    leaving: Counter[State] = Counter()
+    for (here, _), times in steps.items():
+        leaving[here] += times
     for (here, there), times in sorted(steps.items()):
         if there == WON:
-            wins[index[here]] += times
+            wins[index[here]] = times / leaving[here]
         elif there != LOST:
-            moves[index[here], index[there]] += times
-    leaving = np.zeros(len(everyone))
-    for (here, _), times in steps.items():
-        leaving[index[here]] += times
-    leaving[leaving == 0] = 1
-    moves, wins = moves / leaving[:, None], wins / leaving
+            moves[index[here]][index[there]] = times / leaving[here]
     every = _won(moves, wins, range(len(everyone)))
     if every == 0:
         return dict.fromkeys(states, 0)
@@ -58,7 +55,18 @@ def removal_effects(steps: Steps) -> dict[State, int]:
     return {state: max(0, round(SCALE * (1 - rest / every))) for state, rest in zip(states, without, strict=True)}
 
 
-def _won(moves: np.ndarray, wins: np.ndarray, kept: Sequence[int]) -> float:
-    """How probably a walk over the kept states, from the first of them, ends won."""
-    part = np.ix_(kept, kept)
-    return float(np.linalg.solve(np.eye(len(kept)) - moves[part], wins[list(kept)])[0])
+def _won(moves: Sequence[Sequence[float]], wins: Sequence[float], kept: Sequence[int]) -> float:
+    """How probably a walk over the kept states, from the first of them, ends won: x = wins + moves x, solved for the first.
+
+    Gaussian elimination from the last state to the first; every walk ends, so no pivot is near 0.
+    """
+    rows = [[(i == j) - moves[i][j] for j in kept] + [wins[i]] for i in kept]
+    for last in range(len(rows) - 1, 0, -1):
+        pivot = rows[last]
+        for row in rows[:last]:
+            factor = row[last] / pivot[last]
+            if factor:
+                for j in range(last):
+                    row[j] -= factor * pivot[j]
+                row[-1] -= factor * pivot[-1]
+    return rows[0][-1] / rows[0][0]

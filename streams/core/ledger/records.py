@@ -12,6 +12,8 @@ Times are RFC 3339 text with a time zone, days are "2026-07-01", amounts JSON nu
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
@@ -19,19 +21,22 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.ledger import money
-from streams.core.ledger.period import day_number
-from streams.core.ledger.types import Cost, CostKind, Deal, LeadEvent, LeadReason, LeadState, Stage
+from streams.core.ledger.period import date_of, day_number
+from streams.core.ledger.types import DAY_MS, Cost, CostKind, Deal, LeadEvent, LeadReason, LeadState, Stage
 from streams.core.touch import Channel, Department, Money
 from streams.core.touch import Customer as CustomerValue
 from streams.core.touch_check import EARLIEST_MS, IDENTIFIERS, LATEST_MS
 
 T = TypeVar("T")
 
-Id = Annotated[str, Meta(min_length=1, max_length=200)]
+MAX_ID = 200
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Short = Annotated[str, Meta(max_length=256)]
 Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Time = Annotated[dt.datetime, Meta(tz=True)]
 
+_AMOUNT = re.compile(r"-?\d{1,19}(?:\.\d{1,18})?", re.ASCII)
+_CURRENCY = re.compile("[A-Z]{3}")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
 
@@ -98,16 +103,10 @@ _costs = msgspec.json.Decoder(_Cost)
 _leads = msgspec.json.Decoder(_LeadEvent)
 
 
-def deal(line: bytes) -> Deal:
-    """A deal. Raises RecordError; a won or lost deal needs `closed_at`, a won one an amount."""
+def deal(line: bytes | Mapping[str, Any]) -> Deal:
+    """A deal, from a line or its values. Raises RecordError; a won or lost deal needs `closed_at`, a won one an amount."""
     read = _decoded(_deals, line, "deal")
-    if read.stage in ("won", "lost") and read.closed_at is None:
-        raise RecordError(f"closed_at: missing, but a deal that is {read.stage} was closed at some time")
-    if read.stage not in ("won", "lost") and read.closed_at is not None:
-        raise RecordError(f"closed_at: a deal in the stage {read.stage} is not closed; is the stage right?")
-    if read.stage == "won" and read.amount is None:
-        raise RecordError("amount: missing, but a deal that is won has one")
-    return Deal(
+    made = Deal(
         read.deal_id,
         _customer(read.customer),
         read.stage,
@@ -118,14 +117,14 @@ def deal(line: bytes) -> Deal:
         read.version,
         read.deleted,
     )
+    check_deal(made)
+    return made
 
 
-def cost(line: bytes) -> Cost:
-    """A cost. Raises RecordError."""
+def cost(line: bytes | Mapping[str, Any]) -> Cost:
+    """A cost, from a line or its values. Raises RecordError."""
     read = _decoded(_costs, line, "cost")
-    if read.last_day < read.first_day:
-        raise RecordError(f"last_day: {read.last_day} lies before first_day, {read.first_day}")
-    return Cost(
+    made = Cost(
         read.cost_id,
         read.department,
         read.kind,
@@ -138,6 +137,8 @@ def cost(line: bytes) -> Cost:
         read.version,
         read.deleted,
     )
+    check_cost(made)
+    return made
 
 
 def lead_event(line: bytes) -> LeadEvent:
@@ -146,14 +147,63 @@ def lead_event(line: bytes) -> LeadEvent:
     return LeadEvent(_customer(read.customer), _ms("at", read.at), read.state, read.reason)
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], line: bytes, what: str) -> T:
+def check_deal(deal: Deal) -> None:
+    """Refuses what no deal can be, wherever it came from. Raises RecordError."""
+    _check_id("deal_id", deal.deal_id, deal.version)
+    if not any((getattr(deal.customer, name) or "").strip() for name in _IDENTIFIERS):
+        raise RecordError(f"customer: needs at least one of {', '.join(_IDENTIFIERS)}")
+    for path, at in (("opened_at", deal.opened_at), ("closed_at", deal.closed_at)):
+        if at is not None and not EARLIEST_MS <= at <= LATEST_MS:
+            raise RecordError(f"{path}: lies before the year 2000; is it a default?")
+    if deal.stage in ("won", "lost") and deal.closed_at is None:
+        raise RecordError(f"closed_at: missing, but a deal that is {deal.stage} was closed at some time")
+    if deal.stage not in ("won", "lost") and deal.closed_at is not None:
+        raise RecordError(f"closed_at: a deal in the stage {deal.stage} is not closed; is the stage right?")
+    if deal.stage == "won" and deal.amount is None:
+        raise RecordError("amount: missing, but a deal that is won has one")
+    if deal.amount is not None:
+        _check_money(deal.amount)
+
+
+def check_cost(cost: Cost) -> None:
+    """Refuses what no cost can be, wherever it came from. Raises RecordError."""
+    _check_id("cost_id", cost.cost_id, cost.version)
+    for path, day in (("first_day", cost.first_day), ("last_day", cost.last_day)):
+        if not EARLIEST_MS <= day * DAY_MS <= LATEST_MS:
+            raise RecordError(f"{path}: lies outside the years 2000 to 9999; is it a default?")
+    if cost.last_day < cost.first_day:
+        raise RecordError(f"last_day: {date_of(cost.last_day)} lies before first_day, {date_of(cost.first_day)}")
+    _check_money(cost.amount)
+
+
+def _check_id(path: str, id_: str, version: int) -> None:
+    if not id_.strip() or len(id_) > MAX_ID:
+        raise RecordError(f"{path}: expected 1 to {MAX_ID} characters")
+    if version < 1:
+        raise RecordError(f"version: {version} is below 1")
+
+
+def _check_money(amount: Money) -> None:
+    if not _AMOUNT.fullmatch(amount.amount) or not _CURRENCY.fullmatch(amount.currency):
+        raise RecordError(
+            f"amount: {amount.amount[:40]!r} {amount.currency[:10]!r} is no decimal number such as 49.90 with a code such as EUR"
+        )
     try:
+        money.minor(amount)
+    except money.MoneyError as error:
+        raise RecordError(f"amount.amount: {error}") from None
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], line: bytes | Mapping[str, Any], what: str) -> T:
+    try:
+        if isinstance(line, Mapping):
+            line = msgspec.json.encode(line)
         return decoder.decode(line.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         where = path.rstrip("`").lstrip(".")
         raise RecordError(f"{where}: {problem}" if where else f"not a {what}: {problem}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
         raise RecordError(f"not JSON: {error}") from None
 
 
@@ -168,12 +218,7 @@ def _money(read: _Money) -> Money:
     exponent = read.amount.as_tuple().exponent
     if not isinstance(exponent, int) or not -12 <= exponent <= 18 or read.amount.adjusted() > 18:
         raise RecordError("amount.amount: expected a decimal number such as 49.90 (at most 18 digits before the point)")
-    amount = Money(format(read.amount, "f"), read.currency)
-    try:
-        money.minor(amount)
-    except money.MoneyError as error:
-        raise RecordError(f"amount.amount: {error}") from None
-    return amount
+    return Money(format(read.amount, "f"), read.currency)
 
 
 def _ms(path: str, moment: dt.datetime) -> int:

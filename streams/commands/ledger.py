@@ -1,0 +1,64 @@
+"""`touchstream ledger`: keeps the figures of both departments up to date, from the topics to a topic, Redis and /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Any
+
+import click
+from prometheus_client import CollectorRegistry, start_http_server
+
+from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
+from streams.commands.worker import LOG_FORMAT
+from streams.core.ledger.money import MoneyError
+from streams.edge.codec import DecodeError
+from streams.edge.ledger_input import Damaged
+from streams.edge.ledger_metrics import LedgerMetrics
+from streams.edge.ledger_process import LedgerProcess
+from streams.edge.publisher import PublishError
+from streams.edge.reader import ReadError
+from streams.edge.registry import RegistryRefused, RegistryUnavailable
+
+
+@click.command()
+@kafka_options
+@click.option("--redis", "redis_url", metavar="URL", help="Redis-compatible server; default TOUCHSTREAM_REDIS_URL.")
+@click.option("--metrics-host", metavar="ADDRESS", help="Address of /metrics; default loopback.")
+@click.option("--metrics-port", type=int, metavar="PORT", help="Port of /metrics; 0 takes a free one, which is logged.")
+@click.option("--policy", "policy_path", metavar="FILE", help="Policy file (TOML), the workers' one.")
+def ledger(policy_path: str | None, **options: Any) -> None:
+    """Keep the ledger's figures up to date, until told to stop: one process an installation.
+
+    It reads touches with their customers, deals and costs, and publishes every figure by month and quarter to the topic `ledger`, with its
+    revision and what changed it. The figures are those of `touchstream report --from-kafka`, to the cent. What it knows is kept in
+    the topic `ledger.facts`, pseudonymous, longer than the sources keep it; ended at any moment, it goes on from there.
+    """
+    settings = load_settings(policy_path=policy_path, **options)
+    policy = load_policy(policy_path, settings)
+    logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr, force=True)
+    logging.getLogger("aiokafka").setLevel("WARNING")
+    metrics = LedgerMetrics(CollectorRegistry())
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, metrics.registry)
+    except OSError as error:
+        raise CommandError(
+            f"cannot serve metrics on {settings.metrics_host}:{settings.metrics_port}: {error.strerror}; give --metrics-port"
+        ) from None
+    logging.getLogger("touchstream.ledger").info("metrics on http://%s:%d/metrics", *server.server_address[:2])
+    try:
+        asyncio.run(_until_stopped(LedgerProcess(settings, policy, metrics)))
+    except (ReadError, PublishError, DecodeError, Damaged, MoneyError, RegistryUnavailable, RegistryRefused) as error:
+        raise CommandError(str(error)) from None
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+async def _until_stopped(process: LedgerProcess) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await process.run(stop)

@@ -1,0 +1,316 @@
+"""What the ledger knows, as facts that can be taken in any order and any number of times: the same facts give the same books.
+
+Each fact has a key, and of two facts with one key `Facts.take` keeps the join: the higher version, the later decision. So a topic
+that holds the newest fact of each key is the whole of it, whatever was read twice, and whenever a process ended in between. Facts
+hold no plain identifier: only pseudonymous ids.
+
+Whose a touch is, the identity index decides, as for timelines (`streams.core.customer`): each look-up and each merge, split and erasure
+carries its clock, and the later one holds, for each identifier by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from sys import intern
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.commands import Command
+from streams.core.identify import nodes
+from streams.core.ledger.types import DAY_MS, Cost, Deal, Stage
+from streams.core.policy import IdentityPolicy
+from streams.core.touch import IdentifiedTouch, Money
+
+ALWAYS = (0, 1 << 53)
+"""A span of time without ends."""
+
+
+class _Fact(Struct, frozen=True, gc=False, array_like=True):
+    @property
+    def key(self) -> bytes:
+        """The fact's place: of all facts with one key one counts."""
+        return f"{type(self).__struct_config__.tag}:{getattr(self, self.__struct_fields__[0])}".encode()
+
+
+class TouchFact(_Fact, frozen=True, gc=False, array_like=True, tag="touch"):
+    """A touch as the ledger needs it. `identifier` is the id of its own strongest identifier, `resolved_at` the index's clock (us) at the
+    last look-up."""
+
+    touch_id: str
+    version: int
+    deleted: bool
+    at: int
+    department: str
+    channel: str
+    campaign: str | None
+    actor: str | None
+    actor_name: str | None
+    actor_kind: str | None
+    direction: str
+    kind: str
+    interaction_id: str | None
+    cost: Money | None
+    identifier: str
+    resolved_at: int
+
+
+class HomeFact(_Fact, frozen=True, gc=False, array_like=True, tag="home"):
+    """Touches of this identifier belong to this customer, as the index said at `at` (us)."""
+
+    identifier: str
+    customer: str
+    at: int
+
+
+class MovedFact(_Fact, frozen=True, gc=False, array_like=True, tag="moved"):
+    """All of a customer belongs to another: a merge that does not name its identifiers."""
+
+    customer: str
+    into: str
+    at: int
+
+
+class ErasedFact(_Fact, frozen=True, gc=False, array_like=True, tag="erased"):
+    """What was looked up by this identifier until `at` (us) was erased."""
+
+    identifier: str
+    at: int
+
+
+class DealFact(_Fact, frozen=True, gc=False, array_like=True, tag="deal"):
+    """A deal; `ids` are its customer's, strongest first."""
+
+    deal_id: str
+    version: int
+    deleted: bool
+    ids: tuple[str, ...]
+    stage: Stage
+    opened_at: int
+    closed_at: int | None
+    amount: Money | None
+    owner: str | None
+
+
+class CostFact(_Fact, frozen=True, gc=False, array_like=True, tag="cost"):
+    """A cost."""
+
+    cost_id: str
+    cost: Cost
+
+
+Fact = TouchFact | HomeFact | MovedFact | ErasedFact | DealFact | CostFact
+V = TypeVar("V", HomeFact, MovedFact, DealFact, CostFact)
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Fact).decode
+"""A fact from its bytes. Raises msgspec.MsgspecError."""
+
+
+def of_touch(identified: IdentifiedTouch) -> Iterator[Fact]:
+    """What a touch of a known customer says."""
+    touch, own = identified.touch, identified.identifier or identified.customer_id
+    actor = touch.actor
+    yield HomeFact(intern(own), intern(identified.customer_id), identified.resolved_at)
+    yield TouchFact(
+        touch.touch_id,
+        touch.version,
+        touch.deleted,
+        touch.occurred_at,
+        touch.department,
+        touch.channel,
+        None if touch.campaign is None else intern(touch.campaign),
+        None if actor is None else intern(actor.id),
+        None if actor is None or actor.name is None else intern(actor.name),
+        None if actor is None else actor.kind,
+        touch.direction,
+        touch.kind,
+        touch.interaction_id,
+        touch.cost,
+        intern(own),
+        identified.resolved_at,
+    )
+
+
+def of_command(command: Command) -> Iterator[Fact]:
+    """What a command between workers says of whose touches are whose; nothing if it is about something else."""
+    if command.kind in ("customer_merged", "customer_split") and command.into:
+        for id_ in command.identifiers:
+            yield HomeFact(id_, command.into, command.decided_at)
+        if not command.identifiers:
+            yield MovedFact(command.customer_id, command.into, command.decided_at)
+    elif command.kind == "customer_erased":
+        for id_ in command.identifiers or (command.customer_id,):
+            yield ErasedFact(id_, command.decided_at)
+
+
+def of_deal(deal: Deal, identity: IdentityPolicy, id_key: str, region: str) -> DealFact | None:
+    """A deal with its customer's pseudonymous ids; None when no identifier is usable."""
+    ids = nodes(deal.customer, id_key, region, frozenset(identity.role_addresses), identity.same_mailbox)
+    if not ids:
+        return None
+    return DealFact(
+        deal.deal_id, deal.version, deal.deleted, ids, deal.stage, deal.opened_at, deal.closed_at, deal.amount, deal.owner
+    )  # fmt: skip
+
+
+def of_cost(cost: Cost) -> CostFact:
+    """A cost."""
+    return CostFact(cost.cost_id, cost)
+
+
+class Facts:
+    """All facts, joined. `span` is the time (UTC ms, from and to) in which what was taken since the last `spanned` changes anything;
+    touches also change what is won after them."""
+
+    def __init__(self, facts: Iterable[Fact] = ()) -> None:
+        self.touches: dict[str, TouchFact] = {}
+        self.homes: dict[str, HomeFact] = {}
+        self.moved: dict[str, MovedFact] = {}
+        self.erased: dict[str, ErasedFact] = {}
+        self.deals: dict[str, DealFact] = {}
+        self.costs: dict[str, CostFact] = {}
+        self.span: tuple[int, int] | None = None
+        self._deal_ids: set[str] = set()
+        for fact in facts:
+            self.take(fact)
+
+    def take(self, fact: Fact) -> dict[bytes, Fact | None]:
+        """Take a fact in. What is new of what is known, by key: facts as they are joined, and None for those that are erased."""
+        if isinstance(fact, TouchFact):
+            return self._take_touch(fact)
+        if isinstance(fact, HomeFact):
+            return self._take_home(fact)
+        if isinstance(fact, MovedFact):
+            changed = _kept(self.moved, fact.customer, fact)
+            if changed:
+                self._spans(*ALWAYS)
+            return changed
+        if isinstance(fact, DealFact):
+            deal = self.deals.get(fact.deal_id)
+            changed = _kept(self.deals, fact.deal_id, fact)
+            self._deal_ids.update(fact.ids)
+            for one in (deal, fact) if changed else ():
+                if one is not None and one.closed_at is not None:
+                    self._spans(one.closed_at, one.closed_at)
+            return changed
+        if isinstance(fact, CostFact):
+            cost = self.costs.get(fact.cost_id)
+            changed = _kept(self.costs, fact.cost_id, fact)
+            for two in (cost, fact) if changed else ():
+                if two is not None:
+                    self._spans(two.cost.first_day * DAY_MS, two.cost.last_day * DAY_MS)
+            return changed
+        return self._take_erasure(fact)
+
+    def spanned(self) -> tuple[int, int] | None:
+        """The time in which anything has changed; from now on it is counted anew."""
+        span, self.span = self.span, None
+        return span
+
+    def _spans(self, start: int, end: int) -> None:
+        self.span = (start, end) if self.span is None else (min(start, self.span[0]), max(end, self.span[1]))
+
+    def _take_home(self, fact: HomeFact) -> dict[bytes, Fact | None]:
+        if fact.at <= self._erased_at(fact.identifier):
+            return {}
+        known = self.homes.get(fact.identifier)
+        changed = _kept(self.homes, fact.identifier, fact)
+        # An identifier that was never seen has no touches yet; a deal may have waited for it.
+        moves = fact.identifier in self._deal_ids if known is None else known.customer != fact.customer
+        if changed and moves:
+            self._spans(*ALWAYS)
+        return changed
+
+    def customer(self, identifier: str) -> str:
+        """Whose an identifier is."""
+        home = self.homes.get(identifier)
+        customer, at = (identifier, -1) if home is None else (home.customer, home.at)
+        while (moved := self.moved.get(customer)) is not None and moved.at >= at and moved.into < customer:
+            customer, at = moved.into, moved.at
+        return customer
+
+    def customer_of(self, deal: DealFact) -> str:
+        """Whose a deal is: that of the strongest of its ids that was ever seen."""
+        return self.customer(next((id_ for id_ in deal.ids if id_ in self.homes), deal.ids[0]))
+
+    def _erased_at(self, identifier: str) -> int:
+        known = self.erased.get(identifier)
+        return -1 if known is None else known.at
+
+    def _is_erased(self, touch: TouchFact, at: int) -> bool:
+        # What happened since stays, as on a timeline.
+        return touch.resolved_at <= at and touch.at * 1000 <= at
+
+    def _take_touch(self, fact: TouchFact) -> dict[bytes, Fact | None]:
+        if self.erased and self._is_erased(fact, self._erased_at(fact.identifier)):
+            return {}
+        known = self.touches.get(fact.touch_id)
+        if known is not None and _rank(fact) <= _rank(known):
+            return {}
+        for one in (known, fact):
+            if one is not None:
+                self._spans(one.at, one.at)
+        self.touches[fact.touch_id] = fact
+        return {fact.key: fact}
+
+    def _take_erasure(self, fact: ErasedFact) -> dict[bytes, Fact | None]:
+        if fact.at <= self._erased_at(fact.identifier):
+            return {}
+        self.erased[fact.identifier] = fact
+        self._spans(*ALWAYS)
+        changed: dict[bytes, Fact | None] = {fact.key: fact}
+        for touch in [one for one in self.touches.values() if one.identifier == fact.identifier]:
+            if self._is_erased(touch, fact.at):
+                del self.touches[touch.touch_id]
+                changed[touch.key] = None
+        home = self.homes.get(fact.identifier)
+        if home is not None and home.at <= fact.at:
+            del self.homes[fact.identifier]
+            changed[home.key] = None
+        return changed
+
+
+class _Least:
+    """A value of which the smaller one ranks higher."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str | bytes) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Least) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __lt__(self, other: _Least) -> bool:
+        return self.value > other.value  # type: ignore[operator]
+
+    def __le__(self, other: _Least) -> bool:
+        return self.value >= other.value  # type: ignore[operator]
+
+
+def _rank(fact: Fact) -> tuple[int, _Least] | tuple[int, _Least, int]:
+    """Of two facts with one key the higher rank holds: the later decision, of two at one moment that with the smaller customer id;
+    the higher version, of two contents of one version the lesser, as in `streams.core.ledger.book`."""
+    if isinstance(fact, HomeFact):
+        return fact.at, _Least(fact.customer)
+    if isinstance(fact, MovedFact):
+        return fact.at, _Least(fact.into)
+    if isinstance(fact, TouchFact):
+        return fact.version, _Least(encode(msgspec.structs.replace(fact, resolved_at=0))), fact.resolved_at
+    if isinstance(fact, DealFact):
+        return fact.version, _Least(encode(fact))
+    assert isinstance(fact, CostFact), "an erasure has no rank: it is a moment"
+    return fact.cost.version, _Least(encode(fact))
+
+
+def _kept(known: dict[str, V], id_: str, fact: V) -> dict[bytes, Fact | None]:
+    old = known.get(id_)
+    if old is not None and _rank(fact) <= _rank(old):
+        return {}
+    known[id_] = fact
+    return {fact.key: fact}

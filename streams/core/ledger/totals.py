@@ -1,0 +1,128 @@
+"""The ledger's figures as a stream publishes them: one record a period, currency, measure, dimension and key; revisions name what changed.
+
+Periods are months and quarters. A quarter is not always the sum of its months: the Markov model learns from all journeys of a period.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from streams.core.ledger import money
+from streams.core.ledger import period as periods
+from streams.core.ledger.book import Resolved
+from streams.core.ledger.period import Period
+from streams.core.ledger.result import REVENUE, SPEND, Ledger
+from streams.core.ledger.trace import Cause, compare
+from streams.core.ledger.types import DAY_MS, DIMENSIONS
+
+MOST_CAUSES = 10
+"""Causes that one record names, and touches that one cause names."""
+
+
+class TotalCause(Struct, frozen=True, gc=False):
+    """What changed a figure, as `streams.core.ledger.trace.Cause`; `value` is what it made of it."""
+
+    kind: str
+    record: str
+    touches: tuple[str, ...]
+    value: str
+
+
+class Total(Struct, frozen=True, gc=False):
+    """One figure of the ledger, as in `schemas/ledger_total`. `value` is decimal text; `more` counts causes that are left out."""
+
+    period: str
+    currency: str
+    measure: str
+    dimension: str
+    key: str
+    value: str
+    revision: int
+    previous: str | None = None
+    causes: tuple[TotalCause, ...] = ()
+    more: int = 0
+
+    @property
+    def place(self) -> tuple[str, str, str, str, str]:
+        """Which figure this is."""
+        return (self.period, self.currency, self.measure, self.dimension, self.key)
+
+
+Figure = tuple[str, str, str, str]
+"""Currency, measure, dimension, key."""
+
+
+def sums(ledger: Ledger) -> Counter[Figure]:
+    """The ledger's figures summed over its months, in each dimension and in all. Revenue has only its owner, who stands in the rep."""
+    found: Counter[Figure] = Counter()
+    for figure in ledger.figures:
+        measure = SPEND.rstrip(".") if figure.measure.startswith(SPEND) else figure.measure
+        found[figure.currency, measure, "all", "all"] += figure.value
+        for dimension, key in zip(DIMENSIONS, figure.cell, strict=True):
+            if measure != REVENUE or dimension == "rep":
+                found[figure.currency, measure, dimension, key] += figure.value
+    return found
+
+
+def revised(published: Mapping[Figure, Total], ledger: Ledger, earlier: Ledger | None) -> Iterator[Total]:
+    """What is to be published of a period, given what was. `earlier` is the ledger that was published then, if it is still known."""
+    now = sums(ledger)
+    changed: list[tuple[Figure, str]] = []
+    for figure in sorted(now.keys() | published.keys()):
+        value = _text(now[figure], figure[0])
+        known = published.get(figure)
+        if value != known.value if known is not None else now[figure]:
+            changed.append((figure, value))
+    if not changed:
+        return
+    causes = _causes(earlier, ledger) if earlier is not None else {}
+    for figure, value in changed:
+        known, why = published.get(figure), causes.get(figure, [])
+        yield Total(
+            ledger.period.label,
+            *figure,
+            value,
+            1 if known is None else known.revision + 1,
+            None if known is None else known.value,
+            tuple(
+                TotalCause(cause.kind, cause.record, cause.touches[:MOST_CAUSES], _text(cause.delta, figure[0]))
+                for cause in why[:MOST_CAUSES]
+            ),
+            max(0, len(why) - MOST_CAUSES),
+        )
+
+
+def affected(span: tuple[int, int], resolved: Resolved, lookback_days: float) -> list[Period]:
+    """Months and quarters whose figures may differ after what changed in a span of time (UTC ms), as far as there are records at all."""
+    active = _active(resolved)
+    if active is None:
+        return []
+    first = max(active[0], span[0])
+    last = min(active[1], span[1] + int(lookback_days * DAY_MS))
+    if last < first:
+        return []
+    months = list(periods.months(Period("", first // DAY_MS, last // DAY_MS)))
+    quarters = dict.fromkeys(f"{month.label[:4]}-Q{(int(month.label[5:]) + 2) // 3}" for month in months)
+    return [periods.parse(label) for label in [*(month.label for month in months), *quarters]]
+
+
+def _active(resolved: Resolved) -> tuple[int, int] | None:
+    """From the first to the last record."""
+    ends = [of_one[i].at for of_one in resolved.touches.values() for i in (0, -1)]
+    ends += [deal.closed_at for deal, _ in resolved.deals if deal.closed_at is not None]
+    ends += [day * DAY_MS for cost in resolved.costs for day in (cost.first_day, cost.last_day)]
+    return (min(ends), max(ends)) if ends else None
+
+
+def _causes(earlier: Ledger, later: Ledger) -> dict[Figure, list[Cause]]:
+    found: defaultdict[Figure, list[Cause]] = defaultdict(list)
+    for change in compare(earlier, later):
+        found[change.currency, change.measure, change.dimension, change.key] += change.causes
+    return found
+
+
+def _text(value: int, currency: str) -> str:
+    return money.text(value, currency) if currency else str(value)

@@ -1,0 +1,111 @@
+"""The ledger's topics, as facts: what `touchstream report --from-kafka` and `touchstream ledger` read."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.core.ledger import facts, records
+from streams.core.ledger.facts import Fact, Facts
+from streams.core.outcome import Rejected
+from streams.core.policy import Policy
+from streams.core.touch import Origin
+from streams.core.touch_check import EARLIEST_MS, LATEST_MS
+from streams.edge.codec import Codec, DecodeError
+from streams.edge.reader import ReadError, Stored, open_codec, read
+from streams.edge.registry import RegistryUnavailable
+from streams.edge.topics import COSTS, DEALS, IDENTIFIED, LEDGER_FACTS
+from streams.settings import Settings
+
+STAGE = "ledger"
+
+
+class Damaged(Exception):
+    """A record of the ledger's own topic that cannot be read; going on would forget it."""
+
+
+class Input:
+    """Turns records into facts. `topics` are the sources' full names; `log` is that of the ledger's own topic."""
+
+    def __init__(self, settings: Settings, policy: Policy, codec: Codec) -> None:
+        self._settings, self._policy, self._codec = settings, policy, codec
+        self.log = settings.topic(LEDGER_FACTS)
+        self._identified, self._deals, self._costs = map(settings.topic, (IDENTIFIED, DEALS, COSTS))
+        self.topics = (self._identified, self._deals, self._costs)
+
+    def facts(self, stored: Stored) -> list[Fact] | Rejected:
+        """What a record says, or why it cannot be used. A null says nothing: what was erased is told by commands.
+
+        Raises:
+            Damaged: it is the ledger's own.
+        """
+        if stored.value is None:
+            return []
+        try:
+            return self._facts(stored.topic, stored.value)
+        except DecodeError as error:
+            return _rejected(stored, error.reason, error.detail)
+        except records.RecordError as error:
+            return _rejected(stored, "broken_record", str(error))
+        except msgspec.MsgspecError as error:
+            raise Damaged(
+                f"{stored.address} cannot be read: {error}; was it written by a newer release? Run that one, or newer"
+            ) from None
+
+    def _facts(self, topic: str, value: bytes) -> list[Fact]:
+        if topic == self.log:
+            return [facts.decode(value)]
+        if topic == self._deals:
+            deal = self._codec.decode_deal(value)
+            records.check_deal(deal)
+            settings = self._settings
+            fact = facts.of_deal(deal, self._policy.identity, settings.id_key, settings.default_region)
+            if fact is None:
+                raise records.RecordError("customer: no identifier is usable")
+            return [fact]
+        if topic == self._costs:
+            cost = self._codec.decode_cost(value)
+            records.check_cost(cost)
+            return [facts.of_cost(cost)]
+        if self._codec.is_command(value):
+            return list(facts.of_command(self._codec.decode_command(value)))
+        identified = self._codec.decode_identified(value)
+        if not EARLIEST_MS <= identified.touch.occurred_at <= LATEST_MS:
+            raise DecodeError("not_a_touch", "occurred_at lies outside the years 2000 to 9999")
+        return list(facts.of_touch(identified))
+
+
+def _rejected(stored: Stored, reason: str, detail: str) -> Rejected:
+    origin = Origin(stored.topic, stored.partition, stored.offset)
+    return Rejected(reason, detail, STAGE, stored.value or b"", origin, stored.key)  # type: ignore[arg-type]
+
+
+async def read_all(settings: Settings, policy: Policy, problems: list[str]) -> Facts:
+    """All that the topics say now. What cannot be used is told in `problems`.
+
+    Raises:
+        ReadError: Kafka, a topic, or a schema registry that is needed is not there.
+        Damaged: see `Input.facts`.
+    """
+    known = Facts()
+    async with open_codec(settings) as codec:
+        source = Input(settings, policy, codec)
+        # Its own topic first: then most of what the others say is known, and costs only a comparison.
+        for topics in ((source.log,), source.topics):
+            async for stored in read(settings, topics, start="beginning", follow=False):
+                await learned(codec, stored)
+                found = source.facts(stored)
+                if isinstance(found, Rejected):
+                    problems.append(f"{stored.address}: {found.reason}: {found.detail}")
+                else:
+                    for fact in found:
+                        known.take(fact)
+    return known
+
+
+async def learned(codec: Codec, stored: Stored) -> None:
+    """Look the record's schema up, if a registry knows it and we do not yet. Raises ReadError."""
+    if stored.value is not None and (unknown := codec.unknown_ids([stored.value])):
+        try:
+            await codec.learn(unknown)
+        except RegistryUnavailable as error:
+            raise ReadError(f"{stored.address} needs the schema registry: {error}") from error

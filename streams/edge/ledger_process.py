@@ -1,0 +1,220 @@
+"""`touchstream ledger`: the topics, as figures that are kept up to date.
+
+What is read becomes facts. What is new of them is written to the ledger's own topic and acknowledged, then the offsets are committed: so
+the topic holds all that was ever committed, and a start reads that topic and goes on. Facts may be read any number of times
+(`streams.core.ledger.facts`), so wherever a process ends, nothing is lost or counted twice. When all that was there has been read, the
+periods that it affects are reckoned anew, as `touchstream report` does, and figures that differ from the published ones are published with
+the next revision. One process at a time: a second one would find the same figures and publish them, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.core.ledger import books, facts, totals
+from streams.core.ledger.facts import Fact, Facts
+from streams.core.ledger.figures import compute
+from streams.core.ledger.result import Ledger
+from streams.core.ledger.totals import Figure, Total
+from streams.core.outcome import Rejected
+from streams.core.policy import Policy
+from streams.edge.codec import Codec, DecodeError
+from streams.edge.kafka_auth import client_options
+from streams.edge.ledger_input import Input, learned
+from streams.edge.ledger_metrics import LedgerMetrics
+from streams.edge.ledger_view import LedgerView
+from streams.edge.publisher import Publisher, PublishError, Record, describe
+from streams.edge.reader import ReadError, Stored, open_codec, partitions, read
+from streams.edge.topics import DEAD_LETTER, LEDGER
+from streams.settings import Settings
+
+log = logging.getLogger("touchstream.ledger")
+
+REFRESH_SECONDS = 2.0
+REST = 3
+"""After a reckoning the process reads for at least so many times as long as it took."""
+
+AT_ONCE = 5000
+
+
+class LedgerProcess:
+    """See the module."""
+
+    def __init__(self, settings: Settings, policy: Policy, metrics: LedgerMetrics) -> None:
+        self._settings, self._policy, self._metrics = settings, policy, metrics
+        self._facts = Facts()
+        self._published: defaultdict[str, dict[Figure, Total]] = defaultdict(dict)
+        self._earlier: dict[str, Ledger] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._due_at = 0.0
+        self._asked_at = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until told to stop.
+
+        Raises:
+            ReadError, PublishError: Kafka, a topic or a schema registry is not there, or did not take a record.
+            Damaged, DecodeError: what the ledger itself has written cannot be read.
+            MoneyError: the policy converts currencies and lacks a rate.
+        """
+        view = LedgerView(self._settings)
+        try:
+            async with open_codec(self._settings) as codec, Publisher(self._settings) as publisher:
+                await codec.prepare()
+                source = Input(self._settings, self._policy, codec)
+                await self._recall(source, codec)
+                consumer = await self._started(source)
+                try:
+                    while not stop.is_set():
+                        await self._step(consumer, source, codec, publisher, view)
+                finally:
+                    await consumer.stop()
+        except (KafkaError, OSError) as error:
+            raise ReadError(f"cannot go on with Kafka at {self._settings.bootstrap}: {describe(error)}") from error
+        finally:
+            await view.close()
+
+    async def _recall(self, source: Input, codec: Codec) -> None:
+        """What was known, and what was published."""
+        started = time.monotonic()
+        async for stored in read(self._settings, [source.log], start="beginning", follow=False):
+            for fact in _sound(source.facts(stored)):
+                self._facts.take(fact)
+        async for stored in read(self._settings, [self._settings.topic(LEDGER)], start="beginning", follow=False):
+            if stored.value is not None:
+                await learned(codec, stored)
+                total = codec.decode_total(stored.value)
+                known = self._published[total.period].get(total.place[1:])
+                if known is None or total.revision > known.revision:
+                    self._published[total.period][total.place[1:]] = total
+        self._facts.span = facts.ALWAYS
+        log.info("recalled %d touches in %.1f s", len(self._facts.touches), time.monotonic() - started)
+
+    async def _started(self, source: Input) -> AIOKafkaConsumer:
+        """A consumer of all partitions, where the last process ended."""
+        found = await partitions(self._settings, source.topics)
+        consumer = AIOKafkaConsumer(
+            group_id=f"{self._settings.app_id}-ledger",
+            client_id="touchstream-ledger",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            **client_options(self._settings),
+        )
+        await consumer.start()
+        consumer.assign(found)
+        self._ends = dict(await consumer.end_offsets(found))
+        return consumer
+
+    async def _step(
+        self, consumer: AIOKafkaConsumer, source: Input, codec: Codec, publisher: Publisher, view: LedgerView
+    ) -> None:
+        polled = await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)
+        records = [
+            Stored(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value)
+            for batch in polled.values()
+            for one in batch
+        ]
+        if records:
+            await self._learn(records, source, codec, publisher)
+            await consumer.commit({tp: batch[-1].offset + 1 for tp, batch in polled.items() if batch})
+        now = time.monotonic()
+        if now < self._due_at or (polled and not self._ends):
+            return
+        if not await self._caught_up(consumer):
+            return
+        if self._facts.span is not None:
+            await self._refresh(codec, publisher, view)
+        elif now > self._asked_at:
+            self._asked_at = now + 15 * REFRESH_SECONDS
+            await view.write((), self._everything())
+
+    async def _caught_up(self, consumer: AIOKafkaConsumer) -> bool:
+        """Whether all that was there at the start has been read. Figures of a half of it would be told as changes."""
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        positions = {tp: await consumer.position(tp) for tp in ends}
+        self._metrics.lag.set(sum(max(0, ends[tp] - at) for tp, at in positions.items()))
+        self._ends = {tp: end for tp, end in self._ends.items() if positions[tp] < end}
+        return not self._ends
+
+    async def _learn(self, records: Sequence[Stored], source: Input, codec: Codec, publisher: Publisher) -> None:
+        """The facts of records, in the ledger's own topic when this returns."""
+        changed: dict[bytes, Fact | None] = {}
+        letters: list[Rejected] = []
+        for stored in records:
+            await learned(codec, stored)
+            found = source.facts(stored)
+            if isinstance(found, Rejected):
+                letters.append(found)
+                continue
+            for fact in found:
+                changed.update(self._facts.take(fact))
+        now = time.time_ns() // 1_000_000
+        dead = self._settings.topic(DEAD_LETTER)
+        for one in letters:
+            log.warning("not taken into the ledger: %s: %s", one.reason, one.detail)
+        await _publish(
+            publisher,
+            [
+                *(Record(dead, one.key, codec.encode_dead_letter(one, now)) for one in letters),
+                *(
+                    Record(source.log, key, None if fact is None else facts.encode(fact))
+                    for key, fact in changed.items()
+                ),
+            ],
+        )
+
+    async def _refresh(self, codec: Codec, publisher: Publisher, view: LedgerView) -> None:
+        """Reckon the affected periods anew, and publish what is different."""
+        started = time.monotonic()
+        changed = await asyncio.to_thread(self._reckoned)
+        topic = self._settings.topic(LEDGER)
+        await _publish(
+            publisher, [Record(topic, "|".join(one.place).encode(), codec.encode_total(one)) for one in changed]
+        )
+        for one in changed:
+            self._published[one.period][one.place[1:]] = one
+        await view.write(changed, self._everything())
+        self._metrics.show(self._everything(), self._policy.ledger)
+        for kind in ("touches", "homes", "deals", "costs"):
+            self._metrics.facts.labels(kind).set(len(getattr(self._facts, kind)))
+        took = time.monotonic() - started
+        self._metrics.refresh_seconds.set(took)
+        self._due_at = time.monotonic() + max(REFRESH_SECONDS, REST * took)
+        log.info("%d figures changed, reckoned in %.1f s", len(changed), took)
+
+    def _reckoned(self) -> list[Total]:
+        span = self._facts.spanned()
+        assert span is not None, "asked only when something has changed"
+        resolved = books.resolve(self._facts)
+        changed: list[Total] = []
+        for period in totals.affected(span, resolved, self._policy.ledger.lookback_days):
+            ledger = compute(resolved, period, self._policy.ledger)
+            changed += totals.revised(self._published[period.label], ledger, self._earlier.get(period.label))
+            self._earlier[period.label] = ledger
+        return changed
+
+    def _everything(self) -> list[Total]:
+        return [total for figures in self._published.values() for total in figures.values()]
+
+
+async def _publish(publisher: Publisher, records: Sequence[Record]) -> None:
+    """Raises PublishError when one was not acknowledged."""
+    for first in range(0, len(records), AT_ONCE):
+        for result in await publisher.publish_many(records[first : first + AT_ONCE]):
+            if isinstance(result, PublishError):
+                raise result
+
+
+def _sound(found: list[Fact] | Rejected) -> Iterable[Fact]:
+    """The ledger's own facts, which it never refuses."""
+    if isinstance(found, Rejected):
+        raise DecodeError("undecodable", found.detail)
+    return found

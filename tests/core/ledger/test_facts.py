@@ -1,0 +1,115 @@
+"""Facts: any order, any repetition, and a log of the newest by key give the same books, which are those of the files."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from msgspec.structs import replace
+
+from streams.core import touch_json
+from streams.core.commands import Command
+from streams.core.ledger import books, facts, records
+from streams.core.ledger import period as periods
+from streams.core.ledger.facts import ErasedFact, Fact, Facts, HomeFact, MovedFact
+from streams.core.ledger.figures import compute
+from streams.core.ledger.policy import LedgerPolicy
+from streams.core.policy import IdentityPolicy
+from streams.core.touch import IdentifiedTouch
+from tests.ledger import books as files
+from tests.ledger.command import BOARD
+from tests.ledger.identified import stream
+
+POLICY = IdentityPolicy()
+
+
+def lines(*names: str) -> list[bytes]:
+    """Lines of the board's files."""
+    return [line for name in names for line in (BOARD / f"{name}.jsonl").read_bytes().splitlines() if line.strip()]
+
+
+TOUCHES = [touch_json.parse(line) for line in lines("touches", "later-touches")]
+DEALS = [records.deal(line) for line in lines("deals", "later-deals")]
+COSTS = [records.cost(line) for line in lines("costs", "later-costs")]
+
+
+def of_stream(items: Iterable[IdentifiedTouch | Command]) -> list[Fact]:
+    """The facts of touches and commands."""
+    return [
+        fact for one in items for fact in (facts.of_command(one) if isinstance(one, Command) else facts.of_touch(one))
+    ]
+
+
+def everything() -> list[Fact]:
+    """All facts of the board's story."""
+    deals = [facts.of_deal(deal, POLICY, files.ID_KEY, files.REGION) for deal in DEALS]
+    return [
+        *of_stream(stream(sorted(TOUCHES, key=lambda touch: touch.occurred_at))),
+        *(deal for deal in deals if deal is not None),
+        *map(facts.of_cost, COSTS),
+    ]
+
+
+def test_the_figures_are_those_of_the_files() -> None:
+    """The board's story, its merge and corrections included, comes to the same figures and lines by topics as by files."""
+    period = periods.parse("2026-Q3")
+    by_files = compute(files.resolved(TOUCHES, DEALS, COSTS), period, LedgerPolicy())
+    by_topics = compute(books.resolve(Facts(everything())), period, LedgerPolicy())
+    assert by_topics.figures == by_files.figures and len(by_files.figures) > 50
+    # A file's deal links its customer's identifiers, too: only what the customer is called differs.
+    lines = [[replace(one, customer="", identifiers=()) for one in each.lines] for each in (by_topics, by_files)]
+    assert lines[0] == lines[1]
+    assert (by_topics.spent, by_topics.effects, by_topics.reps) == (by_files.spent, by_files.effects, by_files.reps)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_order_and_repetition(seed: int) -> None:
+    """Facts in any order, some twice, with merges, splits and erasures among them, give the same books; so does the log of what
+    was new, read back by key, and with the beginning of it read again behind it."""
+    rng = random.Random(seed)
+    known = everything()
+    ids = sorted({fact.identifier for fact in known if isinstance(fact, HomeFact)})
+    for _ in range(6):
+        a, b = rng.sample(ids, 2)
+        kind = rng.choice((0, 0, 1, 2))
+        at = rng.randrange(40)
+        made: dict[int, Fact] = {
+            0: HomeFact(a, b, at),
+            1: MovedFact(max(a, b), min(a, b), at),
+            2: ErasedFact(a, 2 * 10**15 * rng.randrange(2) + at),
+        }
+        known.append(made[kind])
+    wanted = books.resolve(Facts(known))
+    shuffled = [*known, *rng.sample(known, 10)]
+    rng.shuffle(shuffled)
+    log: dict[bytes, bytes] = {}
+    taken = Facts()
+    for fact in shuffled:
+        for key, value in taken.take(fact).items():
+            if value is None:
+                log.pop(key, None)
+            else:
+                log[key] = facts.encode(value)
+    assert books.resolve(taken) == wanted
+    again = Facts(map(facts.decode, rng.sample(list(log.values()), len(log))))
+    assert books.resolve(again) == wanted
+    for fact in shuffled[:20]:
+        again.take(fact)
+    assert books.resolve(again) == wanted
+
+
+def test_what_was_erased_is_gone_and_what_came_since_counts() -> None:
+    """Touches looked up by an erased identifier until then are taken out of the log; a later event stays; an older look-up is refused."""
+    first, second = (replace(TOUCHES[0], touch_id=f"t{n}", occurred_at=1000 * n) for n in (1, 2))
+    known = Facts(of_stream(stream([first, second])))
+    (own,) = {fact.identifier for fact in known.touches.values()}
+    gone = known.take(ErasedFact(own, 1_500_000))
+    assert gone == {
+        b"touch:t1": None,
+        f"home:{own}".encode(): None,
+        f"erased:{own}".encode(): ErasedFact(own, 1_500_000),
+    }
+    assert set(known.touches) == {"t2"}
+    assert all(known.take(fact) == {} for fact in of_stream(stream([first])))
+    assert known.span == facts.ALWAYS

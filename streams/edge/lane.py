@@ -98,14 +98,23 @@ class Lane:
         self._member_at: float | None = None
         self._expelled = False
         self._heart = asyncio.get_running_loop().create_task(self._beat())
+        self._ended = False
 
     async def submit(self, write: Write) -> None:
-        """Begin a write; returns when its outputs are handed to the producer. Waits while too many are under way."""
+        """Begin a write; returns when its outputs are handed to the producer. Waits while too many are under way.
+
+        Raises:
+            asyncio.CancelledError: the worker stops, and the write is given up: what it stands for is not committed.
+        """
         await self._slots.acquire()
         try:
-            sent = await self._send_all(write.outputs)
+            sent = [] if self._ended else await self._send_all(write.outputs)
         except Exception as error:  # noqa: BLE001 - any failure to write is doubt
-            doubt.leave("a record could not be handed to Kafka", error)
+            if not self._ended:
+                doubt.leave("a record could not be handed to Kafka", error)
+        if self._ended:
+            self._slots.release()
+            raise asyncio.CancelledError("the worker stops")
         task = asyncio.get_running_loop().create_task(self._finish(write, sent, self._last.get(write.partition)))
         if write.changelog:
             self._last[write.partition] = task
@@ -116,6 +125,10 @@ class Lane:
         """Wait until the broker has acknowledged every write begun so far; later ones may be under way when it returns."""
         if self._under_way:
             await asyncio.wait(set(self._under_way))
+
+    def end(self) -> None:
+        """The producer is about to close: all that may be committed was written before."""
+        self._ended = True
 
     async def close(self) -> None:
         """Stop the heart; nothing can be written after it. Writes under way are not waited for: see `barrier`."""

@@ -55,7 +55,7 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     MetricSpec(
         "touchstream_ledger_facts", "gauge", ("kind",),
         "Touches, customers' identifiers, deals and costs that the ledger knows.",
-        "Plan memory by the touches: some 700 bytes each.",
+        "Plan memory by the touches: some 600 bytes each.",
     ),
 )  # fmt: skip
 

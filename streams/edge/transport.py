@@ -265,6 +265,12 @@ class Producer(driver.Producer):  # type: ignore[misc]
         await super().on_start()
         self.app.open_lane(self._producer)
 
+    async def on_stop(self) -> None:
+        """The last commit is made. Tasks that have not noticed yet that the worker stops write no more."""
+        if self.app.lane is not None:
+            self.app.lane.end()
+        await super().on_stop()
+
     async def flush(self) -> None:
         await super().flush()
         if self.app.lane is not None:  # a start that failed is stopped before there was a lane

@@ -64,6 +64,23 @@ def test_outputs_are_acknowledged_before_the_changelog_is_sent(settings: Setting
             assert record.partition == partition_of(record.key, 2)
 
 
+def test_a_write_after_the_end_is_given_up(settings: Settings) -> None:
+    """Once the producer is closed for good, a task that writes all the same is cancelled; it does not look like a lost write."""
+    topic = settings.topic(CONFLICTS)
+
+    async def run() -> None:
+        async with lane_of(settings) as (lane, producer):
+            await lane.submit(Write([Out(topic, b"before", b"v")]))
+            await lane.barrier()
+            lane.end()
+            await producer.stop()
+            with pytest.raises(asyncio.CancelledError):
+                await lane.submit(Write([Out(topic, b"after", b"v")], 1, {b"k": b"state"}))
+
+    asyncio.run(run())
+    assert [record.key for record in asyncio.run(contents(settings, topic))] == [b"before"]
+
+
 def test_last_outputs_follow_the_first(settings: Settings) -> None:
     """What a write has for last is sent once the rest is acknowledged, before the changelog; a null value goes out as one."""
     first, last = settings.topic(CONFLICTS), settings.topic(IDENTITIES)

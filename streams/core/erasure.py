@@ -101,14 +101,21 @@ def dropped(erased_at: int, published_at: int, policy: ErasurePolicy) -> bool:
     return published_at <= erased_at or not policy.for_good
 
 
-_MARK = encode(Timeline(erased_at=1 << 40))[:-8]
-MARK_SIZE = len(_MARK) + 8
+_NUMBER = (1 << 40).to_bytes(8)
+_BEFORE, _BEHIND = encode(Timeline(erased_at=1 << 40)).split(_NUMBER)
+_EARLIER = _BEFORE[:1] + b"\x9c" + _BEFORE[2:]
+"""How marks began before timelines had leads: an array of twelve, and nothing behind the moment."""
+
+MARK_SIZES = (len(_EARLIER) + 8, len(_BEFORE) + 8 + len(_BEHIND))
 """Bytes of a timeline of which nothing is left but the moment of its erasure."""
 
 
 def erased_at(data: bytes) -> int:
     """The moment (identity index's clock, us) of an encoded timeline that only says when it was erased; 0 of any other."""
-    return int.from_bytes(data[-8:]) if len(data) == MARK_SIZE and data.startswith(_MARK) else 0
+    for size, before, behind in zip(MARK_SIZES, (_EARLIER, _BEFORE), (b"", _BEHIND), strict=True):
+        if len(data) == size and data.startswith(before) and data.endswith(behind):
+            return int.from_bytes(data[len(before) : len(before) + 8])
+    return 0
 
 
 def fate(topic: str, config: Mapping[str, str], at: int) -> Fate:

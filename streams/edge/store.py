@@ -13,7 +13,7 @@ from typing import Any
 from faust.stores import base
 from faust.types import TP, EventT
 
-from streams.core.erasure import MARK_SIZE, erased_at
+from streams.core.erasure import MARK_SIZES, erased_at
 from streams.core.timeline import is_customer, segment_key
 
 
@@ -43,7 +43,7 @@ class Partition:
         if value is not None:
             self.values[key] = value
             self.size += len(value)
-            if len(value) == MARK_SIZE and (at := erased_at(value)):
+            if len(value) in MARK_SIZES and (at := erased_at(value)):
                 self.marks[key] = at
             else:
                 self.customers += is_customer(value)

@@ -14,7 +14,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from streams.edge.client import Client
 from streams.edge.lane import partition_of
-from streams.edge.topics import CATALOGUE, COMMANDS, IDENTIFIED, TOUCH_TOPICS, catalogue, changelog
+from streams.edge.topics import CATALOGUE, COMMANDS, IDENTIFIED, POLICIES, TOUCH_TOPICS, catalogue, changelog
 from tests.benchmarks import PARTITIONS
 from tests.benchmarks.plan import RULE_INPUT, RULE_OUTPUT, Job, Run, Size
 from tests.benchmarks.rule import Contact, encode
@@ -32,7 +32,9 @@ def inputs(job: Job) -> list[str]:
 
 def outputs(job: Job) -> list[str]:
     """All other topics of a job."""
-    return [spec.name for spec in CATALOGUE if spec.name not in inputs(job)] if job == "whole_worker" else [RULE_OUTPUT]
+    if job == "rule_only":
+        return [RULE_OUTPUT, POLICIES]
+    return [spec.name for spec in CATALOGUE if spec.name not in inputs(job)]
 
 
 def watched(job: Job) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from streams.core.entry import Entry
 from streams.core.erasure import (
     IDENTITY,
-    MARK_SIZE,
+    MARK_SIZES,
     TIMELINE,
     Erasure,
     Fate,
@@ -16,7 +16,7 @@ from streams.core.erasure import (
     folded,
 )
 from streams.core.policy import ErasurePolicy
-from streams.core.timeline import EMPTY, Timeline, encode
+from streams.core.timeline import EMPTY, Timeline, decode, encode
 
 DAY = 86_400_000
 AT = 1_772_442_720_000
@@ -33,7 +33,9 @@ def test_what_is_dropped_and_what_is_told() -> None:
 def test_a_mark_is_known_without_decoding() -> None:
     """A timeline with nothing but the moment of its erasure says it; one that holds anything else, and other bytes, do not."""
     mark = Timeline(erased_at=AT * 1000)
-    assert (erased_at(encode(mark)), len(encode(mark))) == (AT * 1000, MARK_SIZE)
+    assert (erased_at(encode(mark)), len(encode(mark))) == (AT * 1000, MARK_SIZES[1])
+    earlier = bytes.fromhex("01 9c c0 90 90") + encode(mark)[5:-2]
+    assert (erased_at(earlier), decode(earlier)) == (AT * 1000, mark)
     entry = Entry(AT, "t-1", "email", "sales", "outbound", "sent")
     others = (
         EMPTY,
@@ -44,7 +46,7 @@ def test_a_mark_is_known_without_decoding() -> None:
         Timeline(name="Dana", erased_at=AT * 1000),
     )
     assert [erased_at(encode(other)) for other in others] == [0] * len(others)
-    assert [erased_at(data) for data in (b"", b"\x03segment", bytes(MARK_SIZE))] == [0, 0, 0]
+    assert [erased_at(data) for data in (b"", b"\x03segment", bytes(MARK_SIZES[1]))] == [0, 0, 0]
 
 
 def test_when_kafka_has_nothing_left() -> None:

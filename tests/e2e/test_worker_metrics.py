@@ -101,7 +101,9 @@ def history() -> tuple[list[Touch], list[Touch]]:
 def expressions() -> list[Expression]:
     """Everything that Grafana and Prometheus ask of workers."""
     return [
-        one for one in dict.fromkeys([*dashboard_expressions(), *alert_selectors()]) if GATEWAY_JOB not in one.promql
+        one
+        for one in dict.fromkeys([*dashboard_expressions(), *alert_selectors()])
+        if GATEWAY_JOB not in one.promql and "touchstream_ledger_" not in one.promql
     ]
 
 

@@ -1,7 +1,7 @@
 """Histories of change through real Kafka, Redis and workers: `python -m tests.e2e.past --seeds 1000`.
 
 The histories of many persons lie side by side in one installation, each with identifiers and touch ids of its own. Their first halves are
-published in random order; then links are cut, persons are erased and findings acknowledged while the second halves arrive, and a
+published in random order; then persons are erased, links are cut and findings acknowledged while the second halves arrive, and a
 worker is killed in between and another one started. What stands in the end is compared with the oracle's, history by history.
 """
 
@@ -23,13 +23,14 @@ from msgspec.structs import replace
 
 from streams import Client
 from streams.core import backtest
+from streams.core.erasure import IDENTITY
 from streams.core.identify import nodes
 from streams.core.outcome import Finding
 from streams.core.policy import parse
 from streams.core.touch import Touch
 from streams.edge import reader, topic_admin
 from streams.edge.codec import Codec
-from streams.edge.topics import CONFLICTS, HANDOFFS
+from streams.edge.topics import CONFLICTS, ERASURES, HANDOFFS
 from streams.settings import Settings
 from tests.core import past, past_oracle
 from tests.core.oracle import Claimed, DoubtfulError
@@ -40,9 +41,10 @@ from tests.core.strategies import ID_KEY, REGION
 from tests.support.drained import wait_drained
 from tests.support.lanes import contents
 from tests.support.stack import fresh_settings, started
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_async
 from tests.support.worker import Worker
 
+CODEC = Codec()
 RULES = ("double_contact", "contact_after_opt_out", "incongruent_message", "handoff")
 POLICY = parse(Path(__file__).parents[1].joinpath("support", "policy.toml").read_text(encoding="utf-8"))
 EARLIER, LATER = 0, 2
@@ -102,24 +104,36 @@ def _ids(touch: Touch) -> tuple[str, ...]:
     return nodes(touch.customer, ID_KEY, REGION)
 
 
+async def _erase(settings: Settings, groups: list[Group]) -> None:
+    """Returns once all erasures are decided: what comes before that is what they are about, and how soon they are is not ours to say."""
+    asked = [one.erased for one in groups if one.erased]
+    async with Client(settings=settings) as client:
+        for customer in asked:
+            await client.request("customer_erased", customer, by="jo")
+
+    async def decided() -> bool:
+        records = await contents(settings, settings.topic(ERASURES))
+        return len(asked) == sum(CODEC.decode_receipt(record.value).part == IDENTITY for record in records)
+
+    await wait_until_async(decided, 120, "the erasures to be decided")
+
+
 async def _request(settings: Settings, groups: list[Group], rng: random.Random) -> None:
-    """Everything that is asked for, and some findings are acknowledged."""
+    """Everything else that is asked for, and some findings are acknowledged."""
     held = sorted(backtest.standing(await reader.findings(settings)), key=lambda finding: finding.finding_id)
     acknowledged = rng.sample([finding for finding in held if finding.rule in RULES], min(len(held) // 10, 40))
     async with Client(settings=settings) as client:
         for one in groups:
             if one.cut:
                 await client.request("identity_split", min(one.cut), by="jo", identifiers=tuple(one.cut))
-            if one.erased:
-                await client.request("customer_erased", one.erased, by="jo")
         for finding in acknowledged:
             await client.acknowledge(finding, "jo")
 
 
 async def _emitted(settings: Settings) -> list[Finding]:
-    codec, found = Codec(), []
+    found = []
     for name in (CONFLICTS, HANDOFFS):
-        found += [codec.decode_finding(record.value) for record in await contents(settings, settings.topic(name))]
+        found += [CODEC.decode_finding(record.value) for record in await contents(settings, settings.topic(name))]
     return found
 
 
@@ -156,6 +170,7 @@ def play(settings: Settings, seeds: range, workers: int) -> tuple[list[Group], l
         team = [running.enter_context(Worker(settings)) for _ in range(workers)]
         _publish(settings, first)
         wait_drained(settings)
+        asyncio.run(_erase(settings, groups))
         asyncio.run(_request(settings, groups, rng))
         _publish(settings, second[: len(second) // 2])
         team[0].stop(signal.SIGKILL)

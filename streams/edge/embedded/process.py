@@ -94,8 +94,9 @@ class Child:
         return self._popen.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: it lives, but answers nothing."""
+        """SIGSTOP: it lives, but answers nothing from the return on."""
         self._signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._popen.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # its threads stop one by one
 
     def resume(self) -> None:
         """SIGCONT: ends `pause`."""

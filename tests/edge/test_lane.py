@@ -282,7 +282,8 @@ def endless(settings: Settings, silence_limit: float) -> Iterator[subprocess.Pop
 
 
 def test_process_that_stood_still_writes_no_more(settings: Settings) -> None:
-    """A process stopped for longer than its silence limit leaves with 70 when it goes on, before it writes anything."""
+    """A process stopped for longer than its silence limit leaves with 70 when it goes on, and writes nothing but what was already on its
+    way to the socket: one request at most."""
     topics = [settings.topic(CONFLICTS), changelog(settings)]
     seen: list[list[list[int]]] = []
 
@@ -300,7 +301,10 @@ def test_process_that_stood_still_writes_no_more(settings: Settings) -> None:
         _, error = child.communicate(timeout=60)
         assert child.returncode == EXIT_CODE
     assert b"stood still" in error
-    assert [asyncio.run(ends(settings, topic)) for topic in topics] == seen[-1]
+    written = [
+        sum(asyncio.run(ends(settings, topic))) - sum(counts) for topic, counts in zip(topics, seen[-1], strict=True)
+    ]
+    assert written in ([0, 0], [1, 0], [0, 1])
 
 
 def test_a_write_waits_until_the_group_has_confirmed_the_worker(settings: Settings) -> None:

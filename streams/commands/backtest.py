@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,18 +20,17 @@ from streams.commands.common import (
     policy_option,
     progress,
 )
-from streams.commands.files import replace_file
+from streams.commands.files import replace_file, touch_lines
+from streams.commands.publishing import run_kafka
 from streams.commands.rendering import counted
 from streams.core import backtest as core
-from streams.core import detect, finding_json, touch_json
+from streams.core import detect, finding_json, wording
 from streams.core.entry import DamagedError
 from streams.core.govern.backtest import difference, lines
 from streams.core.outcome import Finding
 from streams.core.policy import DAY_MS, Policy
 from streams.core.timeline import Timeline
-from streams.core.touch import Touch
 from streams.edge.history import history
-from streams.edge.reader import ReadError
 from streams.settings import Settings
 
 
@@ -90,7 +88,11 @@ def backtest(
     broken: list[str] = []
     if file is not None:
         result = core.run(
-            _touches(file, broken), policy, id_key=settings.id_key, region=settings.default_region, now=moment
+            (touch for _, touch in touch_lines(file, broken)),
+            policy,
+            id_key=settings.id_key,
+            region=settings.default_region,
+            now=moment,
         )
         broken += [f"touch {refused.touch.touch_id}: {refused.reason}: {refused.detail}" for refused in result.refused]
         timelines: Mapping[str, Timeline] = result.timelines
@@ -118,7 +120,9 @@ def _compare(timelines: Iterable[Timeline], new: Policy, current: Policy, since:
     with progress("comparing"):
         found = difference(timelines, new, current, since)
     if since and found.first_at is not None and found.first_at - since > DAY_MS:
-        click.echo(f"the timelines reach back to {_day(found.first_at)} only, not to {_day(since)}", err=True)
+        click.echo(
+            f"the timelines reach back to {wording.date(found.first_at)} only, not to {wording.date(since)}", err=True
+        )
     for line in lines(found):
         click.echo(line)
     if html is not None:
@@ -128,11 +132,8 @@ def _compare(timelines: Iterable[Timeline], new: Policy, current: Policy, since:
 
 
 def _history(settings: Settings) -> Mapping[str, Timeline]:
-    try:
-        with progress("reading the timelines"):
-            found = asyncio.run(history(settings))
-    except ReadError as error:
-        raise CommandError(str(error)) from None
+    with progress("reading the timelines"):
+        found = run_kafka(history(settings))
     if not len(found):
         raise CommandError(
             f"no customer has a timeline at {settings.bootstrap} yet: have workers run there, and touches come? (TOUCHSTREAM_APP_ID"
@@ -148,17 +149,6 @@ def _findings(timelines: Mapping[str, Timeline], policy: Policy) -> list[Finding
     except DamagedError as error:
         raise CommandError(f"a timeline cannot be read: {error}") from None
     return sorted(found, key=lambda finding: (finding.event_time, finding.finding_id))
-
-
-def _touches(file: BinaryIO, broken: list[str]) -> Iterator[Touch]:
-    for number, line in enumerate(file, start=1):
-        if line.strip():
-            try:
-                touch = touch_json.parse(line)
-            except touch_json.TouchError as error:
-                broken.append(f"line {number}: {error}")
-            else:
-                yield touch
 
 
 def _since(text: str, now: int) -> int:
@@ -180,7 +170,3 @@ def moment_of(text: str, option: str) -> int:
     if time_ is None or time_.tzinfo is None:
         raise CommandError(f"{option}: {text!r} is not an RFC 3339 time with a zone, such as 2026-03-02T09:12:00Z")
     return int(time_.timestamp() * 1000)
-
-
-def _day(at: int) -> str:
-    return dt.datetime.fromtimestamp(at / 1000, dt.UTC).date().isoformat()

@@ -13,9 +13,9 @@ import msgspec
 from streams.commands import rendering
 from streams.commands.backtest import moment_of
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings, policy_option, progress
+from streams.commands.files import touch_lines
 from streams.commands.identifiers import read_log
 from streams.commands.publishing import run_kafka
-from streams.core import touch_json
 from streams.core.entry import DamagedError
 from streams.core.govern.forecast import Outlook, sentence
 from streams.core.govern.forecast import forecast as foresee
@@ -24,7 +24,6 @@ from streams.core.identify import nodes
 from streams.core.identity_person import IdentityLog
 from streams.core.policy import DAY_MS, Policy
 from streams.core.touch import Touch
-from streams.core.touch_json import TouchError
 from streams.edge.history import History, history
 from streams.settings import Settings
 
@@ -89,14 +88,7 @@ def _people(settings: Settings, policy: Policy, log: IdentityLog) -> Any:
 
 def _touches(file: BinaryIO, broken: list[str]) -> list[Touch]:
     touches = []
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            touch = touch_json.parse(line)
-        except TouchError as error:
-            broken.append(f"line {number}: {error}")
-            continue
+    for number, touch in touch_lines(file, broken):
         if touch.direction == "outbound":
             touches.append(touch)
         else:

@@ -44,10 +44,15 @@ def clock(at_ms: int) -> str:
     return f"{hours:02}:{minutes:02}"
 
 
+def date(at_ms: int) -> dt.date:
+    """The day in UTC; as text "2026-03-03"."""
+    return dt.date.fromordinal(_EPOCH + at_ms // _DAY)
+
+
 def day(at_ms: int) -> str:
     """ "3 March 2026"."""
-    date = dt.date.fromordinal(_EPOCH + at_ms // _DAY)
-    return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
+    on = date(at_ms)
+    return f"{on.day} {_MONTHS[on.month - 1]} {on.year}"
 
 
 def when(at_ms: int, *others_ms: int) -> str:

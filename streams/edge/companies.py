@@ -8,7 +8,6 @@ beside it, and built anew with it when Redis was lost. Kept only while some rule
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from streams.core.detect.base import contacts
@@ -17,8 +16,9 @@ from streams.core.govern import compiled
 from streams.core.govern.records import Contact
 from streams.core.identify import account_node
 from streams.core.policy import DAY_MS, Policy
-from streams.core.timeline import Timeline, decode, segment_key
+from streams.core.timeline import Timeline
 from streams.core.touch import IdentifiedTouch
+from streams.edge.history import History
 from streams.settings import Settings
 
 KEPT_MS = 100 * DAY_MS
@@ -54,21 +54,16 @@ def of_touch(identified: IdentifiedTouch, secret: str) -> Members:
     return {(account_node(name, secret), identified.customer_id): touch.occurred_at} if name else {}
 
 
-def of_values(values: Mapping[bytes, bytes], load: Mapping[bytes, bytes], secret: str) -> Members:
-    """The same of encoded timelines by customer id; segments and what cannot be read say nothing."""
+def of_values(names: Iterable[bytes], values: Mapping[bytes, bytes], secret: str) -> Members:
+    """The same of some of the changelog's keys; segments and what cannot be read say nothing."""
     found: Members = {}
-    for name, value in values.items():
-        customer = name.decode()
-        if "#" not in customer:
-            try:
-                found |= of_timeline(customer, decode(value, partial(_segment, load, name)), secret)
-            except DamagedError:
-                continue  # said by whoever decides by it
+    timelines = History(values)
+    for customer in (name.decode() for name in names if b"#" not in name):
+        try:
+            found |= of_timeline(customer, timelines[customer], secret)
+        except DamagedError:
+            continue  # said by whoever decides by it
     return found
-
-
-def _segment(values: Mapping[bytes, bytes], customer: bytes, digest: bytes) -> bytes | None:
-    return values.get(segment_key(customer, digest))
 
 
 def contacts_of(customer: str, entries: Sequence[Entry], policy: Policy) -> dict[str, Contact]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from streams.core.timeline import Timeline, decode, is_customer, segment_key
-from streams.edge.reader import read
+from streams.edge.reader import latest
 from streams.edge.topics import changelog
 from streams.settings import Settings
 
@@ -35,11 +35,4 @@ class History(Mapping[str, Timeline]):
 
 async def history(settings: Settings) -> History:
     """What the changelog held at the call. Raises `streams.edge.reader.ReadError`."""
-    values: dict[bytes, bytes] = {}
-    async for stored in read(settings, [changelog(settings)], start="beginning", follow=False):
-        if stored.key is not None:
-            if stored.value is None:
-                values.pop(stored.key, None)
-            else:
-                values[stored.key] = stored.value
-    return History(values)
+    return History(await latest(settings, changelog(settings)))

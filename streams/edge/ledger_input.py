@@ -11,8 +11,7 @@ from streams.core.policy import Policy
 from streams.core.touch import Origin
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge.codec import Codec, DecodeError
-from streams.edge.reader import ReadError, Stored, open_codec, read
-from streams.edge.registry import RegistryUnavailable
+from streams.edge.reader import Stored, learn, open_codec, read
 from streams.edge.topics import COSTS, DEALS, IDENTIFIED, LEDGER_FACTS
 from streams.settings import Settings
 
@@ -92,7 +91,8 @@ async def read_all(settings: Settings, policy: Policy, problems: list[str]) -> F
         # Its own topic first: then most of what the others say is known, and costs only a comparison.
         for topics in ((source.log,), source.topics):
             async for stored in read(settings, topics, start="beginning", follow=False):
-                await learned(codec, stored)
+                if stored.value is not None:
+                    await learn(codec, stored.value, stored.address)
                 found = source.facts(stored)
                 if isinstance(found, Rejected):
                     problems.append(f"{stored.address}: {found.reason}: {found.detail}")
@@ -100,12 +100,3 @@ async def read_all(settings: Settings, policy: Policy, problems: list[str]) -> F
                     for fact in found:
                         known.take(fact)
     return known
-
-
-async def learned(codec: Codec, stored: Stored) -> None:
-    """Look the record's schema up, if a registry knows it and we do not yet. Raises ReadError."""
-    if stored.value is not None and (unknown := codec.unknown_ids([stored.value])):
-        try:
-            await codec.learn(unknown)
-        except RegistryUnavailable as error:
-            raise ReadError(f"{stored.address} needs the schema registry: {error}") from error

@@ -27,11 +27,11 @@ from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.kafka_auth import client_options
-from streams.edge.ledger_input import Input, learned
+from streams.edge.ledger_input import Input
 from streams.edge.ledger_metrics import LedgerMetrics
 from streams.edge.ledger_view import LedgerView
 from streams.edge.publisher import Publisher, PublishError, Record, describe
-from streams.edge.reader import ReadError, Stored, open_codec, partitions, read
+from streams.edge.reader import ReadError, Stored, learn, open_codec, partitions, read
 from streams.edge.topics import DEAD_LETTER, LEDGER
 from streams.settings import Settings
 
@@ -89,7 +89,7 @@ class LedgerProcess:
                 self._facts.take(fact)
         async for stored in read(self._settings, [self._settings.topic(LEDGER)], start="beginning", follow=False):
             if stored.value is not None:
-                await learned(codec, stored)
+                await learn(codec, stored.value, stored.address)
                 total = codec.decode_total(stored.value)
                 known = self._published[total.period].get(total.place[1:])
                 if known is None or total.revision > known.revision:
@@ -149,7 +149,8 @@ class LedgerProcess:
         changed: dict[bytes, Fact | None] = {}
         letters: list[Rejected] = []
         for stored in records:
-            await learned(codec, stored)
+            if stored.value is not None:
+                await learn(codec, stored.value, stored.address)
             found = source.facts(stored)
             if isinstance(found, Rejected):
                 letters.append(found)

@@ -80,6 +80,19 @@ async def read(
                     )
 
 
+async def latest(settings: Settings, topic: str) -> dict[bytes, bytes]:
+    """The last value of each key of a compacted topic (full name) now, without those that ended in a null. Raises ReadError."""
+    values: dict[bytes, bytes] = {}
+    async for stored in read(settings, [topic], start="beginning", follow=False):
+        if stored.key is None:
+            continue
+        if stored.value is None:
+            values.pop(stored.key, None)
+        else:
+            values[stored.key] = stored.value
+    return values
+
+
 async def fetch(settings: Settings, origin: Origin) -> Stored | None:
     """The record at one address, or None when it is no longer there.
 
@@ -207,15 +220,25 @@ async def decoded(
         if stored.value is None:
             continue
         try:
-            unknown = codec.unknown_ids([stored.value])
-            if unknown:
-                await codec.learn(unknown)
+            await learn(codec, stored.value, stored.address)
             event: T | DecodeError = decode(stored.value)
         except DecodeError as error:
             event = error
-        except RegistryUnavailable as error:
-            raise ReadError(f"{stored.address} needs the schema registry: {error}") from error
         yield stored, event
+
+
+async def learn(codec: Codec, value: bytes, address: str) -> None:
+    """Look up the schema of the record at an address, if a registry knows it and the codec does not yet.
+
+    Raises:
+        ReadError: the registry does not answer.
+        DecodeError: no registry can know it.
+    """
+    try:
+        if unknown := codec.unknown_ids([value]):
+            await codec.learn(unknown)
+    except RegistryUnavailable as error:
+        raise ReadError(f"{address} needs the schema registry: {error}") from error
 
 
 async def findings(settings: Settings) -> dict[str, Finding]:

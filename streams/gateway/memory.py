@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from streams.core.reservation import Reservation
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.publisher import Publisher, PublishError, Record
-from streams.edge.reader import ReadError, read
+from streams.edge.reader import ReadError, latest
 from streams.edge.topics import RESERVATIONS
 from streams.settings import Settings
 
@@ -44,19 +44,12 @@ class Memory:
 
     async def all(self) -> AsyncIterator[tuple[Reservation, int]]:
         """The latest state of each reservation that the topic holds now, with the time (UTC ms). Raises MemoryLost."""
-        latest: dict[bytes, bytes] = {}
         try:
-            async for stored in read(self._settings, [self._topic], start="beginning", follow=False):
-                if stored.key is None:
-                    continue
-                if stored.value is None:
-                    latest.pop(stored.key, None)
-                else:
-                    latest[stored.key] = stored.value
+            values = await latest(self._settings, self._topic)
         except ReadError as error:
             raise MemoryLost(str(error)) from error
-        log.info("building the reservations in Redis from %d in Kafka", len(latest))
-        for value in latest.values():
+        log.info("building the reservations in Redis from %d in Kafka", len(values))
+        for value in values.values():
             try:
                 yield self._codec.decode_reservation(value), time.time_ns() // 1_000_000
             except DecodeError as error:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from streams.core.ledger.period import date_of
@@ -15,21 +14,16 @@ from streams.core.ledger.result import CONTACTS, CREDIT, REVENUE, SPEND, TOUCHES
 from streams.core.ledger.trace import WORDS, Change
 from streams.core.ledger.types import DIMENSIONS, NONE, UNATTRIBUTED
 from streams.report import plots, words
+from streams.report.environment import templates
 
 MOST = 12
 """Rows of a table before the smaller ones are summed up; all stand in the CSV."""
 MOST_CAUSES = 6
 
-_environment = jinja2.Environment(
-    loader=jinja2.PackageLoader("streams.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-)  # fmt: skip
-_environment.filters |= {"name": words.of, "month": words.month, "ratio": words.ratio}
-
 
 def render(ledger: Ledger, earlier: Ledger | None = None, changes: tuple[Change, ...] = ()) -> str:
     """The page. `changes` are those of the period of `earlier` since then."""
-    return _environment.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         ledger=ledger,
         first_day=date_of(ledger.period.first),
         last_day=date_of(ledger.period.last),

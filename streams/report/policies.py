@@ -5,23 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
+from streams.core import wording
 from streams.core.govern import compiled
 from streams.core.govern.backtest import Difference, Tally, monday
 from streams.core.policy import Policy
 from streams.report import plots, words
+from streams.report.environment import templates
 
 MOST = 15
 """Rows of a table before the smaller ones are summed up."""
 
 COLOURS = ("#ea7317", "#0f9d76", "#94a3b8")
-
-_environment = jinja2.Environment(
-    loader=jinja2.PackageLoader("streams.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-)  # fmt: skip
 
 
 def render(found: Difference, new: Policy, current: Policy, since: int) -> str:
@@ -31,15 +27,15 @@ def render(found: Difference, new: Policy, current: Policy, since: int) -> str:
         names = "the new policy", "the current policy"
     tallies = {f"{names[0]} only": found.newly, f"{names[1]} only": found.no_longer, "both": found.both}
     first, until = max(found.first_at or 0, since), found.last_at or since
-    return _environment.get_template("policies.html.j2").render(
+    return templates.get_template("policies.html.j2").render(
         found=found,
         new=names[0],
         current=names[1],
         new_version=compiled.of(new).version,
         current_version=compiled.of(current).version,
-        since_day=_day(since),
-        first_day=_day(first),
-        last_day=_day(until),
+        since_day=wording.date(since),
+        first_day=wording.date(first),
+        last_day=wording.date(until),
         short=since > 0 and found.first_at is not None and found.first_at - since > 86_400_000,
         wrongly=f"{found.newly.followed:,}",
         any=any(tally.contacts for tally in tallies.values()),
@@ -111,7 +107,3 @@ def _weeks(tallies: dict[str, Tally], first: int, until: int) -> str:
         axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
 
     return plots.svg(draw, 7.2, 2.8, "Stopped contacts by week, from its Monday")
-
-
-def _day(at: int) -> str:
-    return dt.datetime.fromtimestamp(at / 1000, dt.UTC).date().isoformat()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from streams.core import wording
 from streams.core.detect.base import contacts
 from streams.core.entry import Entry
 from streams.core.govern import compiled as ready
@@ -123,7 +124,7 @@ def difference(timelines: Iterable[Timeline], new: Policy, current: Policy, sinc
 
 def monday(at: int) -> dt.date:
     """The Monday of a time's week (UTC)."""
-    day = dt.datetime.fromtimestamp(at / 1000, dt.UTC).date()
+    day = wording.date(at)
     return day - dt.timedelta(days=day.weekday())
 
 

@@ -89,9 +89,8 @@ def _named(contacts: list[Contact]) -> list[Contact]:
 
 def plan_of(contact: Contact) -> Plan:
     """The plan that a contact belongs to: its campaign, else its sequence, else all that its department does in its channel."""
-    day = dt.datetime.fromtimestamp(contact.at / 1000, dt.UTC).date()
     label = contact.campaign or contact.sequence or _THINGS.get(contact.channel, contact.channel)
-    return Plan(day, label, contact.department, contact.channel)
+    return Plan(wording.date(contact.at), label, contact.department, contact.channel)
 
 
 def _against(violation: Violation, planned: dict[str, Contact]) -> str:

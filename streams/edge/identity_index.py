@@ -16,6 +16,7 @@ identifier that other workers know to belong to somebody, or when an answer of R
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import Counter
@@ -233,7 +234,11 @@ class IdentityIndex:
 
     async def _find(self, touches: Sequence[tuple[str, ...]], cause: Callable[[int], bytes]) -> list[Resolved]:
         """The answer for each touch: remembered, if the index says that it still holds, else asked for."""
-        for _ in range(_ATTEMPTS):
+        end = time.monotonic() + PATIENCE
+        # That what was remembered no longer holds, or that a connection is new, is no failure: each try gets further.
+        for attempt in itertools.count(1):
+            if attempt > _ATTEMPTS and time.monotonic() > end:
+                break
             await self._catch_up()
             started = time.perf_counter()
             settled = self._settled  # another one after each sync

@@ -90,3 +90,28 @@ def test_settled_touches_ask_nothing(settings: Settings, monkeypatch: pytest.Mon
             assert asked[-1] == [f"{B} {C}", D]
 
     asyncio.run(run())
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(200)
+def test_new_connections_are_no_outage(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many connections as a worker opens at its start each cast doubt on an answer; it is asked again, nothing is decided alone."""
+
+    async def run() -> None:
+        async with workers(settings, 2) as ((first, second), _):
+            await second.touch((B, C), (D,))
+            real, doubts = first.index._run, 5
+
+            async def doubted(operation: str, operands: list[str]) -> list[list[bytes]]:
+                nonlocal doubts
+                answer = await real(operation, operands)
+                if operation == "resolve" and doubts:
+                    doubts -= 1
+                    first.index.suspect()
+                return answer
+
+            monkeypatch.setattr(first.index, "_run", doubted)
+            assert await first.touch((C,), (D,)) == [B, D]
+            assert not doubts
+
+    asyncio.run(run())

@@ -13,10 +13,14 @@ import msgspec
 from msgspec import Struct
 
 from streams.core import identity_conflict, pipeline
-from streams.core.customer import on_touch
+from streams.core.customer import on_command, on_touch
 from streams.core.identify import nodes
 from streams.core.identity_facts import cause_of
 from streams.core.identity_graph import Graph
+from streams.core.leads.asked import tick_command
+from streams.core.leads.events import LeadEvent
+from streams.core.leads.events import standing as standing_leads
+from streams.core.leads.states import next_due
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
@@ -32,9 +36,11 @@ class Refused(Struct, frozen=True, gc=False):
 
 
 class Result(Struct, frozen=True):
-    """Findings that hold, sorted by event time, then id; refused touches; the customers' final timelines."""
+    """Findings that hold, sorted by event time, then id; lead events that hold, by time; refused touches; the customers' timelines in
+    the end."""
 
     findings: list[Finding]
+    leads: list[LeadEvent]
     refused: list[Refused]
     timelines: dict[str, Timeline]
 
@@ -60,17 +66,33 @@ def run(touches: Iterable[Touch], policy: Policy, *, id_key: str, region: str, n
         graph.link(ids, cause_of(touch, touch.occurred_at))
     timelines: dict[str, Timeline] = {}
     findings: dict[str, Finding] = {}
+    leads: list[LeadEvent] = []
     told = [identity_conflict.finding(fact, policy.identity.conflict_severity) for fact in graph.blocked]
     fold(findings, [finding for finding in told if finding is not None])
     for touch, ids in placed:
         customer = graph.customer(ids)
         identified = pipeline.identify(touch, customer, touch.occurred_at)
-        effect = on_touch(timelines.get(customer, EMPTY), identified, policy)
+        before, passed = _timers(timelines.get(customer, EMPTY), customer, touch.occurred_at - 1, policy)
+        effect = on_touch(before, identified, policy)
         timelines[customer] = effect.timeline
+        leads += (*passed, *effect.leads)
         fold(findings, effect.findings)
         if effect.refused is not None:
             refused.append(Refused(touch, *effect.refused))
-    return Result(standing(findings), refused, timelines)
+    for customer, timeline in timelines.items():
+        timelines[customer], passed = _timers(timeline, customer, now, policy)
+        leads += passed
+    return Result(standing(findings), standing_leads(leads), refused, timelines)
+
+
+def _timers(timeline: Timeline, customer: str, until: int, policy: Policy) -> tuple[Timeline, list[LeadEvent]]:
+    """What falls due up to a moment, each at its time, as a worker that sleeps never would say it."""
+    events: list[LeadEvent] = []
+    while (due := next_due(timeline.lead)) is not None and due <= until:
+        effect = on_command(timeline, tick_command(customer, due, due), policy)
+        timeline = effect.timeline
+        events += effect.leads
+    return timeline, events
 
 
 def fold(known: dict[str, Finding], findings: Iterable[Finding]) -> None:

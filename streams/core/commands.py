@@ -11,7 +11,8 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     Between workers, in `touches.identified`: `customer_merged`, this customer is the same person as `into`, which survives;
     `customer_split`, touches of `identifiers` belong to `into` from now on; `timeline_moved`, `entries` (msgpack, layout in
     `streams.core.entry`) of `source_customer_id` now belong to this customer; `customer_erased`, all that is held of this
-    customer goes, and `customer_forgotten`, so does the mark that is left of it. `decided_at` is the identity index's clock (us): of two
+    customer goes, and `customer_forgotten`, so does the mark that is left of it; `lead_tick`, something of the customer's lead was due
+    by `issued_at`. `decided_at` is the identity index's clock (us): of two
     decisions the later one holds. From outside, in `commands`: see `FROM_OUTSIDE`. `kind` is open: a reader skips kinds it does
     not know. `cause` tells people what led to it.
     """
@@ -28,9 +29,16 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     identifiers: tuple[str, ...] = ()
     finding_id: str | None = None
     requested_by: str | None = None
+    lead_id: str | None = None
+    reason: str | None = None
+    recycle_at: int | None = None
+    nurture_with: str | None = None
 
 
-FROM_OUTSIDE = frozenset({"finding_acknowledged", "identity_split", "customer_erased", "policy_changed"})
+LEAD_KINDS = frozenset({"lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified"})
+"""What sales may say of a lead: see `streams.core.leads.asked`."""
+
+FROM_OUTSIDE = frozenset({"finding_acknowledged", "identity_split", "customer_erased", "policy_changed", *LEAD_KINDS})
 """What others may ask for: that `requested_by` acts on `finding_id` of this customer; that the two `identifiers` are not one person;
 that all that is held of the person with the id `customer_id` be erased;
-that the policy in `entries` be in force (`streams.core.published`)."""
+that the policy in `entries` be in force (`streams.core.published`); what sales says of a lead."""

@@ -18,10 +18,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.core import detect, keeping, pipeline
-from streams.core.commands import Command
+from streams.core.commands import LEAD_KINDS, Command
 from streams.core.entry import Entry, decode_entry, encode_entry
 from streams.core.erasure import blank
 from streams.core.ids import command_id
+from streams.core.leads import asked, told
+from streams.core.leads.events import LeadEvent
+from streams.core.leads.events import blank as blank_lead
+from streams.core.leads.follow import followed
 from streams.core.outcome import Cause, Finding, RejectReason
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
@@ -40,7 +44,7 @@ NOWHERE = ("", -1)
 
 
 class Effect(Struct, frozen=True, gc=False):
-    """All that one input leads to. `timeline` is the customer's new state; `findings` and `commands` are to be published;
+    """All that one input leads to. `timeline` is the customer's new state; `findings`, `leads` and `commands` are to be published;
     `forward` is the touch under the id that its customer goes by now; `refused` is a dead letter's reason and detail."""
 
     timeline: Timeline
@@ -51,6 +55,7 @@ class Effect(Struct, frozen=True, gc=False):
     refused: tuple[RejectReason, str] | None = None
     late: bool = False
     too_late: bool = False
+    leads: tuple[LeadEvent, ...] = ()
 
 
 def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Effect:
@@ -77,7 +82,9 @@ def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) ->
             " and a correction needs a higher version"
         )
         return Effect(timeline, "refused", refused=("id_conflict", detail))
-    return Effect(step.timeline, step.outcome, step.findings, late=step.late, too_late=step.too_late)
+    in_order = step.outcome == "applied" and not step.late
+    done = followed(timeline, step.timeline, policy, customer, identified.published_at, in_order)
+    return Effect(done.timeline, step.outcome, step.findings, late=step.late, too_late=step.too_late, leads=done.events)
 
 
 def _is_erased(timeline: Timeline, at: int, since: int) -> bool:
@@ -106,6 +113,11 @@ def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
         return _moved(timeline, command, policy)
     if command.kind == "finding_acknowledged" and command.finding_id:
         return _acknowledged(timeline, command, command.finding_id, policy)
+    if command.kind in LEAD_KINDS:
+        return _lead_told(timeline, command, policy)
+    if command.kind == asked.TICK:
+        done = told.ticked(timeline, command, policy)
+        return Effect(done.timeline, "applied" if done.events else "duplicate", done.findings, leads=done.events)
     if command.kind == "customer_erased":
         return _erased(timeline, command, policy)
     if command.kind == "customer_forgotten":
@@ -142,8 +154,10 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy) -> 
     if known is None:
         cause = Cause("merge", command.cause)
         rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
-        emptied = replace(rest, merged_into=into, identity_at=at)
-        return Effect(emptied, "applied", findings, tuple(_moves(command.customer_id, into, entries, command, at)))
+        done = followed(timeline, rest, policy, command.customer_id, command.issued_at)
+        emptied = replace(done.timeline, merged_into=into, identity_at=at)
+        moves = tuple(_moves(command.customer_id, into, entries, command, at))
+        return Effect(emptied, "applied", findings, moves, leads=done.events)
     if at == timeline.identity_at and into >= known:
         return Effect(timeline, "duplicate")
     return Effect(replace(timeline, merged_into=into, identity_at=at), "applied")
@@ -160,9 +174,12 @@ def _left(timeline: Timeline, command: Command, into: str, policy: Policy, kind:
     if known not in (None, into) and timeline.identity_at:  # it took all along, these too
         return Effect(timeline, "forwarded", commands=(replace(command, customer_id=known),))
     rest, findings, entries = pipeline.leave(timeline, policy, customer, Cause(kind, command.cause), newer)
+    done = followed(timeline, rest, policy, customer, command.issued_at)
+    rest = done.timeline
     if customer in newer and not (rest.entries or rest.opt_outs):
         rest = replace(rest, merged_into=into, identity_at=0)
-    return Effect(rest, "applied", findings, tuple(_moves(customer, into, entries, command, at)))
+    moves = tuple(_moves(customer, into, entries, command, at))
+    return Effect(rest, "applied", findings, moves, leads=done.events)
 
 
 def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
@@ -196,12 +213,29 @@ def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
         timeline = replace(timeline, merged_into=None, identity_at=at)  # a split gave the id back
     cause = Cause("merge" if customer < source else "split", command.cause)
     findings: list[Finding] = []
+    before = timeline
     for entry in here:
         own = replace(entry, identifier="" if entry.identifier == customer else entry.identifier)
         step = pipeline.add(timeline, own, policy, customer, cause)
         timeline = step.timeline
         findings += step.findings
-    return Effect(timeline, "applied", tuple(findings), tuple(commands))
+    # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
+    done = followed(before, timeline, policy, customer, command.issued_at)
+    return Effect(done.timeline, "applied", tuple(findings), tuple(commands), leads=done.events)
+
+
+def _lead_told(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+    """What sales says goes where the customer went."""
+    customer, at = command.customer_id, command.decided_at
+    into, since = timeline.left.get(customer, (timeline.merged_into or "", timeline.identity_at))
+    if into and at < since:
+        onward = replace(command, customer_id=into, decided_at=since)
+        return Effect(timeline, "forwarded", commands=(onward,))
+    done = told.said(timeline, command, policy)
+    outcome: Literal["applied", "duplicate", "refused"] = "applied" if done.events else "duplicate"
+    if done.refused is not None:
+        outcome = "refused"
+    return Effect(done.timeline, outcome, done.findings, refused=done.refused, leads=done.events)
 
 
 def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy: Policy) -> Effect:
@@ -241,9 +275,10 @@ def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     findings, numbered = detect.numbered(
         changed, replace(timeline, acknowledged={}), Cause("erasure", command.command_id)
     )
-    if entries or opt_outs:
-        rest = replace(rest, revisions=numbered.revisions)
-    return Effect(rest, "erased", findings)
+    done = followed(timeline, replace(rest, revisions=numbered.revisions), policy, customer, command.issued_at)
+    kept = done.timeline.revisions if entries or opt_outs else {}
+    leads = tuple([blank_lead(event) if event.status == "retracted" else event for event in done.events])
+    return Effect(replace(done.timeline, revisions=kept), "erased", findings, leads=leads)
 
 
 def _moves(customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int) -> Iterator[Command]:

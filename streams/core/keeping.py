@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from streams.core import segments
 from streams.core.detect import handoff
 from streams.core.entry import Entry, key, left_behind, newest_name
+from streams.core.leads.fold import active
 from streams.core.leads.fold import fold_all as lead_after
 from streams.core.leads.states import LeadState
 from streams.core.policy import DAY_MS, Policy
@@ -102,8 +103,8 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
 
 def _lead(timeline: Timeline, gone: Sequence[Entry], policy: Policy) -> LeadState | None:
     """The customer's lead after the pruned entries."""
-    if timeline.lead is None:
-        return None
+    if timeline.lead is None and not active(policy):
+        return timeline.lead_base
     return lead_after(timeline.lead_base, timeline.base, gone, policy)[0]
 
 

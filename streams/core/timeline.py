@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from streams.core import segments
 from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, is_opt_out, key
-from streams.core.leads.states import LeadState
+from streams.core.leads.states import LeadState, next_due
 from streams.core.policy import Policy
 from streams.core.segments import Entries, Load, Row, Segment
 
@@ -81,6 +81,20 @@ class _Head(Struct, frozen=True, gc=False, array_like=True):
     lead: LeadState | None = None
     lead_base: LeadState | None = None
 
+
+def _lead_alone(before: int) -> msgspec.msgpack.Decoder[Any]:
+    """A decoder that reads only the lead of a timeline, behind so many other fields."""
+    skipped = [(f"f{n}", msgspec.Raw) for n in range(before)]
+    lead = ("lead", LeadState | None, None)
+    return msgspec.msgpack.Decoder(msgspec.defstruct("_Led", [*skipped, lead], array_like=True))
+
+
+_LEADS = {
+    layout: _lead_alone(struct.__struct_fields__.index("lead")) for layout, struct in ((WHOLE, Timeline), (HEAD, _Head))
+}
+
+_NO_LEAD = b"\xc0\xc0"
+"""How a timeline without a lead ends: `lead` and `lead_base` are nil. No lead's encoding ends so: its last field is a text."""
 
 EMPTY = Timeline()
 
@@ -188,6 +202,18 @@ def is_customer(data: bytes) -> bool:
     customer went (`merged_into`). Told without decoding it."""
     first = 4 if data[1:2] == _ARRAY16 else 2
     return data[first : first + 1] == _NIL and data[:1] != segments.FORMAT
+
+
+def due_of(data: bytes) -> int | None:
+    """When something of the customer's lead is due (UTC ms), told by an encoded value of the changelog, without decoding the rest;
+    None when nothing is, and of values that are no timeline. Raises DamagedError."""
+    decoder = None if data.endswith(_NO_LEAD) else _LEADS.get(data[:1])
+    if decoder is None:
+        return None
+    try:
+        return next_due(decoder.decode(memoryview(data)[1:]).lead)
+    except UNREADABLE as error:
+        raise DamagedError(f"damaged timeline: {error}") from None
 
 
 def standing(timeline: Timeline) -> tuple[Entry, ...]:

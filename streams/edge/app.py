@@ -102,7 +102,7 @@ class App(faust.App):  # type: ignore[misc]
 
 def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
     """A worker's app, ready to be run by `faust.Worker`."""
-    from streams.edge import agents, forgetting, mend, view, watch
+    from streams.edge import agents, forgetting, mend, timers, view, watch
 
     app = App(
         settings.app_id,
@@ -162,6 +162,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
         view.register(app, app.view)
     mend.register(app, ingest)
     forgetting.register(app, forgets, requests)
+    timers.register(app, timers.Timers(settings, codec, store))
     return app
 
 

@@ -23,6 +23,7 @@ import schemas
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter, bury
 from streams.core.erasure import Receipt
+from streams.core.leads.events import LeadEvent
 from streams.core.ledger.totals import Total
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding, Rejected
@@ -108,6 +109,14 @@ class Codec:
         is_handoff = self._book.find(payload)[0].name == RECORD_NAMES["handoff"]
         kind = "handoff" if is_handoff else "conflict"
         return self._decode(kind, payload, partial(records.finding_from_dict, kind))
+
+    def encode_lead_event(self, event: LeadEvent) -> bytes:
+        """A change of a lead."""
+        return self._encode("lead_event", event)
+
+    def decode_lead_event(self, payload: bytes) -> LeadEvent:
+        """A change of a lead."""
+        return self._decode("lead_event", payload, records.lead_event_from_dict)
 
     def encode_command(self, command: Command) -> bytes:
         """A command."""

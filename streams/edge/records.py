@@ -13,6 +13,7 @@ import msgspec
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.erasure import Receipt
+from streams.core.leads.events import LeadEvent
 from streams.core.ledger.totals import Total
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding
@@ -54,6 +55,11 @@ def finding_from_dict(kind: str, record: dict[str, Any]) -> Finding:
     if kind == "handoff":
         values["handoff"] = {name: values.pop(name) for name in _HANDOFF_FIELDS}
     return msgspec.convert(values, Finding)
+
+
+def lead_event_from_dict(record: dict[str, Any]) -> LeadEvent:
+    """Raises msgspec.ValidationError."""
+    return msgspec.convert(record, LeadEvent)
 
 
 def command_from_dict(record: dict[str, Any]) -> Command:

@@ -6,29 +6,42 @@ cost. Registered with Faust under the URL scheme `touchstream`.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, MutableMapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping, Set
+from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import Any
 
 from faust.stores import base
 from faust.types import TP, EventT
 
+from streams.core.entry import DamagedError
 from streams.core.erasure import MARK_SIZES, erased_at
-from streams.core.timeline import is_customer, segment_key
+from streams.core.timeline import due_of, is_customer, segment_key
+
+AGAIN_MS = 60_000
+"""After which something that is due is told again, if it still is."""
+
+log = logging.getLogger("touchstream.store")
 
 
 class Partition:
     """Encoded timelines of one partition, counted as they change: walking millions of them each second would take too long.
 
     `offset` is where the changelog goes on behind what was restored from it. `marks` are the customers of whom nothing is left but
-    when they were erased (identity index's clock, us).
+    when they were erased (identity index's clock, us). `due` says of customers when something of their lead is due (UTC ms); in
+    `_alarms` is when to look at whom, perhaps more often than needed, in `_told` when to tell whom again.
     """
 
-    __slots__ = ("customers", "marks", "offset", "size", "values")
+    __slots__ = ("_alarms", "_told", "customers", "due", "marks", "offset", "size", "values")
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
         self.marks: dict[bytes, int] = {}
+        self.due: dict[bytes, int] = {}
+        self._alarms: list[tuple[int, bytes]] = []
+        self._told: dict[bytes, int] = {}
         self.customers = 0
         self.offset = 0
         self.size = 0
@@ -47,6 +60,36 @@ class Partition:
                 self.marks[key] = at
             else:
                 self.customers += is_customer(value)
+        self._time(key, value)
+
+    def _time(self, key: bytes, value: bytes | None) -> None:
+        try:
+            due = None if value is None else due_of(value)
+        except DamagedError as error:  # whoever needs this timeline ends the worker
+            log.error("the timers of %s cannot be read: %s", key.decode(errors="replace"), error)
+            due = None
+        if due == self.due.get(key):
+            return
+        self._told.pop(key, None)
+        if due is None:
+            del self.due[key]
+        else:
+            self.due[key] = due
+            heappush(self._alarms, (due, key))
+            if len(self._alarms) > 2 * len(self.due) + 1_000:
+                self._alarms = [(at, customer) for customer, at in self.due.items()]
+                heapify(self._alarms)
+
+    def rung(self, now: int) -> Iterator[tuple[bytes, int]]:
+        """Customers of whom something is due by `now` (UTC ms), and since when; each again after `AGAIN_MS` if it is not done by then."""
+        alarms = self._alarms
+        while alarms and alarms[0][0] <= now:
+            _, key = heappop(alarms)
+            due = self.due.get(key)
+            if due is not None and due <= now and self._told.get(key, now) <= now:
+                self._told[key] = now + AGAIN_MS
+                heappush(alarms, (now + AGAIN_MS, key))
+                yield key, due
 
 
 class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
@@ -69,6 +112,11 @@ class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
     def marks(self) -> dict[bytes, int]:
         """Customers of whom nothing is left but when they were erased (identity index's clock, us)."""
         return {key: at for held in self.partitions.values() for key, at in held.marks.items()}
+
+    def due(self, partitions: Collection[int], now: int, most: int) -> list[tuple[bytes, int]]:
+        """Of how many customers at most something is due in these partitions by `now` (UTC ms), and since when."""
+        held = (self.partitions[partition] for partition in partitions if partition in self.partitions)
+        return list(islice((one for part in held for one in part.rung(now)), most))
 
     def write(self, partition: int, values: dict[bytes, bytes | None]) -> None:
         """Take over new values, None deletes; the lane has them in the changelog before their offsets are committed."""

@@ -45,6 +45,7 @@ COMMANDS = "commands"
 IDENTITIES = "identities"
 CONFLICTS = "conflicts"
 HANDOFFS = "handoffs"
+LEADS = "leads"
 DEAD_LETTER = "touches.dead-letter"
 ERASURES = "erasures"
 RESERVATIONS = "reservations"
@@ -68,7 +69,7 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         "identified_touch", "worker, identify, requests and timeline stages", "worker, timeline stage", _keep(7),
     ),
     TopicSpec(
-        COMMANDS, "What others ask for: acknowledge a finding, split a customer, erase one, change the policy.",
+        COMMANDS, "What others ask for: acknowledge a finding, answer a hand-off, split a customer, erase one, change the policy.",
         "customer id, or any id of the customer",
         "command", "`touchstream` commands, your systems", "worker, requests stage", _keep(30),
     ),
@@ -83,6 +84,11 @@ CATALOGUE: tuple[TopicSpec, ...] = (
     TopicSpec(
         HANDOFFS, "Hand-offs from marketing to sales; fold by finding_id, highest revision wins.", "customer id",
         "handoff", "worker, timeline stage", "downstream systems", _keep(90),
+    ),
+    # A customer has many events, so it is not compacted. Kept for longer than alerts: an open lead may be as old as a long sale.
+    TopicSpec(
+        LEADS, "Changes of leads, from the first reaction to the deal; fold by event_id, highest revision wins.", "customer id",
+        "lead_event", "worker, timeline stage", "downstream systems; `touchstream handoff`, `touchstream report`", _keep(400),
     ),
     TopicSpec(
         DEAD_LETTER, "Input that could not go on, with reason and address; can be replayed.", "as the record's, hashed unless pseudonymous",

@@ -173,6 +173,7 @@ def test_the_examples_are_the_core_records(subject: str) -> None:
         "deal": CODEC.encode_deal,
         "cost": CODEC.encode_cost,
         "ledger_total": CODEC.encode_total,
+        "lead_event": CODEC.encode_lead_event,
     }
     if subject != "dead_letter":
         assert encode[subject](record) == value

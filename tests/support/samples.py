@@ -9,6 +9,7 @@ import msgspec
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.erasure import Receipt
+from streams.core.leads.events import LeadEvent
 from streams.core.ledger.totals import Total
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding, Rejected
@@ -30,6 +31,7 @@ RESERVATION: Reservation = records.reservation_from_dict(example("reservation"))
 DEAL: Deal = records.deal_from_dict(example("deal"))
 COST: Cost = records.cost_from_dict(example("cost"))
 TOTAL: Total = records.total_from_dict(example("ledger_total"))
+LEAD_EVENT: LeadEvent = records.lead_event_from_dict(example("lead_event"))
 DEAD_LETTER: DeadLetter = records.dead_letter_from_dict(example("dead_letter"))
 REJECTED = Rejected("undecodable", "no Avro", "ingest", b"\x00\xff", Origin("touches.calls", 3, 2**40), b"key", "x", 7)
 
@@ -49,6 +51,7 @@ def payloads(codec: Codec) -> dict[str, bytes]:
         "deal": codec.encode_deal(DEAL),
         "cost": codec.encode_cost(COST),
         "ledger_total": codec.encode_total(TOTAL),
+        "lead_event": codec.encode_lead_event(LEAD_EVENT),
     }
 
 
@@ -67,6 +70,7 @@ def decoders(codec: Codec) -> dict[str, Any]:
         "deal": codec.decode_deal,
         "cost": codec.decode_cost,
         "ledger_total": codec.decode_total,
+        "lead_event": codec.decode_lead_event,
     }
 
 

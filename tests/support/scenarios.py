@@ -9,6 +9,9 @@ them stand requests, with `at`, when they were made, and `by`:
     {"acknowledge": {"rule": "double_contact", "touch_ids": ["mail", "call"]}, "at": "...", "by": "rlee"}
     {"split": [{"email": "dana@example.com"}, {"phone": "+14155550100"}], "at": "...", "by": "rlee"}
     {"erase": {"email": "dana@example.com"}, "at": "...", "by": "rlee"}
+    {"lead": "rejected", "of": {"email": "dana@example.com"}, "at": "...", "by": "rlee", "reason": "bad_timing", "recycle_at": "..."}
+
+Timers of leads fire at their times, up to that of the last line, or `now`. Where there are leads, `leads` are their events, in order.
 """
 
 from __future__ import annotations
@@ -20,10 +23,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from streams.core import backtest, customer, erasure, finding_json, identify, pipeline, touch_json
 from streams.core.commands import Command
 from streams.core.identity_facts import Fact
 from streams.core.identity_graph import Graph
+from streams.core.leads.asked import lead_command, tick_command
+from streams.core.leads.events import LeadEvent
+from streams.core.leads.states import next_due
 from streams.core.outcome import Finding
 from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline
@@ -46,7 +54,7 @@ class Play:
     def __init__(self, policy: Policy, now: int) -> None:
         self._policy, self._now = policy, now
         self._graph = Graph()
-        self._timelines: dict[str, Timeline] = {}
+        self.timelines: dict[str, Timeline] = {}
         self._ids: set[str] = set()
         self._clock = 0
         self._erased: dict[str, int] = {}
@@ -55,6 +63,7 @@ class Play:
         self._erasures: list[Erased] = []
         self.emitted: list[Finding] = []
         self.refused: list[tuple[str, str]] = []
+        self.leads: list[LeadEvent] = []
 
     @property
     def facts(self) -> Facts:
@@ -87,9 +96,24 @@ class Play:
             for loser in losers
         )
 
+    def wait(self, until: int) -> None:
+        """Time passes, and what falls due is told."""
+        while due := min(
+            (
+                (at, customer)
+                for customer, held in self.timelines.items()
+                if (at := next_due(held.lead)) and at <= until
+            ),
+            default=None,
+        ):
+            self._commands([tick_command(due[1], due[0], due[0])])
+
     def request(self, asked: dict[str, Any]) -> None:
         """What somebody asks for."""
         at, by = milliseconds(asked["at"]), asked["by"]
+        if "lead" in asked:
+            self._lead(asked, at, by)
+            return
         if "acknowledge" in asked:
             wanted = asked["acknowledge"]
             (finding,) = (
@@ -115,6 +139,17 @@ class Play:
         else:
             self._erase(identify.nodes(Customer(**asked["erase"]), ID_KEY, REGION)[0], at, by)
 
+    def _lead(self, asked: dict[str, Any], at: int, by: str) -> None:
+        named = self._graph.find(identify.nodes(Customer(**asked["of"]), ID_KEY, REGION)[0])
+        again = milliseconds(asked["recycle_at"]) if "recycle_at" in asked else None
+        kind: Any = f"lead_{asked['lead']}"
+        said = lead_command(kind, named, by, at, None, asked.get("reason"), again, asked.get("nurture_with"))
+        effect = customer.on_command(self.timelines.get(named, EMPTY), said, self._policy)
+        self.timelines[named] = effect.timeline
+        self.leads += effect.leads
+        if effect.refused is not None:
+            self.refused.append((kind, effect.refused[1]))
+
     def _split(self, a: str, b: str, at: int) -> None:
         whole = self._graph.find(a)
         members, clock = self._members(whole), self._tick(at)
@@ -133,7 +168,7 @@ class Play:
                 f"erasure {at}", member, "customer_erased", at, "", decided_at=clock,
                 identifiers=tuple(sorted(members)), requested_by=by,
             )
-            for member in members & self._timelines.keys()
+            for member in members & self.timelines.keys()
         )  # fmt: skip
 
     def _members(self, root: str) -> set[str]:
@@ -144,9 +179,10 @@ class Play:
         return self._clock
 
     def _apply(self, identified: IdentifiedTouch) -> None:
-        effect = customer.on_touch(self._timelines.get(identified.customer_id, EMPTY), identified, self._policy)
-        self._timelines[identified.customer_id] = effect.timeline
+        effect = customer.on_touch(self.timelines.get(identified.customer_id, EMPTY), identified, self._policy)
+        self.timelines[identified.customer_id] = effect.timeline
         self.emitted += effect.findings
+        self.leads += effect.leads
         if effect.refused is not None:
             self.refused.append((identified.touch.touch_id, effect.refused[0]))
             self._published.pop()
@@ -156,10 +192,11 @@ class Play:
         waiting: deque[Command] = deque(sorted(commands, key=lambda command: command.customer_id))
         while waiting:
             command = waiting.popleft()
-            effect = customer.on_command(self._timelines.get(command.customer_id, EMPTY), command, self._policy)
+            effect = customer.on_command(self.timelines.get(command.customer_id, EMPTY), command, self._policy)
             assert effect.refused is None, effect.refused
-            self._timelines[command.customer_id] = effect.timeline
+            self.timelines[command.customer_id] = effect.timeline
             self.emitted += effect.findings
+            self.leads += effect.leads
             waiting.extend(effect.commands)
 
 
@@ -185,16 +222,19 @@ class Outcome:
         self.steps: list[tuple[dict[str, Any], list[Finding], list[tuple[str, str]]]] = []
         for row, touch in rows:
             emitted, refused = len(play.emitted), len(play.refused)
+            came = milliseconds(row.get("published_at") or row.get("occurred_at") or row["at"])
+            play.wait(came)
             if touch is None:
                 play.request(row)
             else:
                 play.touch(touch, milliseconds(row["published_at"]) if "published_at" in row else touch.occurred_at)
             self.steps.append((row, play.emitted[emitted:], play.refused[refused:]))
+        play.wait(now)
+        self.leads, self.timelines = play.leads, play.timelines
         self.emitted, self.refused, self.facts = play.emitted, play.refused, play.facts
         self.is_plain = len(touches) == len(rows) and not any("published_at" in row for row, _ in rows)
-        self.final = (
-            backtest.run(touches, self.policy, id_key=ID_KEY, region=REGION, now=now).findings if self.is_plain else []
-        )
+        tested = backtest.run(touches if self.is_plain else (), self.policy, id_key=ID_KEY, region=REGION, now=now)
+        self.final, self.final_leads = tested.findings, tested.leads
 
     def record(self) -> dict[str, Any]:
         """The outcome as the file has it."""
@@ -205,9 +245,20 @@ class Outcome:
                     "emitted": [finding_json.as_dict(finding) for finding in self.emitted],
                     "refused": self.refused,
                     **final,
+                    **({"leads": [lead_dict(event) for event in self.leads]} if self.leads else {}),
                 }
             )
         )
+
+
+def lead_dict(event: LeadEvent) -> dict[str, Any]:
+    """An event with times to read; ids, which are hashes of the rest, are left out."""
+    values: dict[str, Any] = msgspec.to_builtins(event)
+    for name in ("at", "due_at", "recycle_at"):
+        if values.get(name) is not None:
+            moment = dt.datetime.fromtimestamp(values[name] / 1000, dt.UTC)
+            values[name] = moment.isoformat(timespec="milliseconds" if values[name] % 1000 else "seconds")
+    return {name: value for name, value in values.items() if name not in ("event_id", "lead_id", "cause", "customer")}
 
 
 def _touch(row: dict[str, Any]) -> Touch:

@@ -8,4 +8,6 @@ routing     who gets it, and by when (business time: `calendars`)
 events      what is published
 brief       what sales is told with it
 follow      the events that follow when a timeline changes
+asked       what sales says, as commands
+told        what follows from them, and from the moments at which something is due
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -77,6 +78,21 @@ def _measured(event: LeadEvent, change: Change, policy: Policy) -> LeadEvent:
         used = between(calendar, rep.absent, lead.assigned_at, at)
         event = replace(event, sla_business_ms=used, in_time=lead.due_at is None or at <= lead.due_at)
     return event
+
+
+def blank(event: LeadEvent) -> LeadEvent:
+    """An event that says nothing of anybody any more."""
+    return replace(event, why="", nurture_with=None, deal="")
+
+
+def standing(events: Iterable[LeadEvent]) -> list[LeadEvent]:
+    """The events that hold after all of these, in order of time: what every reader of the topic does."""
+    last: dict[str, LeadEvent] = {}
+    for event in events:
+        known = last.get(event.event_id)
+        if known is None or known.revision <= event.revision:
+            last[event.event_id] = event
+    return sorted((event for event in last.values() if event.status != "retracted"), key=lambda event: event.at)
 
 
 def ledger_state(event: LeadEvent) -> LedgerState | None:

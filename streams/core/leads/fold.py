@@ -22,6 +22,11 @@ Lead = LeadState | None
 _UNTOUCHED = ("mql", "handed_off", "accepted")
 
 
+def active(policy: Policy) -> bool:
+    """Whether leads are followed: somebody could get one."""
+    return policy.leads.enabled and bool(policy.teams or policy.leads.owners)
+
+
 def concerns(entry: Entry, policy: Policy) -> bool:
     """Whether the entry can begin a lead: a reaction that counts, or an act."""
     return entry.direction == INTERNAL or handoff.counts(entry, policy.handoff)

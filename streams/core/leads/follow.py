@@ -16,7 +16,7 @@ from streams.core import keeping
 from streams.core.detect import handoff
 from streams.core.leads.acts import Act, derived_id, entry_of
 from streams.core.leads.events import LeadEvent, event_of
-from streams.core.leads.fold import Lead, concerns, fold, fold_all
+from streams.core.leads.fold import Lead, active, concerns, fold, fold_all
 from streams.core.leads.routing import Whose, route
 from streams.core.leads.states import Change
 from streams.core.policy import Policy
@@ -47,26 +47,31 @@ def followed(
 ) -> Followed:
     """What a change of the timeline means for its lead. `in_order`: `after` has one more entry than `before`, its newest. `now` is when
     Kafka received what led to it (UTC ms): nobody can be given a lead earlier. `load` as in `routing.route`.
-    Without `settle` a lead that waits for a rep waits on: more entries of the same merge may say who has it."""
-    if not policy.leads.enabled or (in_order and before.lead is None and not concerns(after.entries[-1], policy)):
+    Without `settle` a lead that waits for a rep waits on: more entries of the same merge may say who has it.
+    A lead that is there is followed on when the policy follows no leads any more; it only gets no rep."""
+    known = before.lead is not None
+    if not known and (not active(policy) or (in_order and not concerns(after.entries[-1], policy))):
         return Followed(after)
     lead = after.lead
     changed: list[LeadEvent] = []
     if after is before:  # a duplicate; but a lead may wait for a rep since the entry before
         pass
-    elif in_order:
+    elif in_order and known:
         entry = after.entries[-1]
         crossed = handoff.fold(before.tail, entry, policy.handoff)[1]
         lead, changes = fold(before.lead, entry, crossed, policy)
         changed = [event_of(change, customer, policy) for change in changes]
     else:
         lead, changes = history(after, policy)
-        if lead is None and before.lead is None:
+        if lead is None and not known:
             return Followed(after)
-        old, new = (_events(each, after, customer, policy) for each in (history(before, policy)[1], changes))
+        # Nothing was told of a lead that is not known: it may have begun before the policy followed leads.
+        old, new = (
+            _events(each, after, customer, policy) for each in (history(before, policy)[1] if known else (), changes)
+        )
         changed = difference(old, new)
     after = replace(after, lead=lead)
-    after, given = _settled(after, policy, customer, now, load) if settle else (after, ())
+    after, given = _settled(after, policy, customer, now, load) if settle and active(policy) else (after, ())
     changed += [event_of(change, customer, policy) for change in given]
     events, after = numbered(changed, after, in_order)
     return Followed(after, events)

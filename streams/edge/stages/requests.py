@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from streams.core import identity_conflict, published
-from streams.core.commands import FROM_OUTSIDE, Command
+from streams.core.commands import FROM_OUTSIDE, LEAD_KINDS, Command
 from streams.core.identity_facts import Erased, Fact, Request
+from streams.core.leads import asked
 from streams.core.policy import Policy, PolicyError, fingerprint
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.gather import NotNow
@@ -94,9 +96,20 @@ class Requests(Stage):
         if command.kind == published.CHANGED:
             self._change_policy(record, command, write)
             return
+        if command.kind in LEAD_KINDS:
+            self._say(record, command, write)
+            return
         if not command.finding_id:
             raise _Unroutable("finding_acknowledged needs the finding_id that it is about")
         write.outputs.append(self._passed_on(command, record.timestamp))
+
+    def _say(self, record: Any, command: Command, write: Write) -> None:
+        """What sales says of a lead; it cannot have been said after Kafka received it."""
+        wrong = asked.problem(command)
+        if wrong is not None:
+            raise _Unroutable(wrong)
+        said_at = min(command.issued_at, record.timestamp) if record.timestamp > 0 else command.issued_at
+        write.outputs.append(self._passed_on(replace(command, issued_at=said_at, decided_at=0), record.timestamp))
 
     def _passed_on(self, command: Command, timestamp: int) -> Out:
         value = self._codec.encode_command(command)

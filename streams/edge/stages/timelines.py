@@ -1,4 +1,4 @@
-"""touches.identified -> timelines, conflicts, handoffs; and on to another id where a customer was merged or split.
+"""touches.identified -> timelines, conflicts, handoffs, leads; and on to another id where a customer was merged or split.
 
 What workers tell each other of merges stands in touches.identified, between the touches: read again after a crash, one topic gives
 the same order, so the same findings with the same revisions. Two topics would interleave in another way, and what was
@@ -32,7 +32,7 @@ from streams.edge.metrics import Metrics
 from streams.edge.stages import erasures
 from streams.edge.stages.base import Stage
 from streams.edge.store import Store
-from streams.edge.topics import CONFLICTS, HANDOFFS, IDENTIFIED
+from streams.edge.topics import CONFLICTS, HANDOFFS, IDENTIFIED, LEADS
 from streams.edge.view import View
 from streams.settings import Settings
 
@@ -212,6 +212,8 @@ class Timelines(Stage):
                 opt_out, contact = told
                 after = (contact.occurred_at - opt_out.occurred_at) / 1000
                 self._metrics.opt_out_latency.labels(contact.department, contact.channel).observe(after)
+        for event in effect.leads:
+            outputs.append(Out(self._topic(LEADS), event.customer.encode(), self._codec.encode_lead_event(event)))
         for command in effect.commands:
             value = self._codec.encode_command(command)
             outputs.append(Out(self._identified, command.customer_id.encode(), value, command.issued_at))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from streams.core import pipeline
 from streams.core.entry import Entry
 from streams.core.leads import acts
-from streams.core.leads.events import LeadEvent
+from streams.core.leads.events import LeadEvent, standing
 from streams.core.leads.follow import followed
 from streams.core.leads.states import LeadState, next_due
 from streams.core.outcome import Cause
@@ -112,13 +112,7 @@ class World:
 
     def standing(self) -> list[LeadEvent]:
         """What holds for a consumer who folds by id, in order of time."""
-        last: dict[str, LeadEvent] = {}
-        for event in self.records:
-            known = last.get(event.event_id)
-            if known is None or known.revision <= event.revision:
-                last[event.event_id] = event
-        held = [replace(event, revision=1, status="detected") for event in last.values() if event.status != "retracted"]
-        return sorted(held, key=lambda event: event.at)
+        return [replace(event, revision=1, status="detected") for event in standing(self.records)]
 
     def told(self) -> list[str]:
         return [f"{said(event.at)} {event.kind} {event.state}" for event in self.standing()]

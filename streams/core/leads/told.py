@@ -1,0 +1,80 @@
+"""A customer's timeline is told something of its lead: what sales says, or that a moment has come."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from streams.core import pipeline
+from streams.core.commands import Command
+from streams.core.entry import Entry
+from streams.core.leads import acts, asked
+from streams.core.leads.events import LeadEvent
+from streams.core.leads.follow import followed
+from streams.core.leads.states import WITH_SALES, LeadState, next_due
+from streams.core.outcome import Cause, Finding, RejectReason
+from streams.core.policy import MINUTE_MS, Policy
+from streams.core.timeline import Timeline
+
+
+class Told(Struct, frozen=True, gc=False):
+    """The timeline afterwards, and what is to be published; `refused` is a dead letter's reason and detail, and then nothing changed."""
+
+    timeline: Timeline
+    events: tuple[LeadEvent, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    refused: tuple[RejectReason, str] | None = None
+
+
+def ticked(timeline: Timeline, command: Command, policy: Policy) -> Told:
+    """The moment `issued_at` has come. Nothing follows unless something was due by then: so a tick that comes twice, or from a worker
+    whose clock is ahead of the record's, changes nothing."""
+    due = next_due(timeline.lead)
+    if due is None or command.issued_at < due:
+        return Told(timeline)
+    return _added(timeline, acts.tick(command.customer_id, command.issued_at), command, policy)
+
+
+def said(timeline: Timeline, command: Command, policy: Policy) -> Told:
+    """What sales says. Whether it can be, the lead's machine knows: what changes nothing there is refused."""
+    wrong = asked.problem(command)
+    if wrong is not None:
+        return Told(timeline, refused=("unroutable", wrong))
+    entry = asked.act(command, _when(timeline.lead, command.issued_at, policy))
+    done = _added(timeline, entry, command, policy)
+    if done.timeline is timeline or done.refused is not None:
+        return done
+    mine = [event for event in done.events if event.cause == entry.id and event.status != "retracted"]
+    if not mine:
+        return Told(timeline, refused=("unroutable", _impossible(timeline.lead, command)))
+    if command.lead_id not in (None, mine[0].lead_id):
+        detail = f"{command.kind} is about the lead {command.lead_id}, but customer {command.customer_id} has {mine[0].lead_id}"
+        return Told(timeline, refused=("unroutable", detail))
+    return done
+
+
+def _when(lead: LeadState | None, issued_at: int, policy: Policy) -> int:
+    """Who answers has got the lead before, even if their clock is behind ours by a little."""
+    slack = int(policy.touch.max_future_minutes * MINUTE_MS)
+    if lead is not None and lead.state in WITH_SALES and 0 <= lead.assigned_at - issued_at <= slack:
+        return lead.assigned_at + 1
+    return issued_at
+
+
+def _impossible(lead: LeadState | None, command: Command) -> str:
+    customer, kind = command.customer_id, command.kind
+    if lead is None:
+        return f"customer {customer} has no lead; {kind} is about one"
+    state = f"{lead.state} and accepted" if lead.accepted and lead.state != "accepted" else lead.state
+    return f"the lead {lead.id} of customer {customer} is {state}; {kind} is not possible then"
+
+
+def _added(timeline: Timeline, entry: Entry, command: Command, policy: Policy) -> Told:
+    customer = command.customer_id
+    step = pipeline.add(timeline, entry, policy, customer, Cause("touch", entry.id))
+    if step.outcome == "duplicate":
+        return Told(timeline)
+    if step.outcome != "applied":
+        detail = f"{command.kind} of {command.issued_at} cannot be placed on the timeline of {customer}: {step.outcome}"
+        return Told(timeline, refused=("too_old" if step.outcome == "too_old" else "id_conflict", detail))
+    done = followed(timeline, step.timeline, policy, customer, command.issued_at, not step.late)
+    return Told(done.timeline, done.events, step.findings)

@@ -1,0 +1,148 @@
+"""Hand-offs with real workers: timers fire, answers count, a call stops the clock, and a crash neither loses nor doubles any of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from streams.core.commands import Command
+from streams.core.identify import nodes
+from streams.core.leads import asked
+from streams.core.leads.events import LeadEvent, standing
+from streams.core.touch import Actor, Customer, Touch
+from streams.edge import crash_points
+from streams.edge.codec import Codec
+from streams.edge.kafka_auth import client_options
+from streams.edge.topics import COMMANDS, DEAD_LETTER, LEADS, TOUCH_TOPICS
+from streams.settings import Settings
+from tests.support.commands import stored
+from tests.support.drained import wait_drained
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+CODEC = Codec()
+HOUR = 3_600_000
+ALWAYS = """
+[touch]
+late_after_days = 9000
+[[teams]]
+name = "all"
+sla = "4h"
+calendar = { days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"], start = "00:00", end = "00:00" }
+[[teams.reps]]
+id = "ana"
+"""
+TIMED = ["new", "mql", "handed_off", "sla_near", "sla_breached"]
+
+
+def publish(settings: Settings, *what: Touch | Command, now: int | None = None) -> None:
+    """Touches and commands into Kafka, each as if it had been published when it happened, or `now`."""
+
+    async def run() -> None:
+        async with AIOKafkaProducer(**client_options(settings)) as producer:
+            for one in what:
+                if isinstance(one, Touch):
+                    topic, value, at = TOUCH_TOPICS[one.channel], CODEC.encode_touch(one), one.occurred_at
+                else:
+                    topic, value, at = COMMANDS, CODEC.encode_command(one), one.issued_at
+                await producer.send_and_wait(settings.topic(topic), value, key=b"k", timestamp_ms=now or at)
+
+    asyncio.run(run())
+
+
+def request(who: str, at: int) -> Touch:
+    """The customer asks for contact."""
+    return Touch(f"{who}-form", "ads", "marketing", "inbound", "lead_form", at, Customer(email=f"{who}@example.com"))
+
+
+def call(who: str, at: int) -> Touch:
+    """A person of sales calls."""
+    customer = Customer(email=f"{who}@example.com")
+    return Touch(f"{who}-call", "calls", "sales", "outbound", "answered", at, customer, actor=Actor("ana"))
+
+
+def id_of(settings: Settings, who: str) -> str:
+    """The customer's id."""
+    return nodes(Customer(email=f"{who}@example.com"), settings.id_key, settings.default_region)[0]
+
+
+def told(settings: Settings) -> list[LeadEvent]:
+    """All that is in the topic, in the order of each partition."""
+    return [CODEC.decode_lead_event(record.value or b"") for record in stored(settings, LEADS)]
+
+
+def kinds(settings: Settings, who: str) -> list[str]:
+    """What holds of one customer's lead."""
+    customer = id_of(settings, who)
+    return [event.kind for event in standing(told(settings)) if event.customer == customer]
+
+
+def ready(make_settings: Callable[..., Settings], tmp_path: Path, **more: object) -> Settings:
+    """An installation whose team works around the clock."""
+    path = tmp_path / "policy.toml"
+    path.write_text(ALWAYS, encoding="utf-8")
+    return make_settings(policy_path=str(path), commit_interval=0.3, **more)
+
+
+def test_timers_answers_and_calls(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    """Two customers asked four and a half hours ago, and nobody called within the four hours: both breaches are told. One is accepted,
+    which undoes nothing; then the tool reports the call that was made in time, and the breach never was. To the other the call comes
+    too late. An answer to nobody's lead is a dead letter."""
+    settings = ready(make_settings, tmp_path)
+    now = time.time_ns() // 1_000_000
+    then = now - 9 * HOUR // 2
+    with Worker(settings) as worker:
+        publish(settings, request("dana", then), request("bo", then))
+        wait_until(lambda: kinds(settings, "dana") == kinds(settings, "bo") == TIMED, 60, "the timers to fire")
+        publish(settings, asked.lead_command("lead_accepted", id_of(settings, "dana"), "ana", now))
+        publish(settings, asked.lead_command("lead_accepted", id_of(settings, "nobody"), "ana", now))
+        wait_until(lambda: kinds(settings, "dana") == [*TIMED, "accepted"], 60, "the answer to count")
+        publish(settings, call("dana", then + 2 * HOUR), call("bo", now), now=now)
+        wait_drained(settings)
+        assert kinds(settings, "dana") == ["new", "mql", "handed_off", "working", "accepted"]
+        assert kinds(settings, "bo") == [*TIMED, "working"]
+        assert worker.stop() == 0, "".join(worker.log[-30:])
+    worked = {event.customer: event for event in standing(told(settings)) if event.kind == "working"}
+    dana, bo = worked[id_of(settings, "dana")], worked[id_of(settings, "bo")]
+    assert (dana.in_time, dana.speed_ms, bo.in_time, bo.speed_ms) == (True, 2 * HOUR, False, now - then)
+    (letter,) = [CODEC.decode_dead_letter(record.value or b"") for record in stored(settings, DEAD_LETTER)]
+    assert (letter.reason, letter.stage) == ("unroutable", "timeline") and "has no lead" in letter.detail
+
+
+def test_a_crash_between_timer_and_event(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    """Killed when Kafka has the timer's command and nothing of what follows, when it has the events but not the timeline, and when it
+    has both but no offset: started again, each timer has made one event, and what stands twice under one id and revision is the same."""
+    points = ("after_outputs_acknowledged:3", "after_outputs_acknowledged:4", "after_changelog_sent:2")
+    installations = {point: ready(make_settings, tmp_path, session_timeout=6.0) for point in points}
+    with ThreadPoolExecutor(len(points)) as pool:
+        for _ in pool.map(crash_and_go_on, installations.values(), points):
+            pass
+    for point, settings in installations.items():
+        contents: dict[tuple[str, int], set[LeadEvent]] = defaultdict(set)
+        for event in told(settings):
+            contents[event.event_id, event.revision].add(event)
+        assert {len(same) for same in contents.values()} == {1}, point
+        assert Counter(event.kind for (event,) in contents.values()) == Counter(TIMED), point
+
+
+def crash_and_go_on(settings: Settings, point: str) -> None:
+    """A worker that ends at the point, and one that goes on until everything has been told."""
+    publish(settings, request("dana", time.time_ns() // 1_000_000 - 9 * HOUR // 2))
+    worker = Worker(settings, TOUCHSTREAM_CRASH_AT=point)
+    with worker:
+        assert worker.process is not None
+        assert worker.process.wait(60) == crash_points.EXIT_CODE, "".join(worker.log[-30:])
+    assert any(f"crash point {point}" in line for line in worker.log)
+    with Worker(settings) as again:
+        wait_until(lambda: kinds(settings, "dana") == TIMED, 60, f"the timers to fire after a crash at {point}")
+        wait_drained(settings)
+        assert again.stop() == 0, "".join(again.log[-30:])

@@ -49,10 +49,11 @@ def test_a_campaign_meets_calls_and_opt_outs(settings: Settings) -> None:
     assert first.exit_code == 0, first.stderr
     assert first.stdout == again.stdout
     assert first.stdout.splitlines() == [
-        "calls (sales, calls), Sunday 29 March 2026: 0 of 1 contacts stopped.",
-        "calls (sales, calls), Tuesday 31 March 2026: 3 of 3 contacts stopped: 3 department_overlap with planned emails of marketing.",
-        "spring (marketing, email), Tuesday 31 March 2026: 4 of 6 contacts stopped: 3 department_overlap with planned calls of sales,"
-        " 1 after_opt_out.",
+        "Sunday's calls of sales (29 March 2026, sales, 1 call) collide with nothing.",
+        "Tuesday's calls of sales (31 March 2026, sales, 3 calls) collide 3 times: 3 with planned emails of marketing inside 24 h;"
+        " 3 of 3 may not be made.",
+        "Tuesday's spring campaign (31 March 2026, marketing, 6 emails) collides 4 times: 3 with planned calls of sales inside 24 h,"
+        " 1 on opted-out contacts; 4 of 6 may not be made.",
     ]
     assert "10 planned touches; left out: 1 at another time" in first.stderr
     values = json.loads(

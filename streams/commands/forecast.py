@@ -1,7 +1,8 @@
-"""`touchstream forecast`: what planned touches will collide with."""
+"""`touchstream forecast`: what planned touches will collide with, of a file or those that tools have published."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -17,26 +18,36 @@ from streams.commands.files import touch_lines
 from streams.commands.identifiers import read_log
 from streams.commands.publishing import run_kafka
 from streams.core.entry import DamagedError
-from streams.core.govern.forecast import Outlook, sentence
+from streams.core.govern.forecast import Outlook, Plan, sentence
 from streams.core.govern.forecast import forecast as foresee
-from streams.core.govern.planning import Planned, planned
+from streams.core.govern.planning import Planned, announced, planned
 from streams.core.identify import nodes
 from streams.core.identity_person import IdentityLog
 from streams.core.policy import DAY_MS, Policy
 from streams.core.touch import Touch
 from streams.edge.history import History, history
+from streams.edge.reader import read
+from streams.edge.topics import changelog
 from streams.settings import Settings
+
+PAUSE = 2.0
+"""Seconds between two looks at plans that change."""
+
+OVERLAP_MS = 300_000
+"""What was written shortly before the timelines were read is read again: clocks differ, and to take a record twice changes nothing."""
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option("--follow", is_flag=True, help="Without FILE: go on, and print each plan again when it changes.")
 @click.option("--days", type=click.FloatRange(min=0, min_open=True, max=366), default=14.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, one for each plan.")
 @click.option("--now", metavar="TIME", help="RFC 3339 time from which on is looked; default the present.")
 @policy_option
 @kafka_options
 def forecast(
-    file: BinaryIO,
+    file: BinaryIO | None,
+    follow: bool,
     days: float,
     as_json: bool,
     now: str | None,
@@ -44,32 +55,97 @@ def forecast(
     bootstrap: str | None,
     topic_prefix: str | None,
 ) -> None:
-    """Print what the planned touches of FILE will collide with in the next days: each other, what was sent, and opt-outs.
+    """Print what planned touches will collide with in the next days: each other, what was sent, and opt-outs.
 
-    FILE has touches as JSON lines ("-" is standard input), as `touchstream send` will take them, with their times to come: campaign
-    sends, sequences, call lists, of all tools together. Customers and their timelines are read from Kafka; nothing is published. A
-    plan is a campaign, sequence or list of one department on one day (UTC); the next one comes first. The exit code is 1 when a line was
-    broken or had no usable identifier.
+    Without FILE these are the plans that tools have published (`touchstream plan`). FILE has touches as JSON lines ("-" is standard input),
+    as `touchstream send` will take them, with their times to come: campaign sends, sequences, call lists, of all tools together. Customers
+    and their timelines are read from Kafka; nothing is published. A plan is a campaign, sequence or list of one department on one day
+    (UTC); the next one comes first. The exit code is 1 when a line was broken or had no usable identifier.
     """
+    if follow and (file is not None or now):
+        raise click.UsageError("--follow is for published plans, as they change: without FILE and --now")
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     policy = load_policy(policy_path, settings)
     start = moment_of(now, "--now") if now else time.time_ns() // 1_000_000
+    shown = Shown(policy, days, as_json)
+    if follow:
+        run_kafka(_follow(settings, shown))
+        return
+    if file is None:
+        with progress("reading timelines"):
+            held = run_kafka(history(settings))
+        click.echo(_left_out(shown.published(held, start)), err=True)
+        return
     broken: list[str] = []
     touches = _touches(file, broken)
     with progress("reading identities and timelines"):
         log, timelines = run_kafka(_read(settings, policy))
     try:
-        plan = planned(touches, _people(settings, policy, log), timelines, policy, start, start + int(days * DAY_MS))
-        outlooks = foresee(plan.plans, plan.known, policy, start)
+        plan = planned(touches, _people(settings, policy, log), timelines, policy, start, shown.end(start))
+        shown.show(plan, start)
     except DamagedError as error:
         raise CommandError(f"a timeline cannot be read: {error}") from None
-    for outlook in outlooks:
-        click.echo(json.dumps(_plain(outlook)) if as_json else rendering.clean(sentence(outlook)))
     click.echo(_left_out(plan), err=True)
     for problem in broken:
         click.echo(rendering.clean(problem), err=True)
     if broken or plan.nobody:
         sys.exit(1)
+
+
+class Shown:
+    """Prints outlooks, each once until it changes."""
+
+    def __init__(self, policy: Policy, days: float, as_json: bool) -> None:
+        self._policy, self._days, self._as_json = policy, days, as_json
+        self._before: dict[Plan, Outlook] = {}
+
+    def end(self, start: int) -> int:
+        """Until when is looked."""
+        return start + int(self._days * DAY_MS)
+
+    def published(self, held: History, start: int) -> Planned:
+        """Show the plans that timelines hold. Raises CommandError."""
+        try:
+            plan = announced(held.planned(), self._policy, start, self.end(start))
+            self.show(plan, start)
+        except DamagedError as error:
+            raise CommandError(f"a timeline cannot be read: {error}") from None
+        return plan
+
+    def show(self, planned: Planned, start: int) -> None:
+        """The outlooks that are not as they were; of a plan that is no more, that nothing is planned."""
+        now = {one.plan: one for one in foresee(planned.plans, planned.known, self._policy, start)}
+        gone = [Outlook(plan, 0, 0, ()) for plan in self._before if plan not in now]
+        changed = [one for one in now.values() if self._before.get(one.plan) != one]
+        for outlook in sorted([*gone, *changed], key=lambda one: one.plan):
+            click.echo(json.dumps(_plain(outlook)) if self._as_json else rendering.clean(sentence(outlook)))
+        self._before = now
+
+
+async def _follow(settings: Settings, shown: Shown) -> None:
+    """Shows plans as they are, and again whenever the timelines have changed, at most every `PAUSE` seconds."""
+    since = time.time_ns() // 1_000_000 - OVERLAP_MS
+    held = await history(settings)
+    changed = asyncio.Event()
+    changed.set()
+
+    async def take() -> None:
+        async for stored in read(settings, [changelog(settings)], start=since, follow=True):
+            held.take(stored.key or b"", stored.value)
+            changed.set()
+
+    taking = asyncio.create_task(take())
+    try:
+        while not taking.done():
+            shown.published(held, time.time_ns() // 1_000_000)
+            changed.clear()
+            await asyncio.sleep(PAUSE)
+            waiting = asyncio.create_task(changed.wait())
+            await asyncio.wait({waiting, taking}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+        await taking
+    finally:
+        taking.cancel()
 
 
 async def _read(settings: Settings, policy: Policy) -> tuple[IdentityLog, History]:

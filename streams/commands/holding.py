@@ -189,6 +189,8 @@ class Search:
             values["issued_at"] = rfc3339(command.issued_at)
             if command.entries:
                 values["entries"] = list(_entries(map(decode_entry, command.entries)))
+            if command.touch is not None:
+                values["touch"] = _touch(command.touch)
             self.held.commands.append(_place(stored) | values)
 
     async def _is_about(self, letter: DeadLetter) -> bool:
@@ -262,6 +264,7 @@ def timeline_json(customer: str, timeline: Timeline) -> dict[str, Any]:
         "erased_at": rfc3339(t.erased_at // 1000) if t.erased_at else None,
         "name": t.name,
         "touches": list(_entries(t.entries)),
+        "planned": list(_entries(t.plans)),
         "opt_outs": list(_entries(standing(t))),
         "earlier_versions_refused": list(_entries(one for one in t.opt_outs if not is_opt_out(one))),
         "engagement": [{"kind": kind, "touches": count, "points": points} for kind, count, points in t.tail.parts],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from streams.core.touch import Touch
+
 
 class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     """One change of a customer's state, keyed by `customer_id`. `issued_at` is UTC milliseconds.
@@ -12,7 +14,8 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     `customer_split`, touches of `identifiers` belong to `into` from now on; `timeline_moved`, `entries` (msgpack, layout in
     `streams.core.entry`) of `source_customer_id` now belong to this customer; `customer_erased`, all that is held of this
     customer goes, and `customer_forgotten`, so does the mark that is left of it; `lead_tick`, something of the customer's lead was due
-    by `issued_at`. `decided_at` is the identity index's clock (us): of two
+    by `issued_at`; `touch_planned`, `entries` are planned for this customer (`streams.core.plans`), from outside as a `touch`.
+    `decided_at` is the identity index's clock (us): of two
     decisions the later one holds. From outside, in `commands`: see `FROM_OUTSIDE`. `kind` is open: a reader skips kinds it does
     not know. `cause` tells people what led to it.
     """
@@ -33,12 +36,15 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str | None = None
     recycle_at: int | None = None
     nurture_with: str | None = None
+    touch: Touch | None = None
 
 
 LEAD_KINDS = frozenset({"lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified"})
 """What sales may say of a lead: see `streams.core.leads.asked`."""
 
-FROM_OUTSIDE = frozenset({"finding_acknowledged", "identity_split", "customer_erased", "policy_changed", *LEAD_KINDS})
+FROM_OUTSIDE = LEAD_KINDS | {
+    "finding_acknowledged", "identity_split", "customer_erased", "policy_changed", "touch_planned",
+}  # fmt: skip
 """What others may ask for: that `requested_by` acts on `finding_id` of this customer; that the two `identifiers` are not one person;
 that all that is held of the person with the id `customer_id` be erased;
-that the policy in `entries` be in force (`streams.core.published`); what sales says of a lead."""
+that the policy in `entries` be in force (`streams.core.published`); what sales says of a lead; that `touch` is planned."""

@@ -17,16 +17,17 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import detect, keeping, pipeline
+from streams.core import detect, keeping, pipeline, plans
 from streams.core.commands import LEAD_KINDS, Command
-from streams.core.entry import Entry, decode_entry, encode_entry
+from streams.core.detect import planned_conflict
+from streams.core.entry import DELETED, Entry, decode_entry, encode_entry
 from streams.core.erasure import blank
 from streams.core.ids import command_id
 from streams.core.leads import asked, told
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import blank as blank_lead
 from streams.core.leads.follow import followed
-from streams.core.outcome import Cause, Finding, RejectReason
+from streams.core.outcome import Cause, CauseKind, Finding, RejectReason
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import IdentifiedTouch
@@ -60,6 +61,16 @@ class Effect(Struct, frozen=True, gc=False):
 
 def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Effect:
     """A touch for this customer."""
+    effect = _on_touch(timeline, identified, policy)
+    if effect.timeline is timeline or not effect.timeline.plans:
+        return effect
+    id_ = identified.touch.touch_id
+    changed: dict[str, CauseKind] = {"corrected": "correction", "deleted": "deletion"}
+    cause = Cause(changed.get(effect.outcome) or ("late_touch" if effect.late else "touch"), id_)
+    return _with_plans(timeline, effect, policy, identified.customer_id, cause, (id_,))
+
+
+def _on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Effect:
     at, customer = identified.resolved_at, identified.customer_id
     into, since = timeline.left.get(identified.identifier or customer, NOWHERE)
     if _is_erased(timeline, at, since):
@@ -105,6 +116,15 @@ def _sent_on(identified: IdentifiedTouch, into: str, at: int) -> IdentifiedTouch
 
 def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     """A command for this customer."""
+    if command.kind == plans.PLANNED:
+        return _planned(timeline, command, policy)
+    effect = _on_command(timeline, command, policy)
+    if effect.timeline is timeline or effect.outcome == "erased" or not (timeline.plans or effect.timeline.plans):
+        return effect
+    return _with_plans(timeline, effect, policy, command.customer_id, _cause(command))
+
+
+def _on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     if command.kind == "customer_merged" and command.into and command.into < command.customer_id:
         return _merged(timeline, command, command.into, policy)
     if command.kind == "customer_split" and command.into and command.into != command.customer_id:
@@ -125,6 +145,22 @@ def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
         return Effect(EMPTY if spent else timeline, "applied")
     detail = f"command {command.kind!r} is unknown to this release, or its ids are out of order; a newer worker may take it on replay"
     return Effect(timeline, "refused", refused=("unroutable", detail))
+
+
+def _with_plans(
+    before: Timeline, effect: Effect, policy: Policy, customer: str, cause: Cause, came: Iterable[str] | None = None
+) -> Effect:
+    """The effect with what it means for the customer's plans."""
+    ids = None if came is None else frozenset(came)
+    findings, timeline = plans.follow(before, effect.timeline, policy, customer, cause, ids)
+    return replace(effect, timeline=timeline, findings=(*effect.findings, *findings))
+
+
+def _cause(command: Command) -> Cause:
+    """What findings change for when touches come or go by a command."""
+    source = command.source_customer_id
+    merged = command.customer_id < source if source else command.kind == "customer_merged"
+    return Cause("merge" if merged else "split", command.cause)
 
 
 def merge_command(
@@ -155,8 +191,8 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy) -> 
         cause = Cause("merge", command.cause)
         rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
         done = followed(timeline, rest, policy, command.customer_id, command.issued_at)
-        emptied = replace(done.timeline, merged_into=into, identity_at=at)
-        moves = tuple(_moves(command.customer_id, into, entries, command, at))
+        emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=())
+        moves = tuple(_moves_all(timeline, into, entries, command))
         return Effect(emptied, "applied", findings, moves, leads=done.events)
     if at == timeline.identity_at and into >= known:
         return Effect(timeline, "duplicate")
@@ -175,19 +211,63 @@ def _left(timeline: Timeline, command: Command, into: str, policy: Policy, kind:
         return Effect(timeline, "forwarded", commands=(replace(command, customer_id=known),))
     rest, findings, entries = pipeline.leave(timeline, policy, customer, Cause(kind, command.cause), newer)
     done = followed(timeline, rest, policy, customer, command.issued_at)
-    rest = done.timeline
-    if customer in newer and not (rest.entries or rest.opt_outs):
+    rest = replace(done.timeline, plans=plans.leave(timeline.plans, customer, newer)[0])
+    if customer in newer and not (rest.entries or rest.opt_outs or rest.plans):
         rest = replace(rest, merged_into=into, identity_at=0)
-    moves = tuple(_moves(customer, into, entries, command, at))
+    moves = tuple(_moves_all(timeline, into, entries, command, newer))
     return Effect(rest, "applied", findings, moves, leads=done.events)
 
 
 def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+    taken = _taken(timeline, command)
+    if isinstance(taken, Effect):
+        return taken
+    timeline, here, commands = taken
+    before, customer = timeline, command.customer_id
+    findings: list[Finding] = []
+    for entry in here:
+        step = pipeline.add(timeline, entry, policy, customer, _cause(command))
+        timeline = step.timeline
+        findings += step.findings
+    # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
+    done = followed(before, timeline, policy, customer, command.issued_at)
+    return Effect(done.timeline, "applied", tuple(findings), commands, leads=done.events)
+
+
+def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+    """Plans come, from a tool or from another customer id."""
+    taken = _taken(timeline, command)
+    if isinstance(taken, Effect):
+        return taken
+    before = timeline
+    timeline, here, commands = taken
+    after = plans.put(timeline, here)
+    if after is timeline and timeline is before:
+        return Effect(timeline, "duplicate", commands=commands)
+    cause, new = _cause(command), None
+    if not command.source_customer_id:
+        plan = here[0]
+        known = any(one.id == plan.id for one in timeline.plans)
+        if not known and len(timeline.plans) >= plans.MOST:
+            detail = (
+                f"{len(timeline.plans)} touches are planned for customer {command.customer_id} already; withdraw some"
+            )
+            return Effect(timeline, "refused", refused=("unroutable", detail))
+        cause = Cause("deletion" if plan.kind == DELETED else ("correction" if known else "touch"), plan.id)
+        new = None if known else plan.id
+    findings, after = plans.follow(before, after, policy, command.customer_id, cause, new=new)
+    return Effect(after, "applied", findings, commands)
+
+
+def _taken(timeline: Timeline, command: Command) -> Effect | tuple[Timeline, list[Entry], tuple[Command, ...]]:
+    """Of what a command brings: the timeline, which may get its id back by it, the entries that belong here, and the commands that send
+    the others on. An effect when nothing belongs here."""
     try:
         decoded = [decode_entry(data) for data in command.entries]
     except ValueError as error:
         return Effect(timeline, "refused", refused=("undecodable", str(error)))
-    at, customer, source = command.decided_at, command.customer_id, command.source_customer_id or ""
+    at, customer = command.decided_at, command.customer_id
+    source = command.source_customer_id or customer
     entries = [replace(entry, identifier=entry.identifier or source) for entry in decoded]
     absurd = next((entry for entry in entries if not EARLIEST_MS <= entry.at <= LATEST_MS), None)
     if absurd is not None:
@@ -203,25 +283,16 @@ def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
             continue
         (elsewhere.setdefault(place, []) if _has_left(customer, at, *place) else here).append(entry)
     for (into, since), theirs in elsewhere.items():
-        commands += _moves(customer, into, theirs, command, since)
+        commands += _moves(customer, into, theirs, command, since, command.kind)
     if not here:
         return Effect(timeline, "forwarded" if commands else "erased", commands=tuple(commands))
     if timeline.merged_into is not None:
         if at <= timeline.identity_at:
-            commands += _moves(customer, timeline.merged_into, here, command, timeline.identity_at)
+            commands += _moves(customer, timeline.merged_into, here, command, timeline.identity_at, command.kind)
             return Effect(timeline, "forwarded", commands=tuple(commands))
         timeline = replace(timeline, merged_into=None, identity_at=at)  # a split gave the id back
-    cause = Cause("merge" if customer < source else "split", command.cause)
-    findings: list[Finding] = []
-    before = timeline
-    for entry in here:
-        own = replace(entry, identifier="" if entry.identifier == customer else entry.identifier)
-        step = pipeline.add(timeline, own, policy, customer, cause)
-        timeline = step.timeline
-        findings += step.findings
-    # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
-    done = followed(before, timeline, policy, customer, command.issued_at)
-    return Effect(done.timeline, "applied", tuple(findings), tuple(commands), leads=done.events)
+    own = [replace(entry, identifier="" if entry.identifier == customer else entry.identifier) for entry in here]
+    return timeline, own, tuple(commands)
 
 
 def _lead_told(timeline: Timeline, command: Command, policy: Policy) -> Effect:
@@ -242,7 +313,7 @@ def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy:
     customer = command.customer_id
     if finding_id in timeline.acknowledged:
         return Effect(timeline, "duplicate")
-    held = (one for one in detect.everything(timeline, policy, customer) if one.finding_id == finding_id)
+    held = (one for one in _everything(timeline, policy, customer) if one.finding_id == finding_id)
     finding = next(held, None)
     if finding is None:
         detail = f"finding {finding_id} does not hold for customer {customer}, or not any more: there is nothing to acknowledge"
@@ -252,6 +323,12 @@ def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy:
     changed = [replace(finding, state="amended")]
     findings, timeline = detect.numbered(changed, replace(timeline, acknowledged=known), cause)
     return Effect(timeline, "applied", findings)
+
+
+def _everything(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
+    """All findings that hold, those about plans, too."""
+    about_plans = planned_conflict.find(timeline, policy, customer)
+    return detect.everything(timeline, policy, customer) + about_plans
 
 
 def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
@@ -267,21 +344,35 @@ def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
 
     left = {id_: to for id_, to in timeline.left.items() if to[1] > at or (ids and id_ not in ids)}
     rest = Timeline(timeline.merged_into if customer in left else None, left=left, erased_at=at)
-    entries, opt_outs = (tuple(filter(stays, held)) for held in (timeline.entries, timeline.opt_outs))
+    entries, opt_outs, left_plans = (
+        tuple(filter(stays, held)) for held in (timeline.entries, timeline.opt_outs, timeline.plans)
+    )
     if entries or opt_outs:
         rest = keeping.remade(replace(rest, revisions=timeline.revisions), entries, opt_outs, policy)
-    before, after = (detect.everything(held, policy, customer) for held in (timeline, rest))
+    rest = replace(rest, plans=left_plans)
+    before, after = (_everything(held, policy, customer) for held in (timeline, rest))
     changed = [blank(f) if f.state == "retracted" else f for f in detect.difference(before, after)]
     findings, numbered = detect.numbered(
         changed, replace(timeline, acknowledged={}), Cause("erasure", command.command_id)
     )
     done = followed(timeline, replace(rest, revisions=numbered.revisions), policy, customer, command.issued_at)
-    kept = done.timeline.revisions if entries or opt_outs else {}
+    kept = done.timeline.revisions if entries or opt_outs or left_plans else {}
     leads = tuple([blank_lead(event) if event.status == "retracted" else event for event in done.events])
     return Effect(replace(done.timeline, revisions=kept), "erased", findings, leads=leads)
 
 
-def _moves(customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int) -> Iterator[Command]:
+def _moves_all(
+    timeline: Timeline, into: str, entries: Iterable[Entry], cause: Command, gone: frozenset[str] | None = None
+) -> Iterator[Command]:
+    """The entries, and the plans of the identifiers `gone` or all, in commands to the customer `into`."""
+    customer, at = cause.customer_id, cause.decided_at
+    yield from _moves(customer, into, entries, cause, at)
+    yield from _moves(customer, into, plans.leave(timeline.plans, customer, gone)[1], cause, at, plans.PLANNED)
+
+
+def _moves(
+    customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int, kind: str = "timeline_moved"
+) -> Iterator[Command]:
     """The entries in commands that each fit into a Kafka record."""
     waiting = list(entries)
     part: list[bytes] = []
@@ -289,18 +380,18 @@ def _moves(customer: str, into: str, entries: Iterable[Entry], cause: Command, a
     for n, entry in enumerate(waiting):
         encoded = encode_entry(replace(entry, identifier=entry.identifier or customer))
         if part and (len(part) == ENTRIES_PER_COMMAND or sum(map(len, part)) + len(encoded) > BYTES_PER_COMMAND):
-            yield _move(customer, into, waiting[first], waiting[n - 1], tuple(part), cause, at)
+            yield _move(kind, customer, into, waiting[first], waiting[n - 1], tuple(part), cause, at)
             part, first = [], n
         part.append(encoded)
     if part:
-        yield _move(customer, into, waiting[first], waiting[-1], tuple(part), cause, at)
+        yield _move(kind, customer, into, waiting[first], waiting[-1], tuple(part), cause, at)
 
 
 def _move(
-    customer: str, into: str, first: Entry, last: Entry, entries: tuple[bytes, ...], cause: Command, at: int
+    kind: str, customer: str, into: str, first: Entry, last: Entry, entries: tuple[bytes, ...], cause: Command, at: int
 ) -> Command:
-    id_ = command_id("timeline_moved", customer, into, first.id, last.id, str(at))
+    id_ = command_id(kind, customer, into, first.id, last.id, str(at))
     return Command(
-        id_, into, "timeline_moved", cause.issued_at, cause.cause,
+        id_, into, kind, cause.issued_at, cause.cause,
         source_customer_id=customer, entries=entries, decided_at=at,
     )  # fmt: skip

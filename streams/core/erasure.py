@@ -103,17 +103,27 @@ def dropped(erased_at: int, published_at: int, policy: ErasurePolicy) -> bool:
 
 _NUMBER = (1 << 40).to_bytes(8)
 _BEFORE, _BEHIND = encode(Timeline(erased_at=1 << 40)).split(_NUMBER)
-_EARLIER = _BEFORE[:1] + b"\x9c" + _BEFORE[2:]
-"""How marks began before timelines had leads: an array of twelve, and nothing behind the moment."""
+_FIXARRAY = 0x90
+_BEFORE_LEADS, _BEFORE_PLANS = 12, 14
+"""Fields of a timeline as earlier releases wrote marks: without those that stand at the end now, of which each is a byte when empty."""
 
-MARK_SIZES = (len(_EARLIER) + 8, len(_BEFORE) + 8 + len(_BEHIND))
+_MARKS = (
+    *(
+        (_BEFORE[:1] + bytes([_FIXARRAY + fields]) + _BEFORE[2:], _BEHIND[: fields - _BEFORE_LEADS])
+        for fields in (_BEFORE_LEADS, _BEFORE_PLANS)
+    ),
+    (_BEFORE, _BEHIND),
+)
+"""What stands before and behind the moment in a mark, of the oldest releases first."""
+
+MARK_SIZES = tuple(len(before) + 8 + len(behind) for before, behind in _MARKS)
 """Bytes of a timeline of which nothing is left but the moment of its erasure."""
 
 
 def erased_at(data: bytes) -> int:
     """The moment (identity index's clock, us) of an encoded timeline that only says when it was erased; 0 of any other."""
-    for size, before, behind in zip(MARK_SIZES, (_EARLIER, _BEFORE), (b"", _BEHIND), strict=True):
-        if len(data) == size and data.startswith(before) and data.endswith(behind):
+    for before, behind in _MARKS:
+        if len(data) == len(before) + 8 + len(behind) and data.startswith(before) and data.endswith(behind):
             return int.from_bytes(data[len(before) : len(before) + 8])
     return 0
 

@@ -150,6 +150,22 @@ class ErasurePolicy(Struct, frozen=True, forbid_unknown_fields=True):
         return int(self.grace_minutes * MINUTE_MS)
 
 
+class PlannedPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which planned touches are judged, and when they are past."""
+
+    enabled: bool = True
+    horizon_days: Annotated[float, Meta(gt=0, le=366)] = 30
+    grace_hours: Annotated[float, Meta(ge=0, le=8784)] = 24
+
+    @property
+    def horizon_ms(self) -> int:
+        return int(self.horizon_days * DAY_MS)
+
+    @property
+    def grace_ms(self) -> int:
+        return int(self.grace_hours * HOUR_MS)
+
+
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """All rules' numbers. The defaults here and in `streams/policy.toml` are the same; a test compares them."""
 
@@ -162,6 +178,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     incongruent_message: IncongruencePolicy = IncongruencePolicy()
     handoff: HandoffPolicy = field(default_factory=HandoffPolicy)
     erasure: ErasurePolicy = ErasurePolicy()
+    planned: PlannedPolicy = PlannedPolicy()
     ledger: LedgerPolicy = field(default_factory=LedgerPolicy)
     leads: LeadsPolicy = field(default_factory=LeadsPolicy)
     teams: tuple[Team, ...] = ()

@@ -43,6 +43,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
     ids that were amended or retracted, with their last revision and event time (see `FORGOTTEN`); `acknowledged` those that somebody
     acts on, with when they said so (UTC ms) and who. `lead` is the customer's lead after all entries, `lead_base` after the pruned ones.
+    `plans` are touches to come (`streams.core.plans`).
     """
 
     merged_into: str | None = None
@@ -59,6 +60,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     erased_at: int = 0
     lead: LeadState | None = None
     lead_base: LeadState | None = None
+    plans: tuple[Entry, ...] = ()
 
 
 class _Head(Struct, frozen=True, gc=False, array_like=True):
@@ -80,6 +82,7 @@ class _Head(Struct, frozen=True, gc=False, array_like=True):
     erased_at: int = 0
     lead: LeadState | None = None
     lead_base: LeadState | None = None
+    plans: tuple[Entry, ...] = ()
 
 
 def _lead_alone(before: int) -> msgspec.msgpack.Decoder[Any]:
@@ -93,8 +96,9 @@ _LEADS = {
     layout: _lead_alone(struct.__struct_fields__.index("lead")) for layout, struct in ((WHOLE, Timeline), (HEAD, _Head))
 }
 
-_NO_LEAD = b"\xc0\xc0"
-"""How a timeline without a lead ends: `lead` and `lead_base` are nil. No lead's encoding ends so: its last field is a text."""
+_NO_LEAD = b"\xc0\xc0\x90"
+"""How a timeline without a lead ends: `lead` and `lead_base` are nil, and there are no plans. No other's encoding ends so: a lead's last
+field is a text."""
 
 EMPTY = Timeline()
 
@@ -106,6 +110,8 @@ NEVER = 1 << 53
 
 _NIL = b"\xc0"
 """MessagePack's nil. An encoded timeline is its layout, the array's head, then `merged_into`."""
+
+_NO_PLANS = _NIL + b"\x90"
 
 _ARRAY16 = b"\xdc"
 """MessagePack's head of an array of more than 15 elements: two more bytes follow, which count them."""
@@ -131,7 +137,7 @@ def encode_head(timeline: Timeline) -> bytes:
     head = _Head(
         t.merged_into, entries.recent, t.opt_outs, t.base, t.tail, t.floor, t.revisions, t.name,
         entries.engagement, directory, t.identity_at, t.left, t.acknowledged, t.erased_at,
-        t.lead, t.lead_base,
+        t.lead, t.lead_base, t.plans,
     )  # fmt: skip
     return HEAD + _encoder.encode(head)
 
@@ -163,7 +169,7 @@ def _joined(head: _Head, load: Load) -> Timeline:
     return Timeline(
         head.merged_into, entries, head.opt_outs, head.base, head.tail, head.floor, head.revisions, head.name,
         head.identity_at, head.left, head.acknowledged, head.erased_at,
-        head.lead, head.lead_base,
+        head.lead, head.lead_base, head.plans,
     )  # fmt: skip
 
 
@@ -214,6 +220,12 @@ def due_of(data: bytes) -> int | None:
         return next_due(decoder.decode(memoryview(data)[1:]).lead)
     except UNREADABLE as error:
         raise DamagedError(f"damaged timeline: {error}") from None
+
+
+def may_have_plans(data: bytes) -> bool:
+    """Whether a value of the changelog may hold plans, told without decoding it: they stand at its end, none as an empty array. What is
+    left of pruned leads stands before them, nothing as a nil, which no text contains."""
+    return is_customer(data) and data[-2:] != _NO_PLANS
 
 
 def standing(timeline: Timeline) -> tuple[Entry, ...]:

@@ -10,6 +10,8 @@
 
     if await client.may_contact("dana@example.com", channel="email", department="marketing"):    # asks the gateway
 
+    await client.plan({"channel": "email", "department": "sales", "occurred_at": <a time to come>, ...})
+
 A touch sent again with a higher `version` corrects the one of its `touch_id`, with `deleted` it takes it back. A touch is a
 `streams.core.touch.Touch` or a dict of the names in `streams.core.touch_json`. It is checked before it is sent;
 `send` returns when all replicas have it. Settings come from the environment (TOUCHSTREAM_...), keyword arguments win.
@@ -20,27 +22,25 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from streams import settings as settings_module
 from streams.core.commands import Command
-from streams.core.identify import contact_key
 from streams.core.ids import command_id
 from streams.core.ledger import records
 from streams.core.ledger.records import RecordError
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding
 from streams.core.touch import Touch
-from streams.core.touch_json import TouchError, check, from_mapping
-from streams.edge.codec import EncodeError
+from streams.core.touch_json import TouchError, from_mapping
+from streams.edge.encoding import Encoding
 from streams.edge.publisher import Publisher, PublishError, Record, TooLarge, Written
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
-from streams.edge.topics import COMMANDS, COSTS, DEALS, TOUCH_TOPICS
+from streams.edge.topics import COMMANDS
 from streams.gateway.remote import Answer, Remote, Reservation, Reserved, asked_of
 from streams.settings import Settings
 
@@ -74,7 +74,7 @@ class SendManyError(PublishError):
         super().__init__(f"{len(self.failures)} of {len(results)} touches were not sent: {_listed(self.failures)}")
 
 
-class Client:
+class Client(Encoding):
     """Publishes touches. An async context manager; see the module.
 
     `timeout` (seconds) bounds the connection and each acknowledgement. The other keywords are fields of
@@ -125,10 +125,23 @@ class Client:
             TouchError: the touch is not valid; nothing was sent.
             PublishError: Kafka did not acknowledge it.
         """
-        (result,) = await self.attempt([touch])
-        if not isinstance(result, Sent):
-            raise result
-        return result
+        return _one(await self.attempt([touch]))
+
+    async def plan(self, touch: Touch | Mapping[str, Any]) -> Sent:
+        """Publish a touch that is planned: as it will be sent, with its time to come, under the id that it will have. A changed plan
+        has the same id; with `deleted` it is withdrawn. What it collides with are findings, `planned_conflict`.
+
+        Raises:
+            TouchError: the touch is not valid, or not outbound; nothing was sent.
+            PublishError: Kafka did not acknowledge it.
+        """
+        return _one(await self.attempt_plans([touch]))
+
+    async def attempt_plans(
+        self, touches: Iterable[Touch | Mapping[str, Any]]
+    ) -> list[Sent | TouchError | PublishError]:
+        """As `plan` for many; one that fails is its error in the list, and does not hold up the rest."""
+        return await self._attempted(touches, self.encode_plan)
 
     async def send_many(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent]:
         """Publish touches in batches and wait for all acknowledgements; results stand in the order of the touches.
@@ -137,7 +150,7 @@ class Client:
             TouchError: some touches are not valid; the text names them by position, and nothing was sent.
             SendManyError: Kafka did not acknowledge some; it says which, and holds those that it did.
         """
-        prepared = [self._prepared(touch) for touch in touches]
+        prepared = [self._prepared(touch, self.encode) for touch in touches]
         wrong = {i: item for i, item in enumerate(prepared) if isinstance(item, TouchError)}
         if wrong:
             reason = next(iter(wrong.values())).reason
@@ -154,8 +167,13 @@ class Client:
 
     async def attempt(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent | TouchError | PublishError]:
         """As `send_many`, but a touch that fails is its error in the list, and does not hold up the rest."""
+        return await self._attempted(touches, self.encode)
+
+    async def _attempted(
+        self, touches: Iterable[Touch | Mapping[str, Any]], encode: Callable[[Touch], Record]
+    ) -> list[Sent | TouchError | PublishError]:
         results: list[Sent | TouchError | PublishError] = []
-        for chunk in _chunks((self._prepared(touch) for touch in touches), IN_FLIGHT):
+        for chunk in _chunks((self._prepared(touch, encode) for touch in touches), IN_FLIGHT):
             results += await self._published(chunk)
         return results
 
@@ -219,43 +237,12 @@ class Client:
         """The contact is not made: the slot is free again."""
         return await self.gateway.release(reserved.reservation_id)
 
-    def encode(self, touch: Touch) -> Record:
-        """The Kafka record of a touch: topic by channel, keyed by the pseudonymous id of the contact.
-
-        Raises:
-            TouchError: it is not valid, has no usable identifier, or is larger than settings.max_message_bytes.
-        """
-        check(touch)
-        key = contact_key(touch.customer, self.settings.id_key, self.settings.default_region)
-        if key is None:
-            raise TouchError(
-                "customer: no identifier is usable; give a mail address, a phone number with country code, the URL of a public"
-                " LinkedIn profile, a CRM id or a click id",
-                "no_identifier",
-            )
-        try:
-            value = self.codec.encode_touch(touch)
-        except EncodeError as error:  # of a touch that passed `check`, only its size can be wrong
-            raise TouchError(str(error), "too_large") from None
-        return Record(self.settings.topic(TOUCH_TOPICS[touch.channel]), key.encode(), value)
-
-    def encode_book(self, record: Deal | Cost) -> Record:
-        """The Kafka record of a deal or a cost, keyed by its id. Raises RecordError."""
-        if isinstance(record, Deal):
-            records.check_deal(record)
-            topic, key, encode = DEALS, record.deal_id, partial(self.codec.encode_deal, record)
-        else:
-            records.check_cost(record)
-            topic, key, encode = COSTS, record.cost_id, partial(self.codec.encode_cost, record)
-        try:
-            return Record(self.settings.topic(topic), key.encode(), encode())
-        except (EncodeError, UnicodeEncodeError) as error:
-            raise RecordError(str(error)) from None
-
-    def _prepared(self, touch: Touch | Mapping[str, Any]) -> tuple[str, Record] | TouchError:
+    def _prepared(
+        self, touch: Touch | Mapping[str, Any], encode: Callable[[Touch], Record]
+    ) -> tuple[str, Record] | TouchError:
         try:
             value = touch if isinstance(touch, Touch) else from_mapping(touch)
-            return value.touch_id, self.encode(value)
+            return value.touch_id, encode(value)
         except TouchError as error:
             return error
 
@@ -315,6 +302,10 @@ class SyncClient:
         """As `Client.send_many`."""
         return self._run(self._connected().send_many(touches))
 
+    def plan(self, touch: Touch | Mapping[str, Any]) -> Sent:
+        """As `Client.plan`."""
+        return self._run(self._connected().plan(touch))
+
     def deal(self, deal: Deal | Mapping[str, Any]) -> Written:
         """As `Client.deal`."""
         return self._run(self._connected().deal(deal))
@@ -367,6 +358,13 @@ class SyncClient:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _one(results: list[Sent | TouchError | PublishError]) -> Sent:
+    (result,) = results
+    if not isinstance(result, Sent):
+        raise result
+    return result
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

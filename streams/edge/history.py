@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from streams.core.timeline import Timeline, decode, is_customer, segment_key
+from streams.core.timeline import Timeline, decode, is_customer, may_have_plans, segment_key
 from streams.edge.reader import latest
 from streams.edge.topics import changelog
 from streams.settings import Settings
@@ -19,6 +19,14 @@ class History(Mapping[str, Timeline]):
 
     def __init__(self, values: Mapping[bytes, bytes]) -> None:
         self._values = values
+
+    def planned(self) -> Iterator[tuple[str, Timeline]]:
+        """Customers for whom something is planned, with their timelines. Raises `DamagedError`."""
+        for key, value in self._values.items():
+            if b"#" not in key and may_have_plans(value):
+                timeline = self[key.decode()]
+                if timeline.plans:
+                    yield key.decode(), timeline
 
     def __getitem__(self, customer: str) -> Timeline:
         """Raises KeyError for nobody, `DamagedError` for what a newer release wrote."""
@@ -33,6 +41,21 @@ class History(Mapping[str, Timeline]):
         return sum(1 for _ in self)
 
 
-async def history(settings: Settings) -> History:
+class Followed(History):
+    """Timelines that are kept up to date."""
+
+    def __init__(self, values: dict[bytes, bytes]) -> None:
+        super().__init__(values)
+        self._own = values
+
+    def take(self, key: bytes, value: bytes | None) -> None:
+        """What has changed since, one record of the changelog after the other."""
+        if value is None:
+            self._own.pop(key, None)
+        else:
+            self._own[key] = value
+
+
+async def history(settings: Settings) -> Followed:
     """What the changelog held at the call. Raises `streams.edge.reader.ReadError`."""
-    return History(await latest(settings, changelog(settings)))
+    return Followed(await latest(settings, changelog(settings)))

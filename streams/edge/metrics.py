@@ -149,8 +149,8 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     MetricSpec(
         "touchstream_worker_info", "gauge", ("version", "policy"),
         "Always 1; the worker's version and the fingerprint of the policy that it goes by: the latest published, else its file's.",
-        "Two policies at once for minutes: one is not published (`touchstream policy publish`) and a worker has another file, or cannot"
-        " reach Kafka.",
+        "Two policies at once for minutes, touchstream_gateway_policy included: one is not published (`touchstream policy publish`)"
+        " and somebody has another file, or cannot reach Kafka.",
     ),
     MetricSpec(
         "touchstream_policy_partitions", "gauge", ("policy",),

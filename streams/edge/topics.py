@@ -69,7 +69,8 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         "identified_touch", "worker, identify, requests and timeline stages", "worker, timeline stage", _keep(7),
     ),
     TopicSpec(
-        COMMANDS, "What others ask for: acknowledge a finding, answer a hand-off, split a customer, erase one, change the policy.",
+        COMMANDS,
+        "What others ask for: acknowledge a finding, answer a hand-off, split a customer, erase one, change the policy; what they plan.",
         "customer id, or any id of the customer",
         "command", "`touchstream` commands, your systems", "worker, requests stage", _keep(30),
     ),

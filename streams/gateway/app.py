@@ -23,6 +23,7 @@ from starlette.types import Scope as Scope_
 from streams import settings as settings_module
 from streams.core.reservation import Reservation
 from streams.core.touch_json import TouchError
+from streams.edge.client import Sent
 from streams.edge.publisher import PublishError
 from streams.gateway import models, problems
 from streams.gateway.gate import Conflict, Expired, Unavailable
@@ -70,7 +71,7 @@ def create(service: Service) -> Limits:
     _reservations(app, service)
     _others(app, service)
     # Around the framework, not among its middleware: what is answered quickly never enters it.
-    largest = {BATCH: BATCH_BYTES, "/v1/touches": 1024 * 1024}
+    largest = {BATCH: BATCH_BYTES} | dict.fromkeys(("/v1/touches", "/v1/plans"), 1024 * 1024)
     return Limits(app, service.metrics, largest, {CHECKS: _quick(service)})
 
 
@@ -280,13 +281,13 @@ def _others(app: FastAPI, service: Service) -> None:
     @app.post("/v1/touches", status_code=202, response_model=models.SentOut, responses=ERRORS)
     async def publish(touch: dict[str, Any], token: Token = publish_scope) -> Response:
         """Publish a touch, as `touchstream send` takes it; all replicas have it when this answers."""
-        (sent,) = await service.client.attempt([touch])
-        if isinstance(sent, TouchError):
-            raise Problem(422, "not-a-touch", str(sent), reason=sent.reason)
-        if isinstance(sent, PublishError):
-            raise Problem(503, "unavailable", str(sent), {"Retry-After": "1"})
-        place = {"topic": sent.topic, "partition": sent.partition, "offset": sent.offset, "touch_id": sent.touch_id}
-        return _json(place, 202)
+        return _sent(await service.client.attempt([touch]))
+
+    @app.post("/v1/plans", status_code=202, response_model=models.SentOut, responses=ERRORS)
+    async def plan(touch: dict[str, Any], token: Token = publish_scope) -> Response:
+        """Publish a planned touch, as `touchstream plan` takes it: as it will be sent, with its time to come, under the id that it will
+        have. A changed plan has the same `touch_id`; with `deleted` it is withdrawn. What it collides with becomes a finding."""
+        return _sent(await service.client.attempt_plans([touch]))
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def health() -> str:
@@ -304,6 +305,16 @@ def _others(app: FastAPI, service: Service) -> None:
     async def metrics(token: Token = read) -> Response:
         """For Prometheus."""
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _sent(results: list[Sent | TouchError | PublishError]) -> Response:
+    (sent,) = results
+    if isinstance(sent, TouchError):
+        raise Problem(422, "not-a-touch", str(sent), reason=sent.reason)
+    if isinstance(sent, PublishError):
+        raise Problem(503, "unavailable", str(sent), {"Retry-After": "1"})
+    place = {"topic": sent.topic, "partition": sent.partition, "offset": sent.offset, "touch_id": sent.touch_id}
+    return _json(place, 202)
 
 
 def _found(one: Reservation | None) -> Response:

@@ -130,7 +130,10 @@ class Gate:
                     if time.monotonic() - self._away_since >= PATIENCE:
                         raise
                 else:
-                    self._away_since = None
+                    if (
+                        answered[1] is not None or not self._memory.is_lost
+                    ):  # a refusal needs no Kafka: it says nothing of it
+                        self._away_since = None
                     return answered
                 await asyncio.sleep(AWAY)
 
@@ -146,6 +149,7 @@ class Gate:
                 now = _now()  # not before anything that was seen: a cap looks at what is before
                 answer = _answer(ask, seen, now, rules_)
                 if (same := seen.found.live.get(id_)) is not None:
+                    self._memory.admit()
                     await self._memory.write(same)
                     if await self._stands(same):
                         return answer, same
@@ -154,6 +158,7 @@ class Gate:
                     raise Conflict(f"the touch id {ask.contact.id} is reserved for another customer")
                 if not answer.allowed:
                     return answer, None
+                self._memory.admit()
                 one = _made(ask, seen, seconds, by, now, rules_)
                 guards = self._eyes.guards(ask, seen.person, rules_)
                 if await self._eyes.holds.hold(one, seen.found, guards, now) == "held":

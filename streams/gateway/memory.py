@@ -16,6 +16,10 @@ from streams.settings import Settings
 log = logging.getLogger("touchstream.gateway")
 
 
+AGAIN = 1.0
+"""Seconds between two tries while Kafka takes nothing."""
+
+
 class MemoryLost(Exception):
     """Kafka cannot be read or written; the text says why."""
 
@@ -26,6 +30,22 @@ class Memory:
     def __init__(self, settings: Settings, codec: Codec, publisher: Publisher) -> None:
         self._settings, self._codec, self._publisher = settings, codec, publisher
         self._topic = settings.topic(RESERVATIONS)
+        self._lost = ""
+        self._again_at = 0.0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether Kafka did not take what was written last."""
+        return bool(self._lost)
+
+    def admit(self) -> None:
+        """Raises MemoryLost at once while Kafka takes nothing, so that not everybody waits for it; one a second may see whether it does
+        again."""
+        if self._lost:
+            now = time.monotonic()
+            if now < self._again_at:
+                raise MemoryLost(self._lost)
+            self._again_at = now + AGAIN
 
     async def write(self, one: Reservation) -> None:
         """Returns when all replicas have it. Raises MemoryLost."""
@@ -33,7 +53,9 @@ class Memory:
         try:
             await self._publisher.publish(record)
         except PublishError as error:
+            self._lost, self._again_at = str(error), time.monotonic() + AGAIN
             raise MemoryLost(str(error)) from error
+        self._lost = ""
 
     async def forget(self, reservation_id: str) -> None:
         """Take a reservation out of the topic. Raises MemoryLost."""

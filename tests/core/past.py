@@ -25,7 +25,7 @@ from streams.core.policy import (
 )
 from streams.core.touch import Actor, Customer, Message, Touch
 from tests.core.oracle import DoubtfulError
-from tests.core.past_events import Acknowledge, Erase, Event, happened
+from tests.core.past_events import Acknowledge, Erase, Event, Plan, happened
 from tests.core.past_oracle import Cut
 from tests.core.past_world import World, scheduled, wrong
 from tests.core.strategies import HOUR, ID_KEY, REGION, START
@@ -75,7 +75,7 @@ def touch(rng: random.Random, id_: str, who: Customer) -> Touch:
 def history(
     rng: random.Random, known: Sequence[dict[str, str]], pairs: Sequence[dict[str, str]], more: str
 ) -> list[Event]:
-    """Versions of some touches, mixed, and among them what `more` allows: "ack", "cut", "erase"."""
+    """Versions of some touches, mixed, and among them what `more` allows: "ack", "cut", "erase", "plan"."""
     events: list[Event] = []
     for n in range(rng.randint(1, 10)):
         who = Customer(**rng.choice(rng.choice((known, pairs))), name=rng.choice((None, None, "Dana")))
@@ -92,8 +92,21 @@ def history(
             events.append(Cut(*ids))
         if what == "erase" and rng.random() < 0.5:
             events.append(Erase(nodes(Customer(**rng.choice(known)), ID_KEY, REGION)[0]))
+    for n in range(rng.randint(0, 4) if "plan" in more else 0):
+        events += plans(rng, f"p{n}", Customer(**rng.choice(rng.choice((known, pairs)))))
     rng.shuffle(events)
     return happened(events)
+
+
+def plans(rng: random.Random, id_: str, who: Customer) -> list[Event]:
+    """A touch that is planned for after all others, changed or withdrawn, and perhaps made."""
+    told: list[Event] = []
+    for version in range(1, rng.choice((2, 2, 3, 4))):
+        planned = replace(touch(rng, id_, who), version=version, deleted=version > 1 and rng.random() < 0.3)
+        channel, _, kind = rng.choice(WHAT[:5])
+        later = START + (500 + rng.randrange(12) * 8) * HOUR
+        told.append(Plan(replace(planned, channel=channel, direction="outbound", kind=kind, occurred_at=later)))
+    return told + rng.choice(([], [], told[:1], [touch(rng, id_, who)]))
 
 
 def contacts(rng: random.Random) -> list[Event]:
@@ -186,7 +199,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.core.past", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many histories (1000)")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="the first seed (0)")
-    parser.add_argument("--with", dest="more", default="ack,cut,erase", help="what may happen besides (ack,cut,erase)")
+    parser.add_argument(
+        "--with", dest="more", default="ack,cut,erase,plan", help="what may happen besides (ack,cut,erase,plan)"
+    )
     parser.add_argument("--segment", type=int, default=32, metavar="N", help="touches in a segment of a timeline (32)")
     options = parser.parse_args()
     started, outcomes, failed = time.monotonic(), Counter[str](), []

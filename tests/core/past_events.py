@@ -25,7 +25,13 @@ class Erase(NamedTuple):
     identifier: str
 
 
-Event = Touch | Cut | Erase | Acknowledge
+class Plan(NamedTuple):
+    """A touch that is planned."""
+
+    touch: Touch
+
+
+Event = Touch | Plan | Cut | Erase | Acknowledge
 
 
 def published_at(nth: int) -> int:
@@ -49,6 +55,8 @@ def happened(events: Sequence[Event]) -> list[Event]:
 
 def event_text(event: Event) -> str:
     """For a trace."""
-    if isinstance(event, Touch):
-        return f"{event.touch_id} v{event.version} of {[n[:6] for n in nodes(event.customer, ID_KEY, REGION)]}"
+    if isinstance(event, Touch | Plan):
+        touch = event.touch if isinstance(event, Plan) else event
+        said = "plan " if isinstance(event, Plan) else ""
+        return f"{said}{touch.touch_id} v{touch.version} of {[n[:6] for n in nodes(touch.customer, ID_KEY, REGION)]}"
     return str(event)

@@ -2,7 +2,8 @@
 
 A fact is that a touch was published (in some version), that somebody declared two identifiers not to be one person, or that a
 person was erased. Everything is quadratic and starts from the whole set; of the core it uses the names of identifiers, the policy and
-what messages claim. The rules are those of `tests.core.oracle`, and here is the one that it leaves out.
+what messages claim. The rules are those of `tests.core.oracle`, and here are those that it leaves out; what plans may not do,
+`tests.core.govern.oracle` says.
 """
 
 from __future__ import annotations
@@ -10,21 +11,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from streams.core import claims
+from streams.core.entry import entry_of
+from streams.core.govern.records import Contact, Standing
 from streams.core.identify import nodes
 from streams.core.policy import Policy
-from streams.core.touch import Touch
+from streams.core.touch import IdentifiedTouch, Touch
 from tests.core import oracle
+from tests.core.govern.oracle import broken
 from tests.core.oracle import DAY, Claimed
 
 Pair = frozenset[str]
 
 
 class Published(NamedTuple):
-    """A touch in one of its versions, and when it was published (ms)."""
+    """A touch in one of its versions, or only the plan of it, and when it was published (ms)."""
 
     touch: Touch
     at: int
+    planned: bool = False
 
     @property
     def event(self) -> int:
@@ -63,13 +70,49 @@ def holding(facts: Facts, policy: Policy, id_key: str, region: str) -> list[Clai
         DoubtfulError: more than one answer is right.
     """
     found: list[Claimed] = []
-    for customer, published in customers(facts, id_key, region).items():
-        touches = [one.touch for one in published if not is_late(one, policy)]
+    for customer, everything in customers(facts, id_key, region).items():
+        touches = [one.touch for one in newest(made(everything)) if not is_late(one, policy)]
         found += oracle.double_contacts(customer, touches, policy)
         found += oracle.contacts_after_opt_out(customer, touches, policy)
         found += oracle.handoffs(customer, touches, policy)
         found += incongruent_messages(customer, touches, policy)
+        found += planned_conflicts(customer, touches, plans(everything), policy)
     return sorted(found)
+
+
+def made(everything: Sequence[Published]) -> list[Published]:
+    """Touches, not plans."""
+    return [one for one in everything if not one.planned]
+
+
+def plans(everything: Sequence[Published]) -> list[Touch]:
+    """What is still planned: not withdrawn, and its touch has not come."""
+    came = {one.touch.touch_id for one in made(everything)}
+    held = newest([one for one in everything if one.planned])
+    return [one.touch for one in held if one.touch.touch_id not in came]
+
+
+def planned_conflicts(
+    customer: str, touches: Sequence[Touch], planned: Sequence[Touch], policy: Policy
+) -> list[Claimed]:
+    """Plans, all to come, that would break a rule that a timeline can tell, with the touches and the other plans as they are."""
+    contacts = oracle.contacts(touches, policy)
+    seen = [touch for touch in touches if touch in contacts or not oracle.is_contact(touch)]
+    history = [entry_of(IdentifiedTouch(customer, touch, (), 0)) for touch in seen]
+    rules = tuple(rule for rule in policy.rules if getattr(rule, "scope", "") != "account")
+    asked = [
+        Contact(
+            plan.occurred_at, plan.channel, plan.department, plan.kind, plan.touch_id, plan.campaign,
+            actor_id=plan.actor.id if plan.actor else None, actor_kind=plan.actor.kind if plan.actor else None,
+        )
+        for plan in planned
+        if oracle.is_contact(plan)
+    ]  # fmt: skip
+    return [
+        Claimed(one.at, "planned_conflict", customer, (one.id,))
+        for one in asked
+        if broken(history, one, replace(policy, rules=rules), one.at, Standing(held=tuple(asked)))
+    ]
 
 
 def sure(claimed: Claimed, facts: Facts, policy: Policy) -> bool:
@@ -80,7 +123,7 @@ def sure(claimed: Claimed, facts: Facts, policy: Policy) -> bool:
     pruned = {one.touch.touch_id for one in facts.published if one.touch.occurred_at < reach}
     opt_outs = {one.touch.touch_id for one in facts.published if one.touch.kind in ("unsubscribed", "complained")}
     several = {one.touch.touch_id for one in facts.published if one.touch.version > 1}
-    if claimed.rule == "handoff":
+    if claimed.rule in ("handoff", "planned_conflict"):
         return not pruned
     if claimed.rule == "contact_after_opt_out" and (opt_outs & pruned & several or facts.cuts or facts.erased):
         return not pruned
@@ -92,7 +135,7 @@ def sure(claimed: Claimed, facts: Facts, policy: Policy) -> bool:
 
 
 def customers(facts: Facts, id_key: str, region: str) -> dict[str, list[Published]]:
-    """The touches that count, by the smallest identifier of their person, in order of time and id."""
+    """All that counts, in every version, by the smallest identifier of its person."""
     named = {one: nodes(one.touch.customer, id_key, region) for one in facts.published}
     ids = {one: [id_ for id_ in of if not _is_gone(id_, one, facts)] for one, of in named.items()}
     gone = [one for one, of in ids.items() if of[:1] != list(named[one][:1])]
@@ -103,7 +146,7 @@ def customers(facts: Facts, id_key: str, region: str) -> dict[str, list[Publishe
     by_person: dict[str, list[Published]] = {}
     for one in remaining:
         by_person.setdefault(min(together(ids[one][0], links, facts.cuts)), []).append(one)
-    return {person: newest(theirs) for person, theirs in by_person.items()}
+    return by_person
 
 
 def together(identifier: str, links: Iterable[Pair], cuts: Iterable[Pair]) -> set[str]:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from streams.core import backtest, pipeline
 from streams.core import customer as customers
 from streams.core.commands import Command
-from streams.core.entry import decode_entry
+from streams.core.entry import decode_entry, encode_entry, entry_of
 from streams.core.identify import nodes
 from streams.core.outcome import Finding
+from streams.core.plans import PLANNED
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key
 from streams.core.touch import IdentifiedTouch, Touch
 from tests.core import past_oracle
 from tests.core.oracle import Claimed
-from tests.core.past_events import Acknowledge, Erase, Event, event_text, published_at
+from tests.core.past_events import Acknowledge, Erase, Event, Plan, event_text, published_at
 from tests.core.past_index import Index
 from tests.core.past_oracle import Cut, Facts, Published
 from tests.core.strategies import ID_KEY, REGION
@@ -123,10 +125,10 @@ class World:
         for lane in self._lanes:
             if lane.taken and not lane.outbox:
                 yield lambda lane=lane: self._commit(lane)
-        for lane in self._lanes if waiting and isinstance(waiting[0][1], Touch) else self._lanes[:1]:
+        for lane in self._lanes if waiting and isinstance(waiting[0][1], Touch | Plan) else self._lanes[:1]:
             if waiting:
                 yield lambda lane=lane: self._take(lane, *waiting.popleft())
-            if len(waiting) > 1 and isinstance(waiting[0][1], Touch) and isinstance(waiting[1][1], Touch):
+            if len(waiting) > 1 and all(isinstance(event, Touch | Plan) for _, event in islice(waiting, 2)):
                 yield lambda lane=lane: self._take_two(lane, waiting)
         if not (busy or full or waiting) and self._index.open:
             yield self._mend
@@ -161,20 +163,21 @@ class World:
         else:
             self._resolve(lane, [(at, event)])
 
-    def _resolve(self, lane: Lane, touches: Sequence[tuple[int, Touch]]) -> None:
-        """One call of the index for some touches."""
+    def _resolve(self, lane: Lane, events: Sequence[tuple[int, Touch | Plan]]) -> None:
+        """One call of the index for some touches, or plans of some."""
         clock = self._index.tick()
         answers = []
-        for at, touch in touches:
+        for at, event in events:
+            planned = isinstance(event, Plan)
+            touch = event.touch if isinstance(event, Plan) else event
             answer = self._index.resolve(
-                nodes(touch.customer, ID_KEY, REGION), Published(touch, published_at(at)), clock
+                nodes(touch.customer, ID_KEY, REGION), Published(touch, published_at(at), planned), clock
             )
             if answer is not None:
-                answers.append((at, touch, answer))
-        for at, touch, answer in answers:
-            lane.outbox.append(
-                pipeline.identify(touch, answer.customer, published_at(at), None, answer.identifier, answer.at)
-            )
+                who = pipeline.identify(touch, answer.customer, published_at(at), None, answer.identifier, answer.at)
+                answers.append((told_of_plan(who) if planned else who, answer))
+        for record, answer in answers:
+            lane.outbox.append(record)
             told = self._index.merges(clock, self._index.root(answer.customer))
             lane.outbox += told
             lane.told += told
@@ -198,7 +201,7 @@ class World:
     def _take_two(self, lane: Lane, waiting: deque[tuple[int, Event]]) -> None:
         """Two touches in one micro-batch."""
         (at, one), (also_at, other) = waiting.popleft(), waiting.popleft()
-        assert isinstance(one, Touch) and isinstance(other, Touch)
+        assert isinstance(one, Touch | Plan) and isinstance(other, Touch | Plan)
         lane.taken += [(at, one), (also_at, other)]
         self._index.now = max(self._index.now, published_at(also_at))
         self.trace(f"lane {self._lanes.index(lane)} takes {event_text(one)} and {event_text(other)}")
@@ -226,6 +229,15 @@ class World:
             )
         for sent in (*effect.commands, *([effect.forward] if effect.forward else [])):
             self._partition(sent.customer_id).log.append(sent)
+
+
+def told_of_plan(identified: IdentifiedTouch) -> Command:
+    """The plan as its timeline is told of it."""
+    touch, at = identified.touch, identified.published_at
+    return Command(
+        f"plan {touch.touch_id} {at}", identified.customer_id, PLANNED, at, touch.touch_id,
+        entries=(encode_entry(entry_of(identified)),), decided_at=identified.resolved_at,
+    )  # fmt: skip
 
 
 def short(record: Record) -> str:

@@ -31,11 +31,14 @@ def test_what_is_dropped_and_what_is_told() -> None:
 
 
 def test_a_mark_is_known_without_decoding() -> None:
-    """A timeline with nothing but the moment of its erasure says it; one that holds anything else, and other bytes, do not."""
+    """A timeline with nothing but the moment of its erasure says it, also as releases before leads and before plans wrote it; one that
+    holds anything else, and other bytes, do not."""
     mark = Timeline(erased_at=AT * 1000)
-    assert (erased_at(encode(mark)), len(encode(mark))) == (AT * 1000, MARK_SIZES[1])
-    earlier = bytes.fromhex("01 9c c0 90 90") + encode(mark)[5:-2]
-    assert (erased_at(earlier), decode(earlier)) == (AT * 1000, mark)
+    assert (erased_at(encode(mark)), len(encode(mark))) == (AT * 1000, MARK_SIZES[-1])
+    before_leads = bytes.fromhex("01 9c c0 90 90") + encode(mark)[5:-3]
+    before_plans = bytes.fromhex("01 9e c0 90 90") + encode(mark)[5:-1]
+    for earlier in (before_leads, before_plans):
+        assert (erased_at(earlier), decode(earlier)) == (AT * 1000, mark)
     entry = Entry(AT, "t-1", "email", "sales", "outbound", "sent")
     others = (
         EMPTY,
@@ -44,6 +47,7 @@ def test_a_mark_is_known_without_decoding() -> None:
         Timeline(identity_at=AT * 1000),
         Timeline(entries=(entry,), erased_at=AT * 1000),
         Timeline(name="Dana", erased_at=AT * 1000),
+        Timeline(plans=(entry,), erased_at=AT * 1000),
     )
     assert [erased_at(encode(other)) for other in others] == [0] * len(others)
     assert [erased_at(data) for data in (b"", b"\x03segment", bytes(MARK_SIZES[1]))] == [0, 0, 0]

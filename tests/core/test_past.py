@@ -129,6 +129,6 @@ def test_many_histories(segment: int) -> None:
     everything happens in them."""
     outcomes = Counter[str]()
     with length(segment):
-        problems = {seed: past.problem(past.case(seed, "ack,cut,erase"), outcomes) for seed in range(500)}
+        problems = {seed: past.problem(past.case(seed, "ack,cut,erase,plan"), outcomes) for seed in range(500)}
     assert not {seed: found for seed, found in problems.items() if found}
     assert {"applied", "corrected", "deleted", "duplicate", "outdated", "forwarded", "erased"} <= outcomes.keys()

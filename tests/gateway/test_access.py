@@ -41,6 +41,7 @@ def test_a_token_may_do_what_its_scopes_say_and_no_more(settings: Settings, tmp_
 
         assert [status("/v1/checks", token) for token in ("", "ts_wrong", check, admin)] == [401, 401, 200, 200]
         assert [status("/v1/touches", token) for token in (check, admin)] == [403, 422]
+        assert [status("/v1/plans", token) for token in (check, admin)] == [403, 422]
         assert [status("/metrics", token, "GET") for token in ("", check, admin)] == [401, 403, 200]
         assert [status("/v1/checks", slow) for _ in range(2)] == [200, 429]
         assert status("/healthz", "", "GET") == 200

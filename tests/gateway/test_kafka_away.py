@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import redis
 
 from streams.core.reservation import reservation_id
 from streams.edge import topic_admin
+from streams.gateway.gate import AT_ONCE
 from streams.gateway.holds import decode
-from tests.gateway.running import Gateway, show
+from tests.gateway.running import HOUR, Gateway, show, touch
 from tests.support.stack import fresh_settings, started
 from tests.support.waiting import wait_until
 
@@ -25,6 +27,32 @@ def ask(touch_id: str) -> dict[str, Any]:
     """A marketing mail to dana@ that is planned for now."""
     customer = {"email": "dana@example.com"}
     return {"customer": customer, "channel": "email", "department": "marketing", "touch_id": touch_id}
+
+
+def test_who_waits_while_kafka_hangs_is_refused_together(tmp_path: Path) -> None:
+    """Kafka stands still: who waits for a turn is refused when the first ones are, not in turns of as long each; a contact that is not
+    allowed is still answered, and when Kafka goes on, so do reservations."""
+    with started(tmp_path) as stack:
+        settings = fresh_settings(stack, view_max_age=3600.0, policy_path=CAPPED)
+        asyncio.run(topic_admin.create_missing(settings))
+        show(settings, [touch("tired@example.com", n * HOUR) for n in (1, 2, 3)])
+        asks = [ask(f"m-{n}") | {"customer": {"email": f"p{n}@example.com"}} for n in range(AT_ONCE * 3)]
+        with Gateway(settings) as gateway, ThreadPoolExecutor(len(asks)) as pool:
+            assert gateway.call("POST", "/v1/reservations", ask("m-first"))[0] == 201
+
+            def timed(asked: dict[str, Any]) -> tuple[int, float]:
+                began = time.monotonic()
+                return gateway.call("POST", "/v1/reservations", asked)[0], time.monotonic() - began
+
+            stack.broker.pause()
+            answers = list(pool.map(timed, asks))
+            refused = gateway.call("POST", "/v1/reservations", ask("t") | {"customer": {"email": "tired@example.com"}})
+            stack.broker.resume()
+            assert {status for status, _ in answers} == {503}
+            waits = sorted(seconds for _, seconds in answers)
+            assert waits[-2] < 1.5 * waits[0], waits  # one may see whether Kafka is back
+            assert refused[0] == 200
+            wait_until(lambda: gateway.call("POST", "/v1/reservations", asks[0])[0] == 201, 60, "reservations to go on")
 
 
 def test_what_kafka_did_not_take_is_not_held(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ them stand requests, with `at`, when they were made, and `by`:
     {"split": [{"email": "dana@example.com"}, {"phone": "+14155550100"}], "at": "...", "by": "rlee"}
     {"erase": {"email": "dana@example.com"}, "at": "...", "by": "rlee"}
     {"lead": "rejected", "of": {"email": "dana@example.com"}, "at": "...", "by": "rlee", "reason": "bad_timing", "recycle_at": "..."}
+    {"plan": {a touch, with its time to come}, "at": "...", "by": "mailer"}
 
 Timers of leads fire at their times, up to that of the last line, or `now`. Where there are leads, `leads` are their events, in order.
 """
@@ -25,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from streams.core import backtest, customer, erasure, finding_json, identify, pipeline, touch_json
+from streams.core import backtest, customer, erasure, finding_json, identify, pipeline, plans, touch_json
 from streams.core.commands import Command
 from streams.core.identity_facts import Fact
 from streams.core.identity_graph import Graph
@@ -37,6 +38,7 @@ from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core.past_oracle import Erased, Facts, Published
+from tests.core.past_world import told_of_plan
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 ID_KEY, REGION = "scenarios", "US"
@@ -79,6 +81,10 @@ class Play:
             self.refused.append((touch.touch_id, problem[0] if problem else "no_identifier"))
             return
         self._published.append(Published(touch, published_at))
+        self._take(touch, ids, published_at, planned=False)
+
+    def _take(self, touch: Touch, ids: tuple[str, ...], published_at: int, planned: bool) -> None:
+        """A touch, or the plan of one, by its identifiers."""
         erased = max((self._erased.get(id_, 0) for id_ in ids), default=0)
         later = self._policy.erasure.later_touches
         if erased and (later == "refuse" or min(touch.occurred_at, published_at) <= erased):
@@ -89,7 +95,11 @@ class Play:
         self._ids.update(ids)
         before = {self._graph.find(node) for node in ids}
         winner = self._graph.link(ids)
-        self._apply(pipeline.identify(touch, winner, published_at, None, ids[0], at))
+        who = pipeline.identify(touch, winner, published_at, None, ids[0], at)
+        if planned:
+            self._commands([told_of_plan(who)])
+        else:
+            self._apply(who)
         losers = sorted(before - {winner})
         self._commands(
             customer.merge_command(loser, winner, published_at, touch.touch_id, at, self._members(winner))
@@ -134,6 +144,11 @@ class Play:
                     )
                 ]
             )
+        elif "plan" in asked:
+            touch = _touch(asked["plan"])
+            plans.check(touch)
+            self._published.append(Published(touch, at, True))
+            self._take(touch, identify.nodes(touch.customer, ID_KEY, REGION), at, planned=True)
         elif "split" in asked:
             self._split(*(identify.nodes(Customer(**ids), ID_KEY, REGION)[0] for ids in asked["split"]), at)
         else:

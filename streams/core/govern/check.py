@@ -6,7 +6,7 @@ reply, an opt-out or an exempt contact that comes in between may close it, so a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -17,7 +17,7 @@ from streams.core.govern.compiled import Compiled
 from streams.core.govern.evaluate import blocks, broken, exempt, slot
 from streams.core.govern.records import NOTHING, USUAL_KIND, Contact, Proof, Reached, Standing, Verdict, Violation
 from streams.core.govern.ruling import AT, FOREVER, Hit, Ruling
-from streams.core.govern.scene import Scene
+from streams.core.govern.scene import DESCRIPTIONS, Scene
 from streams.core.policy import DAY_MS, Policy
 from streams.core.timeline import Timeline, bisect, past
 from streams.core.timeline import standing as left_standing
@@ -39,7 +39,7 @@ def check(
     compiled = ready.of(policy)
     at = max(contact.at, now)
     scene = scene_of(compiled, history, standing, at, contact.id)
-    planned = _usual(contact)
+    planned = usual(contact)
     hits = list(broken(compiled, scene, planned, at))
     horizon = at + int(policy.governance.horizon_days * DAY_MS)
     violations = sorted(
@@ -69,6 +69,21 @@ def check(
     )
 
 
+def each(
+    compiled: Compiled, history: Sequence[Entry], planned: Sequence[Reached], standing: Standing, now: int = 0
+) -> Iterator[tuple[Reached, list[tuple[Ruling, Hit]], Scene]]:
+    """What each of several planned contacts of one customer, each with a kind, would break if all others are made, too. One scene is
+    enough for all of them: none begins later than the first, and each is taken out of it while it is judged."""
+    if not planned:
+        return
+    start = max(min(one.at for one in planned), now)
+    scene = scene_of(compiled, history, standing, start, "", planned if len(planned) > 1 else ())
+    for one in planned:
+        places = scene.take_out(one)
+        yield one, list(broken(compiled, scene, one, max(one.at, now))), scene
+        scene.put_back(one, places)
+
+
 def known(
     timeline: Timeline, policy: Policy, at: int, standing: Standing = NOTHING
 ) -> tuple[Sequence[Entry], Standing]:
@@ -77,19 +92,36 @@ def known(
     start = bisect(timeline.entries, (at - ready.of(policy).reach_ms, ""))
     rows, near = past(timeline, start)
     older = [opt_out for row in rows for opt_out in row.opt_outs] + [one for one in near if one.kind in OPT_OUT_KINDS]
-    newest = {
-        name: next(
-            (getattr(one, name) for one in reversed(near) if getattr(one, name) and not one.late),
-            getattr(standing, name),
-        )
-        for name in ("time_zone", "country", "account")
-    }
+    newest = _descriptions(near)
     opt_outs = (*standing.opt_outs, *left_standing(timeline), *older)
+    if not (newest or opt_outs):
+        return timeline.entries[start:], standing
     return timeline.entries[start:], replace(standing, opt_outs=opt_outs, **newest)
 
 
-def scene_of(compiled: Compiled, history: Sequence[Entry], standing: Standing, at: int, id_: str = "") -> Scene:
-    """One customer as the rules look at them, for contacts at or after `at`; `id_` is the contact's own, should it be held."""
+def _descriptions(entries: Sequence[Entry]) -> dict[str, str]:
+    """What the newest of the entries with such a thing say of the customer."""
+    found: dict[str, str] = {}
+    missing: tuple[str, ...] = DESCRIPTIONS
+    for one in reversed(entries):
+        if not missing:
+            break
+        if (one.time_zone or one.country or one.account) and not one.late:
+            found |= {name: value for name in missing if (value := getattr(one, name))}
+            missing = tuple(name for name in missing if name not in found)
+    return found
+
+
+def scene_of(
+    compiled: Compiled,
+    history: Sequence[Entry],
+    standing: Standing,
+    at: int,
+    id_: str = "",
+    planned: Sequence[Reached] = (),
+) -> Scene:
+    """One customer as the rules look at them, for contacts at or after `at`; `id_` is the contact's own, should it be held. `planned` are
+    held, too, and have been made by nobody."""
     scene = Scene(compiled, standing)
     scene.opt_outs.extend(standing.opt_outs)
     scene.see_all(history)
@@ -99,7 +131,10 @@ def scene_of(compiled: Compiled, history: Sequence[Entry], standing: Standing, a
         own.extend([entry for _, entry in contacts(history, start, len(history), 0, compiled.policy)])
     if standing.held:
         made = {entry.id for entry in history}
-        own.extend(_usual(one) for one in standing.held if not one.id or (one.id != id_ and one.id not in made))
+        own.extend(usual(one) for one in standing.held if not one.id or (one.id != id_ and one.id not in made))
+    if planned:
+        own.extend(planned)
+    if standing.held or planned:
         own.sort(key=AT)
     for one in own:
         if one.kind in CONTACT_KINDS:
@@ -119,7 +154,7 @@ def _held(compiled: Compiled, scene: Scene, one: Reached) -> None:
 
 def _with_account(compiled: Compiled, scene: Scene, standing: Standing, at: int) -> None:
     """Contacts of the customer's colleagues, for the rules that look at the whole account."""
-    for one in map(_usual, standing.account_contacts):
+    for one in map(usual, standing.account_contacts):
         if one.kind not in CONTACT_KINDS:
             continue
         sides = compiled.match(one)
@@ -134,7 +169,8 @@ def _with_account(compiled: Compiled, scene: Scene, standing: Standing, at: int)
         scene.later[i].sort(key=AT)
 
 
-def _usual(contact: Contact) -> Contact:
+def usual(contact: Contact) -> Contact:
+    """The contact with the usual kind of its channel, unless it has one."""
     return contact if contact.kind else replace(contact, kind=USUAL_KIND.get(contact.channel, ""))
 
 

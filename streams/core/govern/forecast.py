@@ -8,22 +8,31 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.core import wording
 from streams.core.entry import Entry
-from streams.core.govern.check import check
+from streams.core.govern import compiled as ready
+from streams.core.govern.check import each, proof_of, usual
+from streams.core.govern.evaluate import blocks
+from streams.core.govern.pairs import Overlap
 from streams.core.govern.policy import Action
 from streams.core.govern.reasons import Reason
-from streams.core.govern.records import Contact, Standing, Violation
+from streams.core.govern.records import Contact, Standing
+from streams.core.govern.ruling import Hit, Ruling
+from streams.core.govern.windows import short
 from streams.core.policy import Policy
 
 Known = Callable[[str], tuple[Sequence[Entry], Standing]]
 """A customer's touches and standing by id; `check.known` gives them of a timeline."""
 
 _THINGS = {"email": "emails", "ads": "ads", "linkedin": "LinkedIn messages", "calls": "calls"}
+
+
+Sort = Literal["campaign", "sequence", "list"]
 
 
 class Plan(Struct, frozen=True, order=True):
@@ -33,15 +42,18 @@ class Plan(Struct, frozen=True, order=True):
     label: str
     department: str
     channel: str
+    sort: Sort
 
 
 class Collision(Struct, frozen=True):
-    """Contacts of a plan that break one rule because of the same sort of thing (`against`; "" when no other contact is the cause)."""
+    """Contacts of a plan that break one rule because of the same sort of thing (`against`; "" when no other contact is the cause).
+    `window` is the rule's, "" when it has none."""
 
     reason: Reason
     rule: str
     action: Action
     against: str
+    window: str
     contacts: int
     customers: int
 
@@ -58,64 +70,122 @@ class Outlook(Struct, frozen=True):
 
 def forecast(plans: Iterable[tuple[str, Contact]], known: Known, policy: Policy, now: int) -> tuple[Outlook, ...]:
     """The outlook of each plan, sorted by day. `plans` are customers' ids with what is planned for them; `now` is UTC ms."""
+    compiled = ready.of(policy)
     by_customer: dict[str, list[Contact]] = defaultdict(list)
     for customer, contact in plans:
         by_customer[customer].append(contact)
     total: dict[Plan, int] = defaultdict(int)
     stopped: dict[Plan, int] = defaultdict(int)
-    found: dict[Plan, dict[tuple[Reason, str, Action, str], list[str]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[Plan, dict[_Cause, list[str]]] = defaultdict(lambda: defaultdict(list))
     for customer, theirs in by_customer.items():
         history, standing = known(customer)
         named = _named(theirs)
         planned = {contact.id: contact for contact in named}
-        everything = replace(standing, held=(*standing.held, *named))
-        for contact in named:
-            verdict = check(history, contact, policy, now, everything, None)
+        for contact, (_, hits, _) in zip(named, each(compiled, history, named, standing, now), strict=True):
             plan = plan_of(contact)
             total[plan] += 1
-            stopped[plan] += not verdict.allowed
-            for one in verdict.violations:
-                found[plan][one.reason, one.rule, one.action, _against(one, planned)].append(customer)
+            stopped[plan] += any(blocks(ruling.rule.action, contact) for ruling, _ in hits)
+            for ruling, hit in hits:
+                found[plan][_cause(ruling, hit, contact, planned)].append(customer)
     return tuple(
         Outlook(plan, count, stopped[plan], _collisions(found.get(plan, {}))) for plan, count in sorted(total.items())
     )
 
 
 def _named(contacts: list[Contact]) -> list[Contact]:
-    """The contacts in order of time, each with an id, so that none collides with itself."""
-    ordered = sorted(contacts, key=lambda one: (one.at, one.id, plan_of(one), one.category or "", one.actor_id or ""))
-    return [one if one.id else replace(one, id=f"plan {n}") for n, one in enumerate(ordered)]
+    """The contacts in order of time, each with a kind and an id, so that none collides with itself."""
+    ordered = contacts
+    if len(contacts) > 1:
+        ordered = sorted(
+            contacts, key=lambda one: (one.at, one.id, plan_of(one), one.category or "", one.actor_id or "")
+        )
+    return [usual(one if one.id else replace(one, id=f"plan {n}")) for n, one in enumerate(ordered)]
 
 
 def plan_of(contact: Contact) -> Plan:
     """The plan that a contact belongs to: its campaign, else its sequence, else all that its department does in its channel."""
-    label = contact.campaign or contact.sequence or _THINGS.get(contact.channel, contact.channel)
-    return Plan(wording.date(contact.at), label, contact.department, contact.channel)
+    label = contact.campaign or contact.sequence or _things(contact.channel)
+    sort: Sort = "campaign" if contact.campaign else ("sequence" if contact.sequence else "list")
+    return Plan(wording.date(contact.at), label, contact.department, contact.channel, sort)
 
 
-def _against(violation: Violation, planned: dict[str, Contact]) -> str:
+_Cause = tuple[Reason, str, Action, str, str]
+"""A collision's `reason`, `rule`, `action`, `against` and `window`."""
+
+_BY_ITSELF = frozenset((Reason.AFTER_OPT_OUT, Reason.AFTER_REPLY, Reason.NO_CONSENT, Reason.REJECTION_COOL_DOWN))
+"""Reasons whose proof is what the customer said or did, no other contact."""
+
+
+def _cause(ruling: Ruling, hit: Hit, contact: Contact, planned: dict[str, Contact]) -> _Cause:
+    rule = ruling.rule
+    near = ruling.window_of(contact, hit.proof[-1]) if isinstance(ruling, Overlap) else getattr(rule, "window", "")
+    return ruling.reason, rule.name, rule.action, _against(ruling.reason, hit, planned), near
+
+
+def _against(reason: Reason, hit: Hit, planned: dict[str, Contact]) -> str:
     sorts = set()
-    for proof in violation.evidence:
+    for proof in map(proof_of, hit.proof):
         if proof.id in planned:
             other = planned[proof.id]
-            sorts.add(f"planned {_THINGS.get(other.channel, other.channel)} of {other.department}")
-        elif proof.channel and violation.reason not in (Reason.AFTER_OPT_OUT, Reason.AFTER_REPLY, Reason.NO_CONSENT):
+            sorts.add(f"planned {_things(other.channel)} of {other.department}")
+        elif proof.channel and reason not in _BY_ITSELF:
             sorts.add("contacts already made or reserved")
     return " and ".join(sorted(sorts))
 
 
-def _collisions(found: dict[tuple[Reason, str, Action, str], list[str]]) -> tuple[Collision, ...]:
+def _collisions(found: dict[_Cause, list[str]]) -> tuple[Collision, ...]:
     collisions = [Collision(*cause, len(customers), len(set(customers))) for cause, customers in found.items()]
-    return tuple(sorted(collisions, key=lambda one: (-one.contacts, one.reason, one.rule, one.against)))
+    return tuple(sorted(collisions, key=lambda one: (-one.contacts, one.reason, one.rule, one.against, one.window)))
+
+
+def _things(channel: str, count: int = 2) -> str:
+    things = _THINGS.get(channel, channel)
+    return things.removesuffix("s") if count == 1 else things
+
+
+_SAID = {
+    Reason.FREQUENCY_CAP: "over the cap '{rule}'",
+    Reason.ACCOUNT_CAP: "over the company's cap '{rule}'",
+    Reason.MINIMUM_GAP: "too near, by '{rule}'",
+    Reason.QUIET_HOURS: "in quiet hours",
+    Reason.HOLIDAY: "on a public holiday",
+    Reason.AFTER_OPT_OUT: "on opted-out contacts",
+    Reason.NO_CONSENT: "without consent",
+    Reason.DO_NOT_CONTACT: "on the do-not-contact list",
+    Reason.OWNER_COLLISION: "on customers whom somebody else owns",
+    Reason.DUPLICATE_CAMPAIGN: "of a campaign that reaches the customer twice",
+    Reason.DUPLICATE_SEQUENCE: "in two sequences at once",
+    Reason.OPEN_DEAL: "on customers with an open deal",
+    Reason.AFTER_REPLY: "on customers who just replied",
+    Reason.REJECTION_COOL_DOWN: "on customers who rejected us",
+    Reason.INCOMPATIBLE_OFFERS: "with offers that do not go together",
+    Reason.STALE_OFFER: "with an offer that has ended",
+}
+"""What is said of a collision. Of one with another department it is with whom, and how near."""
 
 
 def sentence(outlook: Outlook) -> str:
-    """ "spring (marketing, email), Tuesday 3 March 2026: 312 of 500 contacts stopped: 298 department_overlap with planned calls ..." """
-    plan = outlook.plan
-    head = f"{plan.label} ({plan.department}, {wording.channel(plan.channel)}), {wording.weekday(plan.day)}"
-    causes = [
-        f"{one.contacts} {one.reason}{f' with {one.against}' if one.against else ''}{' (alert)' if one.action == 'alert' else ''}"
-        for one in outlook.collisions
-    ]
-    why = f": {', '.join(causes)}" if causes else ""
-    return f"{head}: {outlook.stopped} of {outlook.contacts} contacts stopped{why}."
+    """ "Tuesday's spring campaign (31 March 2026, marketing, 500 emails) collides 312 times: 298 with planned calls of sales inside 24 h,
+    14 on opted-out contacts; 311 of 500 may not be made."
+    """
+    plan, times = outlook.plan, sum(one.contacts for one in outlook.collisions)
+    weekday, _, date = wording.weekday(plan.day).partition(" ")
+    label = f"{plan.label} of {plan.department}" if plan.sort == "list" else f"{plan.label} {plan.sort}"
+    size = f"{outlook.contacts} {_things(plan.channel, outlook.contacts)}"
+    head = f"{weekday}'s {label} ({date}, {plan.department}, {size}) {'collide' if plan.sort == 'list' else 'collides'}"
+    if not outlook.contacts:
+        return f"{weekday}'s {label} ({date}): nothing is planned any more."
+    if not times:
+        return f"{head} with nothing."
+    causes = ", ".join(map(_told, outlook.collisions))
+    often = "once" if times == 1 else f"{times} times"
+    return f"{head} {often}: {causes}; {outlook.stopped} of {outlook.contacts} may not be made."
+
+
+def _told(one: Collision) -> str:
+    parts = [] if one.reason == Reason.DEPARTMENT_OVERLAP else [_SAID[one.reason].format(rule=one.rule)]
+    if one.against:
+        parts.append(f"with {one.against}")
+    if one.window:
+        parts.append(f"inside {short(one.window)}")
+    return f"{one.contacts} {' '.join(parts)}{' (alert)' if one.action == 'alert' else ''}"

@@ -88,8 +88,12 @@ class Overlap(_Pairs):
         return self.length if own is None else length_ms(own)
 
     def wanted(self, contact: Reached, other: Reached, scene: Scene) -> str:
-        own = self.pairs.get(frozenset((contact.department, other.department)), self.rule.window)
-        return f"two departments keep {said(own)} apart"
+        return f"two departments keep {said(self.window_of(contact, other))} apart"
+
+    def window_of(self, contact: Reached, other: Reached) -> str:
+        """How far apart the two must be, as the policy says it."""
+        own: str = self.pairs.get(frozenset((contact.department, other.department)), self.rule.window)
+        return own
 
 
 class Gap(_Pairs):

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.core import claims
-from streams.core.entry import Entry, key
+from streams.core.entry import DELETED, Entry, key
 from streams.core.govern.check import known
 from streams.core.govern.forecast import Known
 from streams.core.govern.records import NOTHING, Contact, Standing
@@ -78,6 +78,37 @@ def planned(
         withdrawn=len(latest) - len(standing),
         nobody=len(inside) - len(theirs),
     )
+
+
+def announced(timelines: Iterable[tuple[str, Timeline]], policy: Policy, start: int, end: int) -> Planned:
+    """The same of the plans that timelines hold, by customer id: what tools have published."""
+    held: dict[str, Timeline] = {}
+    plans: list[tuple[str, Contact]] = []
+    elsewhen = withdrawn = 0
+    for customer, timeline in timelines:
+        for plan in timeline.plans:
+            if plan.kind == DELETED:
+                withdrawn += 1
+            elif start <= plan.at < end:
+                held[customer] = timeline
+                plans.append((customer, _contact(plan)))
+            else:
+                elsewhen += 1
+
+    def knows(customer: str) -> tuple[Sequence[Entry], Standing]:
+        return _known((held[customer],), policy, start)
+
+    return Planned(tuple(plans), knows, made=0, elsewhen=elsewhen, withdrawn=withdrawn, nobody=0)
+
+
+def _contact(plan: Entry) -> Contact:
+    """The contact that a plan on a timeline will be. Its offer is in normal form, as rules compare them."""
+    said = {claim.kind: claim.value for claim in plan.claims}
+    ends = [dt.date.fromisoformat(claim.value) for claim in plan.claims if claim.kind == "deadline"]
+    return Contact(
+        plan.at, plan.channel, plan.department, plan.kind, plan.id, plan.campaign, plan.category, plan.sequence, plan.actor_id,
+        plan.actor_kind, plan.priority, said.get("offer"), min(ends, default=None),
+    )  # fmt: skip
 
 
 def contact_of(touch: Touch) -> Contact:

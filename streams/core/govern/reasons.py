@@ -31,6 +31,7 @@ class Reason(StrEnum):
     STALE_OFFER = "stale_offer"
     INCONGRUENT_MESSAGE = "incongruent_message"
     IDENTITY_CONFLICT = "identity_conflict"
+    PLANNED_CONFLICT = "planned_conflict"
 
 
 MEANING: dict[Reason, str] = {
@@ -53,6 +54,7 @@ MEANING: dict[Reason, str] = {
     Reason.STALE_OFFER: "The offer has ended.",
     Reason.INCONGRUENT_MESSAGE: "The message contradicts another one, or the facts of its campaign.",
     Reason.IDENTITY_CONFLICT: "Two records of the CRM claim one identifier.",
+    Reason.PLANNED_CONFLICT: "A planned contact would break rules if it were made as planned; its text names them.",
 }
 """What each reason says, in one sentence for people."""
 

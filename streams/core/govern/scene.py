@@ -79,6 +79,24 @@ class Scene:
         for i in self.compiled.match(contact).counts:
             self.counted[i].append(contact)
 
+    def take_out(self, contact: Reached) -> list[tuple[list[Reached], int]]:
+        """Leaves out a contact that was taken in: it does not hinder itself. Gives the places where it stood, for `put_back`."""
+        sides = self.compiled.match(contact)
+        places = []
+        for held in (*(self.counted[i] for i in sides.counts), *(self.later[i] for i in sides.applies)):
+            for at, one in enumerate(held):
+                if one is contact:
+                    del held[at]
+                    places.append((held, at))
+                    break
+        return places
+
+    @staticmethod
+    def put_back(contact: Reached, places: list[tuple[list[Reached], int]]) -> None:
+        """Takes the contact in again."""
+        for held, at in places:
+            held.insert(at, contact)
+
     @property
     def zones(self) -> tuple[ZoneInfo, ...]:
         """The customer's time zone, or all that stand for an unknown one."""

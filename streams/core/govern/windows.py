@@ -57,6 +57,12 @@ def bucket_at(window: str, at: int, zone: dt.tzinfo) -> tuple[int, int]:
     return bucket(window, local_date(at, zone), zone)
 
 
+def short(window: str) -> str:
+    """ "24h" -> "24 h", "month" -> "a calendar month"."""
+    words = {"m": "min", "h": "h", "d": "days", "w": "weeks"}
+    return said(window) if is_calendar(window) or window[:-1] == "1" else f"{window[:-1]} {words[window[-1]]}"
+
+
 def said(window: str) -> str:
     """ "7d" -> "7 days", "month" -> "a calendar month"."""
     if is_calendar(window):

@@ -36,7 +36,7 @@ def with_winner(who: Resolved) -> tuple[Fact, ...]:
     return (Fact(who.customer_id, who.customer_id), *who.facts) if told else who.facts
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Why a record is no touch we can take: a dead letter's reason and detail."""
 
     def __init__(self, reason: RejectReason, detail: str) -> None:
@@ -104,39 +104,43 @@ class Ingest(Stage):
         for record in records:
             try:
                 taken.append((record, *self._read(record)))
-            except _Refused as error:
+            except Refused as error:
                 dead.append(self.dead(record, error.reason, str(error)))
                 self._outcomes[self._channels.get(record.topic, "unknown"), "rejected"] += 1
         return dead, taken
 
     def _read(self, record: Any) -> tuple[Touch, tuple[str, ...]]:
         if record.value is None:
-            raise _Refused("undecodable", "the record has no value; touch topics are not compacted, so it says nothing")
+            raise Refused("undecodable", "the record has no value; touch topics are not compacted, so it says nothing")
         try:
             touch = self._codec.decode_touch(record.value)
             touch_check.check(touch)
         except DecodeError as error:
-            raise _Refused(error.reason, error.detail) from None
+            raise Refused(error.reason, error.detail) from None
         except touch_check.TouchError as error:
-            raise _Refused(error.reason, str(error)) from None
+            raise Refused(error.reason, str(error)) from None
         expected = self._channels.get(record.topic)
         if touch.channel != expected:
             right = self._topic(TOUCH_TOPICS[touch.channel])
-            raise _Refused(
+            raise Refused(
                 "wrong_channel",
                 f"a touch of channel {touch.channel} stands in the topic of {expected}; publish it to {right}",
             )
         problem = pipeline.receive(touch, record.timestamp, self._policy)
         if problem is not None:
-            raise _Refused(*problem)
+            raise Refused(*problem)
+        return touch, self.ids_of(touch)
+
+    def ids_of(self, touch: Touch) -> tuple[str, ...]:
+        """The ids of its identifiers, strongest first. Raises Refused."""
         settings, same_mailbox = self._settings, self._policy.identity.same_mailbox
         ids = nodes(touch.customer, settings.id_key, settings.default_region, self._roles, same_mailbox)
         if not ids:
-            raise _Refused(
+            raise Refused(
                 "no_identifier",
                 "email, phone, linkedin_url, crm_id, click_id and cookie_id are missing, malformed or placeholders",
             )
-        return touch, ids
+        return ids
 
     def _forward(
         self, outputs: list[Out], taken: list[tuple[Any, Touch, tuple[str, ...]]], resolved: list[Resolved]
@@ -153,11 +157,17 @@ class Ingest(Stage):
             value = self._codec.encode_identified(identified, record.value)
             outputs.append(Out(self._topic(IDENTIFIED), who.customer_id.encode(), value, record.timestamp))
             self._outcomes[touch.channel, "identified"] += 1
-            for fact in who.facts:
-                if fact not in facts:
-                    facts[fact] = dated(fact, who)
-                    outputs += self.published(fact, who)
+            outputs += self.news(who, facts)
         return outputs, list(facts.values())
+
+    def news(self, who: Resolved, facts: dict[Fact, Fact]) -> list[Out]:
+        """What an answer of the index brought to light; `facts` are what others brought before, and get it too."""
+        outputs: list[Out] = []
+        for fact in who.facts:
+            if fact not in facts:
+                facts[fact] = dated(fact, who)
+                outputs += self.published(fact, who)
+        return outputs
 
     def _erased(self, record: Any, touch: Touch, who: Resolved) -> list[Out]:
         """A touch of somebody who was erased: counted, and told of without its payload if policy has it so."""

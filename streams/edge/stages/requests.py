@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 from redis.exceptions import RedisError
 
-from streams.core import identity_conflict, published
+from streams.core import erasure, identity_conflict, plans, published
 from streams.core.commands import FROM_OUTSIDE, LEAD_KINDS, Command
 from streams.core.identity_facts import Erased, Fact, Request
 from streams.core.leads import asked
@@ -26,9 +26,9 @@ from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.reader import ReadError
 from streams.edge.reservations import Reservations
-from streams.edge.stages import erasures, splits
+from streams.edge.stages import erasures, planning, splits
 from streams.edge.stages.base import Stage
-from streams.edge.stages.ingest import Ingest, dated
+from streams.edge.stages.ingest import Ingest, Refused, dated
 from streams.edge.topics import IDENTIFIED, POLICIES
 from streams.settings import Settings
 
@@ -63,14 +63,22 @@ class Requests(Stage):
     async def run(self, records: Sequence[Any]) -> Write:
         """One micro-batch of raw records."""
         await self.learn(records)
-        write = Write([])
+        write, planned = Write([]), list[planning.Asked]()
         for record in records:
             try:
-                await self._one(record, self._codec.decode_command(record.value or b""), write)
+                command = self._codec.decode_command(record.value or b"")
+                if command.kind == plans.PLANNED:
+                    planned.append(planning.asked(record, command, self._policy, self._ingest))
+                    continue
+                await self._plan(planned, write)
+                await self._one(record, command, write)
             except DecodeError as error:
                 write.outputs.append(self.dead(record, error.reason, error.detail))
+            except Refused as error:
+                write.outputs.append(self.dead(record, error.reason, str(error)))
             except _Unroutable as error:
                 write.outputs.append(self.dead(record, "unroutable", str(error)))
+        await self._plan(planned, write)
         return write
 
     async def tidy(self) -> None:
@@ -114,6 +122,19 @@ class Requests(Stage):
     def _passed_on(self, command: Command, timestamp: int) -> Out:
         value = self._codec.encode_command(command)
         return Out(self._topic(IDENTIFIED), command.customer_id.encode(), value, timestamp)
+
+    async def _plan(self, asked: list[planning.Asked], write: Write) -> None:
+        """Plans that came one behind the other, looked up together; nothing waits in `asked` behind it."""
+        some, asked[:] = asked[:], []
+        facts: dict[Fact, Fact] = {}
+        for one, who in zip(some, await planning.resolved(some, self._index), strict=True):
+            if not who.refused:
+                write.outputs.append(self._passed_on(planning.command(one, who), one.record.timestamp))
+                write.outputs += self._ingest.news(who, facts)
+            elif not erasure.dropped(who.erased_at, one.record.timestamp, self._policy.erasure):
+                write.outputs.append(self.dead(one.record, "erased", erasure.DETAIL, whole=False))
+        if facts:
+            _then(write, lambda: self._ingest.logged(list(facts.values())))
 
     def _change_policy(self, record: Any, command: Command, write: Write) -> None:
         """A marker for each partition of touches; once Kafka has them all, the record that says so."""

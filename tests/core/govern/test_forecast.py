@@ -31,10 +31,10 @@ def test_a_campaign_and_a_call_list() -> None:
             histories[f"c{n}"] = (Entry(TUESDAY - 9 * DAY, f"o{n}", "email", "marketing", "inbound", "unsubscribed"),)
     found = forecast(plans, lambda customer: (histories.get(customer, ()), NOTHING), Policy(), worlds.START)
     assert [sentence(outlook) for outlook in found] == [
-        "calls (sales, calls), Tuesday 31 March 2026: 298 of 298 contacts stopped: 298 department_overlap with planned emails"
-        " of marketing.",
-        "spring (marketing, email), Tuesday 31 March 2026: 311 of 500 contacts stopped: 298 department_overlap with planned calls of sales,"
-        " 14 after_opt_out.",
+        "Tuesday's calls of sales (31 March 2026, sales, 298 calls) collide 298 times: 298 with planned emails of marketing inside 24 h;"
+        " 298 of 298 may not be made.",
+        "Tuesday's spring campaign (31 March 2026, marketing, 500 emails) collides 312 times: 298 with planned calls of sales inside 24 h,"
+        " 14 on opted-out contacts; 311 of 500 may not be made.",
     ]
     spring = found[1]
     assert [(one.reason, one.customers) for one in spring.collisions] == [
@@ -53,7 +53,9 @@ def test_what_was_sent_before_is_told_apart_from_plans() -> None:
     (outlook,) = forecast(plans, lambda _: ((), held), Policy(), worlds.START)
     assert [one.against for one in outlook.collisions] == ["contacts already made or reserved"]
     (outlook,) = forecast(plans, lambda _: ((), NOTHING), Policy(), worlds.START)
-    assert sentence(outlook) == "emails (marketing, email), Tuesday 31 March 2026: 0 of 1 contacts stopped."
+    assert (
+        sentence(outlook) == "Tuesday's emails of marketing (31 March 2026, marketing, 1 email) collide with nothing."
+    )
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,0 +1,296 @@
+"""Planned touches on a timeline: which of them are there, when they end, and what is found because of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from streams.core import plans
+from streams.core.backtest import fold, standing
+from streams.core.commands import Command
+from streams.core.customer import Effect, merge_command, on_command, on_touch, split_command
+from streams.core.detect import planned_conflict
+from streams.core.entry import DELETED, Entry, encode_entry, key
+from streams.core.erasure import WITHDRAWN
+from streams.core.govern.loading import on_timelines
+from streams.core.govern.records import USUAL_KIND, Contact, Standing
+from streams.core.outcome import Finding
+from streams.core.policy import PlannedPolicy, Policy
+from streams.core.timeline import EMPTY, Timeline, decode, encode, may_have_plans
+from streams.core.touch import Claim, Customer, IdentifiedTouch, Touch
+from streams.core.touch_check import TouchError
+from tests.core import segmented
+from tests.core.govern import oracle, worlds
+from tests.core.govern.test_governed_findings import ON_TIMELINES
+from tests.core.govern.worlds import DAY, HOUR
+
+WHO = "c2-a"
+POLICY = Policy()
+NOON = worlds.START + 12 * HOUR
+MAIL = Entry(NOON + 3 * DAY, "mail", "email", "marketing", "outbound", "sent", NOON, campaign="spring")
+CALL = Entry(NOON + 3 * DAY + 5 * HOUR, "call", "calls", "sales", "outbound", "dialed", NOON + 1)
+
+
+def planned(*entries: Entry, customer: str = WHO, source: str | None = None, at: int = 1) -> Command:
+    """Plans as a timeline is told of them."""
+    some = tuple(map(encode_entry, entries))
+    return Command("p", customer, plans.PLANNED, NOON, "plan", source_customer_id=source, entries=some, decided_at=at)
+
+
+def withdrawn(plan: Entry, at: int = NOON + 9) -> Entry:
+    """What takes it back."""
+    return replace(plan, kind=DELETED, published_at=at)
+
+
+def play(timeline: Timeline, *commands: Command, policy: Policy = POLICY) -> tuple[Timeline, list[Finding]]:
+    """The timeline after the commands, and all findings."""
+    found: list[Finding] = []
+    for command in commands:
+        effect = on_command(timeline, command, policy)
+        assert effect.refused is None, effect.refused
+        timeline = effect.timeline
+        found += effect.findings
+    return timeline, found
+
+
+def touch(id_: str, at: int, **values: Any) -> IdentifiedTouch:
+    """A call of sales."""
+    fields = {"channel": "calls", "department": "sales", "direction": "outbound", "kind": "dialed"} | values
+    return IdentifiedTouch(
+        WHO, Touch(id_, occurred_at=at, customer=Customer(email="a"), **fields), (), at, resolved_at=1
+    )
+
+
+def states(findings: list[Finding] | tuple[Finding, ...]) -> list[tuple[str, str, int]]:
+    """Plan, state and revision."""
+    return [(*one.touch_ids, one.state, one.revision) for one in findings]
+
+
+def test_two_plans_that_collide_are_two_findings_until_one_is_withdrawn() -> None:
+    """Each plan has its finding with the other as evidence, at the plan's time; the withdrawal retracts both, with its cause."""
+    timeline, found = play(EMPTY, planned(MAIL), planned(CALL))
+    assert states(found) == [("mail", "detected", 1), ("call", "detected", 1)]
+    mail = found[0]
+    assert (mail.rule, mail.event_time, mail.cause and mail.cause.id) == ("planned_conflict", MAIL.at, "call")
+    assert [(one.role, one.touch_id) for one in mail.evidence] == [("other_plan", "call"), ("planned", "mail")]
+    assert (
+        "is to get an email from marketing on 29 March 2026 at 12:00, against the rule 'departments-apart'"
+        in mail.reason
+    )
+    timeline, gone = play(timeline, planned(withdrawn(CALL)))
+    assert states(gone) == [("mail", "retracted", 2), ("call", "retracted", 2)]
+    assert {one.cause and (one.cause.kind, one.cause.id) for one in gone} == {("deletion", "call")}
+    assert play(timeline, planned(CALL)) == (timeline, []), "an older record of it does not bring it back"
+
+
+def test_a_plan_that_moves_is_amended_or_retracted() -> None:
+    """Of two records the higher version holds, of the same version the later; the finding says what is so now."""
+    timeline, _ = play(EMPTY, planned(MAIL), planned(CALL))
+    sooner = replace(CALL, at=CALL.at - HOUR, published_at=NOON + 5)
+    timeline, found = play(timeline, planned(sooner))
+    assert states(found) == [("mail", "amended", 2), ("call", "amended", 2)]
+    timeline, found = play(timeline, planned(replace(CALL, published_at=NOON + 4)))
+    assert found == []
+    timeline, found = play(timeline, planned(replace(CALL, version=2, at=CALL.at + 9 * DAY)))
+    assert states(found) == [("mail", "retracted", 3), ("call", "retracted", 3)]
+
+
+def test_the_touch_itself_ends_its_plan() -> None:
+    """When the planned touch is there, its plan is gone, and its finding; the other plan now collides with what was made. A plan that
+    comes after its touch is none."""
+    timeline, _ = play(EMPTY, planned(MAIL), planned(CALL))
+    effect = on_touch(timeline, touch("call", CALL.at), Policy())
+    assert [one.id for one in effect.timeline.plans] == ["mail"]
+    assert states(effect.findings)[0] == ("call", "retracted", 2)
+    assert play(effect.timeline, planned(replace(CALL, version=7))) == (effect.timeline, [])
+
+
+def test_touches_and_opt_outs_find_plans() -> None:
+    """A touch that comes before a planned one, and an opt-out, are told at once; so is a correction that takes it away."""
+    timeline, found = play(EMPTY, planned(MAIL))
+    assert found == []
+    near = on_touch(timeline, touch("other", MAIL.at - HOUR), Policy())
+    assert states(near.findings) == [("mail", "detected", 1)]
+    far = on_touch(near.timeline, touch("other", MAIL.at - 50 * HOUR, version=2), Policy())
+    assert states(far.findings) == [("mail", "retracted", 2)]
+    out = on_touch(timeline, touch("o", NOON, channel="email", kind="unsubscribed", direction="inbound"), Policy())
+    assert [one.role for one in out.findings[0].evidence] == ["opt_out", "planned"]
+
+
+def test_a_plan_is_past_by_the_customers_clock() -> None:
+    """`planned.grace_hours` after its time, by the newest touch or plan, a plan is gone, and so is its finding."""
+    timeline, _ = play(EMPTY, planned(MAIL), planned(CALL))
+    due = MAIL.at + 24 * HOUR
+    assert [one.id for one in on_touch(timeline, touch("t", due, kind="no_answer"), Policy()).timeline.plans] == [
+        "mail",
+        "call",
+    ]
+    after = on_touch(timeline, touch("t", due + 1, kind="no_answer"), Policy())
+    assert states(after.findings)[0] == ("mail", "retracted", 2)
+    assert [one.id for one in after.timeline.plans] == ["call"]
+    by_plan, _ = play(timeline, planned(replace(CALL, id="x", at=due + DAY, published_at=due + 1)))
+    assert [one.id for one in by_plan.plans] == ["call", "x"]
+
+
+def test_how_early_is_policy() -> None:
+    """A plan further ahead than `planned.horizon_days` is judged when the clock comes near enough; `enabled` turns all off."""
+    soon = Policy(planned=PlannedPolicy(horizon_days=1))
+    timeline, found = play(EMPTY, planned(MAIL), planned(CALL), policy=soon)
+    assert found == []
+    near = on_touch(timeline, touch("t", CALL.at - DAY, kind="no_answer"), soon)
+    assert states(near.findings) == [("mail", "detected", 1), ("call", "detected", 1)]
+    off = Policy(planned=PlannedPolicy(enabled=False))
+    assert play(EMPTY, planned(MAIL), planned(CALL), policy=off)[1] == []
+
+
+def test_plans_go_where_their_identifiers_go() -> None:
+    """A merge takes the plans along and withdraws their findings, where they arrive they are found anew; a split gives them back; on the
+    way, a plan for an id that went elsewhere is sent on."""
+    timeline, _ = play(EMPTY, planned(MAIL), planned(CALL))
+    merged = on_command(timeline, merge_command(WHO, "c1-w", NOON, "link", 5, (WHO, "c1-w")), Policy())
+    assert states(merged.findings) == [("mail", "retracted", 2), ("call", "retracted", 2)]
+    assert (merged.timeline.merged_into, merged.timeline.plans) == ("c1-w", ())
+    (moved,) = merged.commands
+    assert (moved.kind, moved.customer_id, moved.source_customer_id) == (plans.PLANNED, "c1-w", WHO)
+    there, found = play(EMPTY, moved)
+    assert states(found) == [("mail", "detected", 1), ("call", "detected", 1)]
+    assert {one.cause and one.cause.kind for one in found} == {"merge"}
+    late = on_command(merged.timeline, planned(replace(MAIL, id="late"), at=4), Policy())
+    assert (late.outcome, late.commands[0].customer_id) == ("forwarded", "c1-w")
+    back = on_command(there, split_command("c1-w", WHO, (WHO,), NOON, "split", 9), Policy())
+    assert (states(back.findings), back.timeline.plans) == ([("mail", "retracted", 2), ("call", "retracted", 2)], ())
+    assert play(merged.timeline, *back.commands)[0].plans == timeline.plans
+
+
+def test_an_erasure_takes_plans_along() -> None:
+    """Nothing is left of the plans, and their findings are withdrawn without a word of the person; what is planned later stays."""
+    erase = Command("e", WHO, "customer_erased", NOON, "asked", decided_at=(NOON + 5) * 1000, identifiers=(WHO,))
+    timeline, _ = play(EMPTY, planned(MAIL), planned(CALL))
+    effect = on_command(timeline, erase, Policy())
+    assert effect.timeline == Timeline(erased_at=(NOON + 5) * 1000)
+    assert [(one.state, one.reason, one.evidence) for one in effect.findings] == [("retracted", WITHDRAWN, ())] * 2
+    assert on_command(effect.timeline, planned(MAIL), Policy()).outcome == "erased"
+    since = replace(CALL, published_at=NOON + 6)
+    kept = on_command(play(EMPTY, planned(MAIL), planned(since))[0], erase, Policy())
+    assert ([one.id for one in kept.timeline.plans], states(kept.findings)) == (
+        ["call"], [("mail", "retracted", 2), ("call", "retracted", 2)],
+    )  # fmt: skip
+
+
+def test_who_acts_on_a_finding_keeps_it() -> None:
+    """A finding about a plan can be acknowledged; then it is amended and withdrawn when the plan is, not retracted."""
+    timeline, found = play(EMPTY, planned(MAIL), planned(CALL))
+    ack = Command("a", WHO, "finding_acknowledged", NOON, "", finding_id=found[0].finding_id, requested_by="rlee")
+    timeline, (acknowledged,) = play(timeline, ack)
+    assert (acknowledged.acknowledged_by, acknowledged.state) == ("rlee", "amended")
+    _, gone = play(timeline, planned(withdrawn(MAIL)))
+    assert [(one.state, one.withdrawn) for one in gone] == [("amended", True), ("retracted", False)]
+
+
+def test_more_plans_than_anybody_makes() -> None:
+    """A customer has `plans.MOST` plans at most: one more is refused, with what to do; a change of one is not."""
+    some = [replace(MAIL, id=f"p{n}", kind="impression", channel="ads", at=MAIL.at + n) for n in range(plans.MOST)]
+    full = replace(EMPTY, plans=tuple(some))
+    effect = on_command(full, planned(CALL), Policy())
+    assert effect.refused is not None and "withdraw some" in effect.refused[1]
+    assert on_command(full, planned(withdrawn(some[3])), Policy()).outcome == "applied"
+
+
+def test_a_plan_is_outbound() -> None:
+    """A reaction cannot be planned."""
+    with pytest.raises(TouchError, match="a planned touch is outbound"):
+        plans.check(touch("r", NOON, kind="replied", channel="email", direction="inbound").touch)
+
+
+def test_a_timeline_with_plans_is_kept_whole() -> None:
+    """Encoded and decoded, in one value or with segments, it is the same; one that was written before plans has none."""
+    timeline, _ = play(EMPTY, planned(MAIL), planned(CALL))
+    assert decode(encode(timeline)) == timeline
+    assert may_have_plans(encode(timeline))
+    none = replace(timeline, plans=(), entries=(replace(CALL, country="\N{CYRILLIC CAPITAL LETTER A}"),))
+    assert not any(map(may_have_plans, (encode(none), encode(EMPTY), encode(Timeline("c1-w")), b"\x03segment")))
+    before = encode(replace(timeline, plans=()))
+    earlier = before[:1] + bytes([before[1] - 1]) + before[2:-1]
+    assert decode(earlier) == EMPTY
+
+
+def _entry(contact: Contact, id_: str, **values: Any) -> Entry:
+    c = contact
+    offer = (Claim("offer", "", c.offer.lower(), c.offer),) if c.offer else ()
+    ends = (Claim("deadline", "", c.offer_ends.isoformat(), "until"),) if c.offer_ends else ()
+    return Entry(
+        c.at, id_, c.channel, c.department, "outbound", USUAL_KIND[c.channel], actor_id=c.actor_id, actor_kind=c.actor_kind,
+        campaign=c.campaign, claims=(*offer, *ends), category=c.category, priority=c.priority, sequence=c.sequence, **values,
+    )  # fmt: skip
+
+
+@st.composite
+def events(draw: st.DrawFn) -> list[tuple[Entry, Contact | None]]:
+    """Touches, and plans of contacts, some under the id of a touch, some with two records, one withdrawn, in any order."""
+    told: list[tuple[Entry, Contact | None]] = [(entry, None) for entry in draw(worlds.histories(7))]
+    for id_ in draw(st.lists(st.sampled_from(("t00", "t01", "p0", "p1", "p2", "p3")), unique=True)):
+        for version in range(1, 1 + draw(st.sampled_from((1, 1, 2)))):
+            contact = replace(draw(worlds.contacts), id=id_, approved_by=None)
+            plan = _entry(contact, id_, version=version, published_at=draw(worlds.times))
+            told.append((withdrawn(plan, plan.published_at) if draw(st.integers(0, 5)) == 0 else plan, contact))
+    return list(draw(st.permutations(told)))
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    events(),
+    worlds.policies(ON_TIMELINES),
+    st.builds(PlannedPolicy, horizon_days=st.sampled_from((1, 30)), grace_hours=st.sampled_from((0, 24))),
+    st.sampled_from((2, 32)),
+)
+def test_the_findings_are_the_oracles(
+    told: list[tuple[Entry, Contact | None]], policy: Policy, planned_policy: PlannedPolicy, length: int
+) -> None:
+    """Whatever comes in whatever order: the plans that are left, and the rules that each would break, are those of a second reading, and
+    the findings, folded, say just that."""
+    policy = replace(policy, planned=planned_policy)
+    timeline, known = EMPTY, dict[str, Finding]()
+    made: dict[str, Entry] = {}
+    left: dict[str, tuple[Entry, Contact]] = {}
+    with segmented.length(length):
+        for entry, contact in told:
+            if contact is None:
+                effect: Effect = on_command(
+                    timeline, Command("m", WHO, "timeline_moved", 0, "", source_customer_id="c2-b", entries=(encode_entry(entry),)), policy
+                )  # fmt: skip
+                made[entry.id] = entry
+            else:
+                effect = on_command(timeline, planned(entry), policy)
+                before = left.get(entry.id)
+                if entry.id not in made and (
+                    before is None or (before[0].version, before[0].published_at) < (entry.version, entry.published_at)
+                ):
+                    left[entry.id] = entry, contact
+            timeline = effect.timeline
+            fold(known, effect.findings)
+            clock = max([one.at for one in made.values()] + [plan.published_at for plan, _ in left.values()], default=0)
+            oldest = clock - planned_policy.grace_hours * HOUR
+            left = {id_: both for id_, both in left.items() if id_ not in made and both[0].at >= oldest}
+    assert [one.id for one in timeline.plans] == [
+        one.id for one, _ in sorted(left.values(), key=lambda both: key(both[0]))
+    ]
+    standing_plans = [contact for plan, contact in left.values() if plan.kind != DELETED]
+    clock = planned_conflict.clock(timeline)
+    judged = {rule.name for rule in policy.rules if on_timelines(rule)}
+    wanted = {}
+    for one in standing_plans:
+        if one.at <= clock + planned_policy.horizon_days * DAY:
+            history = sorted(made.values(), key=key)
+            held = Standing(held=tuple(standing_plans))
+            wanted[one.id] = oracle.broken(history, one, policy, one.at, held) & judged
+    found = {f.touch_ids[0]: f for f in standing(known) if f.rule == planned_conflict.NAME}
+    assert {id_: set(re.findall(r"'(r\d)'", f.reason)) for id_, f in found.items()} == {
+        id_: rules for id_, rules in wanted.items() if rules
+    }
+    plain = [replace(f, revision=1, state="detected", cause=None) for f in found.values()]
+    assert sorted(plain, key=lambda f: (f.event_time, f.touch_ids)) == planned_conflict.find(timeline, policy, WHO)

@@ -1,0 +1,125 @@
+"""A plan on its way: a command from outside, its customer by the identity index, the timeline's findings."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
+from streams.core.commands import Command
+from streams.core.entry import DELETED, decode_entry
+from streams.core.identify import nodes
+from streams.core.outcome import Finding
+from streams.core.plans import PLANNED
+from streams.core.touch import Customer, Message, Touch
+from streams.edge.lane import Write
+from streams.edge.metrics import Metrics
+from streams.edge.reservations import Reservations
+from streams.edge.stages import Ingest, Requests
+from tests.edge.test_policy_stages import stage, take
+from tests.edge.test_stages import (
+    CODEC,
+    MINUTE,
+    POLICY,
+    SETTINGS,
+    T0,
+    AbsentIndex,
+    MemoryIndex,
+    Record,
+    call,
+    changelog,
+    story,
+    touch,
+)  # fmt: skip
+
+LATER = 60 * 24 * 3
+DANA = Customer(email="dana@example.com", crm_id="D-7")
+
+
+def asked(one: Touch | None, at: int = T0, **values: Any) -> Record:
+    """A plan as a tool writes it."""
+    command = Command("p-1", "c9-whatever", PLANNED, at, "a tool", touch=one, **values)
+    return Record("x.commands", CODEC.encode_command(command), timestamp=at)
+
+
+def requests(index: MemoryIndex, *records: Record) -> Write:
+    """One micro-batch through the stage, its write done."""
+    metrics = Metrics(CollectorRegistry())
+    ingest = Ingest(SETTINGS, POLICY, CODEC, metrics, index)  # type: ignore[arg-type]
+    stage = Requests(SETTINGS, POLICY, CODEC, metrics, index, ingest, Reservations(SETTINGS))  # type: ignore[arg-type]
+
+    async def run() -> Write:
+        write = await stage.run(records)
+        if write.done is not None:
+            await write.done()
+        return write
+
+    return asyncio.run(run())
+
+
+def told(write: Write) -> list[Command]:
+    """The commands for timelines."""
+    return [what for topic, _, what in story(write) if topic == "touches.identified"]
+
+
+def test_a_plan_goes_to_its_customer() -> None:
+    """Under the customer's id, with what a timeline keeps of a touch and nothing else, and the moment of the look-up; what its identifiers
+    have in common is noted in the identity log, as of a touch."""
+    index = MemoryIndex()
+    message = Message(subject="Spring offer", text="The Pro plan is €49 per month.")
+    write = requests(index, asked(touch("m", LATER, customer=DANA, message=message)))
+    (command,) = told(write)
+    crm, mail = nodes(DANA, SETTINGS.id_key, SETTINGS.default_region)
+    (entry,) = map(decode_entry, command.entries)
+    assert (command.customer_id, command.kind, command.touch) == (crm, PLANNED, None)
+    assert (entry.id, entry.at, entry.published_at, entry.label) == ("m", T0 + LATER * MINUTE, T0, "Spring offer")
+    assert [claim.value for claim in entry.claims if claim.kind == "price"] == ["49 EUR/month"]
+    assert {frozenset((fact.a, fact.b)) for fact in index.log} == {frozenset((crm,)), frozenset((crm, mail))}
+
+
+def test_what_is_no_plan_is_a_dead_letter() -> None:
+    """Without a touch, a reaction, nobody's, past by more than the grace, and what is no touch; the rest of the micro-batch goes on."""
+    soon = touch("m", LATER)
+    wrong = [
+        asked(None),
+        asked(replace(soon, kind="replied", direction="inbound")),
+        asked(replace(soon, customer=Customer(email="nobody"))),
+        asked(soon, at=T0 + (LATER + 60 * 25) * MINUTE),
+        asked(replace(soon, touch_id="")),
+    ]
+    write = requests(MemoryIndex(), *wrong[:3], asked(soon), *wrong[3:])
+    reasons = [what[0] for topic, _, what in story(write) if topic == "touches.dead-letter"]
+    assert reasons == ["unroutable", "not_a_touch", "no_identifier", "too_old", "not_a_touch"]
+    assert [decode_entry(one.entries[0]).id for one in told(write)] == ["m"]
+
+
+def test_what_was_withdrawn_is_past_without_a_word() -> None:
+    """A withdrawal is taken whenever it comes; it names no more than the plan."""
+    gone = touch("m", LATER, deleted=True, message=Message(text="not kept"))
+    (command,) = told(requests(MemoryIndex(), asked(gone, at=T0 + LATER * 2 * MINUTE)))
+    entry = decode_entry(command.entries[0])
+    assert (entry.kind, entry.label, entry.claims) == (DELETED, None, ())
+
+
+def test_while_the_index_is_away_a_plan_is_decided_alone() -> None:
+    """Redis is not waited for: the plan goes by its own strongest identifier, as touches do, and the timeline sends it on."""
+    (command,) = told(requests(AbsentIndex(), asked(touch("m", LATER, customer=DANA))))
+    assert (command.customer_id, command.decided_at) == (nodes(DANA, SETTINGS.id_key, SETTINGS.default_region)[0], 0)
+
+
+def test_two_plans_collide_on_the_timeline() -> None:
+    """The timeline stage publishes a finding for each, and the changelog has the plans."""
+    write = requests(MemoryIndex(), asked(touch("m", LATER)), asked(call("c", LATER + 60)))
+    records = [
+        Record("x.touches.identified", out.value) for out in write.outputs if out.topic == "x.touches.identified"
+    ]
+    taken = take(stage()[0], *records)
+    found = [what for topic, _, what in story(taken) if topic == "conflicts"]
+    assert [(f.rule, f.touch_ids) for f in found if isinstance(f, Finding)] == [
+        ("planned_conflict", ("m",)),
+        ("planned_conflict", ("c",)),
+    ]
+    (timeline,) = changelog(taken).values()
+    assert [plan.id for plan in timeline.plans] == ["m", "c"]

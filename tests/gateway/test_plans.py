@@ -1,0 +1,36 @@
+"""Plans over HTTP: what was said is in Kafka when the gateway answers, and what is no plan is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.core.plans import PLANNED
+from streams.core.touch_json import rfc3339
+from streams.edge.codec import Codec
+from streams.edge.topics import COMMANDS
+from streams.settings import Settings
+from tests.gateway.running import HOUR, Gateway, now_ms
+from tests.support.commands import stored
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+
+
+def test_a_plan_is_published(settings: Settings, gateway: Gateway) -> None:
+    """202 with its place and its id; the command holds the touch as it was planned, and so does its withdrawal. A reaction and what is no
+    touch are 422, with the reason."""
+    plan: dict[str, Any] = {
+        "touch_id": "m-1", "channel": "email", "department": "marketing", "direction": "outbound", "kind": "sent",
+        "occurred_at": rfc3339(now_ms() + 24 * HOUR), "customer": {"email": "dana@example.com"}, "campaign": "spring",
+    }  # fmt: skip
+    for asked in (plan, plan | {"version": 2, "deleted": True}):
+        status, told, _ = gateway.call("POST", "/v1/plans", asked)
+        assert (status, told["touch_id"], told["topic"]) == (202, "m-1", settings.topic(COMMANDS))
+    codec = Codec()
+    commands = [codec.decode_command(record.value or b"") for record in stored(settings, COMMANDS)]
+    planned = [one.touch for one in commands if one.kind == PLANNED and one.touch and one.touch.touch_id == "m-1"]
+    assert [(one.campaign, one.version, one.deleted) for one in planned] == [("spring", 1, False), ("spring", 2, True)]
+    for wrong in (plan | {"direction": "inbound"}, {"channel": "fax"}):
+        status, told, _ = gateway.call("POST", "/v1/plans", wrong)
+        assert (status, told["reason"]) == (422, "not_a_touch")

@@ -68,3 +68,19 @@ def test_contacts_with_colleagues_count(make_settings: Callable[..., Settings]) 
         refused("eve@acme.example", "acme.example")
         name = companies.key(settings, account_node("acme.example", settings.id_key))
         wait_until(lambda: client.zcard(name) == 2, 30, "Bo to be gone from the company")
+
+
+def test_a_published_rule_about_companies_finds_who_belongs_to_which(make_settings: Callable[..., Settings]) -> None:
+    """A worker and a gateway whose policy looks at no company; then one is published that does: the touches from before count, since the
+    view is copied once more."""
+    settings = make_settings(view_max_age=3600.0)
+    acme = Account(domain="acme.example")
+    publish(settings, [mail("ann@acme.example", HOUR, acme), mail("bo@acme.example", 2 * HOUR, acme)])
+    with Worker(settings), Gateway(settings) as gateway:
+        wait_drained(settings)
+        wait_until(lambda: refused_by(gateway, "eve@acme.example", "acme.example") == (), 60, "the view")
+        done = touchstream(settings, "policy", "publish", CAPPED, "--by", "p.ito", "--yes")
+        assert done.exit_code == 0, done.output
+        wait_until(
+            lambda: refused_by(gateway, "eve@acme.example", "acme.example") == ("two-people-a-week",), 60, "the rule"
+        )

@@ -17,12 +17,12 @@ from typing import Any
 
 import aiohttp
 import click
-from aiokafka import AIOKafkaProducer
 
 from streams.edge import topic_admin
 from streams.edge.client import Client
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.settings import Settings
+from tests.benchmarks.load import steady
 from tests.gateway.running import Gateway
 from tests.support import histories
 from tests.support.waiting import wait_until
@@ -35,24 +35,9 @@ AT_ONCE = 64
 
 def produce(settings: Settings, rate: float, seconds: float, touches: int) -> None:
     """Touches of `CUSTOMERS` customers, at a steady rate for so long (0: as fast as it goes); in a process of its own."""
-    asyncio.run(_produce(settings, rate, seconds, touches))
-
-
-async def _produce(settings: Settings, rate: float, seconds: float, touches: int) -> None:
     client = Client(settings=settings)
-    prepared = [client.encode(touch) for touch in histories.stream(9, CUSTOMERS, touches)]
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", compression_type="lz4")
-    await producer.start()
-    try:
-        began, sent = time.monotonic(), 0
-        while sent < len(prepared) and (not seconds or time.monotonic() - began < seconds):
-            due = min(len(prepared), int((time.monotonic() - began) * rate)) if rate else min(len(prepared), sent + 500)
-            for record in prepared[sent:due]:
-                await producer.send(record.topic, record.value, record.key)
-            sent = due
-            await asyncio.sleep(0.005)
-    finally:
-        await producer.stop()
+    made = histories.stream(9, CUSTOMERS, touches)
+    steady(settings, [client.encode(touch) for touch in made], rate, seconds)
 
 
 async def checks(url: str, asks: list[dict[str, object]], rate: float, seconds: float) -> tuple[list[float], int]:

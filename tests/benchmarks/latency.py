@@ -19,7 +19,7 @@ from pathlib import Path
 
 import click
 import psutil
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 
 from streams.edge import topic_admin
 from streams.edge.client import Client
@@ -33,32 +33,22 @@ from tests.support import histories
 from tests.support.worker import ROOT, Worker
 
 WARM_UP = 10.0
-TICK = 0.005
 
 
-async def produce(run: Run, rate: float, seconds: float, notes: Path) -> None:
+def produce(run: Run, rate: float, seconds: float, notes: Path) -> None:
     """Touches at `rate` a second; `notes` gets a line "touch id, UNIX seconds" for each."""
+    from tests.benchmarks.load import steady  # with confluent-kafka, which only this process needs
+
     settings = run.settings()
     client = Client(settings=settings)
-    made = histories.stream(9, 20_000, int(rate * seconds))
-    prepared = [(touch.touch_id, client.encode(touch)) for touch in made]
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4"
-    )
-    await producer.start()
-    try:
-        with notes.open("w") as file:
-            began, sent = time.monotonic(), 0
-            while sent < len(prepared):
-                due = min(len(prepared), int((time.monotonic() - began) * rate))
-                now = time.time()
-                for touch_id, record in prepared[sent:due]:
-                    await producer.send(record.topic, record.value, record.key)
-                    file.write(f"{touch_id} {now:.6f}\n")
-                sent = due
-                await asyncio.sleep(TICK)
-    finally:
-        await producer.stop()
+    made = list(histories.stream(9, 20_000, int(rate * seconds)))
+    with notes.open("w") as file:
+        steady(
+            settings,
+            [client.encode(touch) for touch in made],
+            rate,
+            note=lambda n, at: file.write(f"{made[n].touch_id} {at:.6f}\n"),
+        )
 
 
 async def arrivals(settings: Settings, stop: asyncio.Event) -> list[tuple[float, bytes]]:
@@ -158,7 +148,7 @@ def measured(stack: EmbeddedStack, share: float, maximum: float, seconds: float,
 def main(maximum: float | None, seconds: float, run: str | None, rate: float | None, notes: Path | None) -> None:
     """Measure; adds to results.json under "latency"."""
     if run is not None and rate is not None and notes is not None:
-        asyncio.run(produce(Run.decode(run), rate, seconds, notes))
+        produce(Run.decode(run), rate, seconds, notes)
         return
     if maximum is None:
         maximum = float(json.loads(report.RESULTS.read_text())["whole_worker"]["touchstream"])

@@ -264,7 +264,7 @@ def timeline_json(customer: str, timeline: Timeline) -> dict[str, Any]:
         "erased_at": rfc3339(t.erased_at // 1000) if t.erased_at else None,
         "name": t.name,
         "touches": list(_entries(t.entries)),
-        "planned": list(_entries(t.plans)),
+        "planned": list(_entries(msgspec.structs.replace(plan, late=False) for plan in t.plans)),
         "opt_outs": list(_entries(standing(t))),
         "earlier_versions_refused": list(_entries(one for one in t.opt_outs if not is_opt_out(one))),
         "engagement": [{"kind": kind, "touches": count, "points": points} for kind, count, points in t.tail.parts],

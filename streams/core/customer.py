@@ -19,7 +19,6 @@ from msgspec.structs import replace
 
 from streams.core import detect, keeping, pipeline, plans
 from streams.core.commands import LEAD_KINDS, Command
-from streams.core.detect import planned_conflict
 from streams.core.entry import DELETED, Entry, decode_entry, encode_entry
 from streams.core.erasure import blank
 from streams.core.ids import command_id
@@ -313,8 +312,8 @@ def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy:
     customer = command.customer_id
     if finding_id in timeline.acknowledged:
         return Effect(timeline, "duplicate")
-    held = (one for one in _everything(timeline, policy, customer) if one.finding_id == finding_id)
-    finding = next(held, None)
+    everything = detect.everything(timeline, policy, customer) + plans.told(timeline, policy, customer)
+    finding = next((one for one in everything if one.finding_id == finding_id), None)
     if finding is None:
         detail = f"finding {finding_id} does not hold for customer {customer}, or not any more: there is nothing to acknowledge"
         return Effect(timeline, "refused", refused=("unroutable", detail))
@@ -323,12 +322,6 @@ def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy:
     changed = [replace(finding, state="amended")]
     findings, timeline = detect.numbered(changed, replace(timeline, acknowledged=known), cause)
     return Effect(timeline, "applied", findings)
-
-
-def _everything(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
-    """All findings that hold, those about plans, too."""
-    about_plans = planned_conflict.find(timeline, policy, customer)
-    return detect.everything(timeline, policy, customer) + about_plans
 
 
 def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
@@ -349,8 +342,9 @@ def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     )
     if entries or opt_outs:
         rest = keeping.remade(replace(rest, revisions=timeline.revisions), entries, opt_outs, policy)
-    rest = replace(rest, plans=left_plans)
-    before, after = (_everything(held, policy, customer) for held in (timeline, rest))
+    about_plans, rest = plans.telling(replace(rest, plans=left_plans), policy, customer)
+    before = detect.everything(timeline, policy, customer) + plans.told(timeline, policy, customer)
+    after = detect.everything(rest, policy, customer) + about_plans
     changed = [blank(f) if f.state == "retracted" else f for f in detect.difference(before, after)]
     findings, numbered = detect.numbered(
         changed, replace(timeline, acknowledged={}), Cause("erasure", command.command_id)

@@ -4,6 +4,9 @@ A plan is an entry with its time to come, under the id that its touch will have.
 (version, published_at) holds; of one that was withdrawn a tombstone stays until its time is past, so that an older record does not bring it
 back. A plan ends when its touch is there. And it ends when it is past, by the customer's own clock, which the newest touch and the newest
 plan move on: no timer of a worker, so whoever reads the same records again ends it at the same one.
+
+Of each plan the timeline remembers whether a finding about it stands (`Entry.late`, which says nothing of what is to come). So it is told
+what differs from what was told, also when another policy decided then.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ def put(timeline: Timeline, plans: Iterable[Entry]) -> Timeline:
     for plan in plans:
         known = held.get(plan.id)
         if (known is None or _order(known) < _order(plan)) and find(timeline, plan.id) is None:
-            held[plan.id] = tombstone(plan) if plan.kind == DELETED else plan
+            new = tombstone(plan) if plan.kind == DELETED else plan
+            held[plan.id] = replace(new, late=known is not None and known.late)
     kept = tuple(sorted(held.values(), key=key))
     return timeline if kept == timeline.plans else replace(timeline, plans=kept)
 
@@ -55,7 +59,7 @@ def leave(
 ) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
     """The plans that stay, and those that go to another customer: those of the identifiers `gone`, or all. The latter say whose they
     are."""
-    owned = [replace(plan, identifier=plan.identifier or customer) for plan in plans]
+    owned = [replace(plan, identifier=plan.identifier or customer, late=False) for plan in plans]
     moved = tuple(plan for plan in owned if gone is None or plan.identifier in gone)
     ids = {plan.id for plan in moved}
     return tuple(plan for plan in plans if plan.id not in ids), moved
@@ -74,8 +78,28 @@ def follow(
     the touches that it brought, None where that is not known; `new` is a plan that came for the first time."""
     if after.plans:
         after = _without_ended(after, policy, came)
-    old, now = (planned_conflict.find(timeline, policy, customer) for timeline in (before, after))
-    return detect.numbered(detect.difference(old, now), after, cause, new)
+    now, told_after = telling(after, policy, customer)
+    return detect.numbered(detect.difference(told(before, policy, customer), now), told_after, cause, new)
+
+
+def told(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
+    """The findings about plans that stand: as the policy has them, or, where it has none, what is left to withdraw."""
+    if not any(plan.late for plan in timeline.plans):
+        return []
+    held = {finding.touch_ids[0]: finding for finding in planned_conflict.find(timeline, policy, customer)}
+    return [
+        held.get(plan.id) or planned_conflict.bare(plan, timeline, customer) for plan in timeline.plans if plan.late
+    ]
+
+
+def telling(timeline: Timeline, policy: Policy, customer: str) -> tuple[list[Finding], Timeline]:
+    """The findings about plans that hold now, and the timeline that remembers them as told."""
+    found = planned_conflict.find(timeline, policy, customer)
+    ids = {finding.touch_ids[0] for finding in found}
+    plans = tuple(
+        plan if plan.late == (plan.id in ids) else replace(plan, late=not plan.late) for plan in timeline.plans
+    )
+    return found, timeline if plans == timeline.plans else replace(timeline, plans=plans)
 
 
 def _without_ended(timeline: Timeline, policy: Policy, came: Container[str] | None) -> Timeline:

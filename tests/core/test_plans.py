@@ -148,6 +148,23 @@ def test_how_early_is_policy() -> None:
     assert play(EMPTY, planned(MAIL), planned(CALL), policy=off)[1] == []
 
 
+def test_another_policy_decides_from_there_on() -> None:
+    """When the policy changes, the next touch or plan of the customer tells what is different by the new one: findings that it has no rule
+    for are withdrawn, those that only it has are told; none is left standing."""
+    nights = Policy(rules=tuple(replace(rule, enabled=rule.name == "quiet-hours") for rule in POLICY.rules))
+    night = replace(CALL, at=CALL.at + 6 * HOUR)
+    timeline, found = play(EMPTY, planned(MAIL), planned(night))
+    assert states(found) == [("mail", "detected", 1), ("call", "detected", 1)]
+    other = replace(MAIL, id="x", at=MAIL.at + 20 * DAY, published_at=NOON + 2)
+    timeline, changed = play(timeline, planned(other), policy=nights)
+    assert states(changed) == [("mail", "retracted", 2)]
+    timeline, back = play(timeline, planned(withdrawn(other)))
+    assert states(back) == [("mail", "detected", 3)]
+    off = Policy(planned=PlannedPolicy(enabled=False))
+    _, gone = play(timeline, planned(withdrawn(MAIL, NOON + 10)), policy=off)
+    assert states(gone) == [("mail", "retracted", 4), ("call", "retracted", 2)]
+
+
 def test_plans_go_where_their_identifiers_go() -> None:
     """A merge takes the plans along and withdraws their findings, where they arrive they are found anew; a split gives them back; on the
     way, a plan for an id that went elsewhere is sent on."""

@@ -8,6 +8,8 @@ tell, whether they are found after the fact or not. It is no rule of `detect.RUL
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from streams.core import wording
 from streams.core.detect.base import build, evidence, is_contact, name_at
 from streams.core.entry import DELETED, Entry, is_opt_out, newest_name
@@ -35,7 +37,8 @@ def find(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
     """The findings of all plans of a timeline, as first detected, by the plans' times."""
     if not (timeline.plans and policy.planned.enabled):
         return []
-    plans = tuple(plan for plan in timeline.plans if plan.kind != DELETED and is_contact(plan))
+    plain = (replace(plan, late=False) if plan.late else plan for plan in timeline.plans)
+    plans = tuple(plan for plan in plain if plan.kind != DELETED and is_contact(plan))
     until = clock(timeline) + policy.planned.horizon_ms
     if not plans or plans[0].at > until:
         return []
@@ -46,6 +49,15 @@ def find(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
         for plan, hits, scene in each(compiled, history, plans, standing)
         if hits and plan.at <= until and isinstance(plan, Entry)
     ]
+
+
+def bare(plan: Entry, timeline: Timeline, customer: str) -> Finding:
+    """A finding that was told of a plan, without what another policy had against it."""
+    name = plan.name or timeline.name
+    reason = "By another policy, the plan broke rules."
+    return build(
+        (NAME, VERSION), customer, plan, [evidence("planned", plan)], name, "low", reason, touch_ids=(plan.id,)
+    )
 
 
 def _finding(hits: list[tuple[Ruling, Hit]], plan: Entry, scene: Scene, timeline: Timeline, customer: str) -> Finding:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from streams.edge.ledger_metrics import CATALOGUE as LEDGER
+from streams.edge.ledger_catalogue import CATALOGUE as LEDGER
 from streams.edge.metrics import SPECS
 
 Json = dict[str, Any]

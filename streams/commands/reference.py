@@ -11,6 +11,7 @@ import msgspec
 
 from streams.commands.common import load_policy
 from streams.core.policy import fingerprint
+from streams.edge.ledger_catalogue import CATALOGUE as OF_LEDGER
 from streams.edge.metrics import CATALOGUE
 from streams.settings import PREFIX, Settings
 
@@ -70,9 +71,9 @@ def settings(form: str) -> None:
 def metrics(as_json: bool) -> None:
     """List every metric with its meaning and remedy."""
     if as_json:
-        click.echo(json.dumps([asdict(spec) for spec in CATALOGUE], indent=2))
+        click.echo(json.dumps([asdict(spec) for spec in (*CATALOGUE, *OF_LEDGER)], indent=2))
         return
-    for spec in CATALOGUE:
+    for spec in (*CATALOGUE, *OF_LEDGER):
         labels = f"{{{', '.join(spec.labels)}}}" if spec.labels else ""
         click.echo(f"{spec.name}{labels} ({spec.type})")
         _detail(spec.meaning)

@@ -12,7 +12,7 @@ from streams.core.touch import Origin
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.reader import Stored, learn, open_codec, read
-from streams.edge.topics import COSTS, DEALS, IDENTIFIED, LEDGER_FACTS
+from streams.edge.topics import CONFLICTS, COSTS, DEALS, IDENTIFIED, LEADS, LEDGER_FACTS
 from streams.settings import Settings
 
 STAGE = "ledger"
@@ -29,7 +29,8 @@ class Input:
         self._settings, self._policy, self._codec = settings, policy, codec
         self.log = settings.topic(LEDGER_FACTS)
         self._identified, self._deals, self._costs = map(settings.topic, (IDENTIFIED, DEALS, COSTS))
-        self.topics = (self._identified, self._deals, self._costs)
+        self._leads, self._conflicts = map(settings.topic, (LEADS, CONFLICTS))
+        self.topics = (self._identified, self._deals, self._costs, self._leads, self._conflicts)
 
     def facts(self, stored: Stored) -> list[Fact] | Rejected:
         """What a record says, or why it cannot be used. A null says nothing: what was erased is told by commands.
@@ -65,6 +66,10 @@ class Input:
             cost = self._codec.decode_cost(value)
             records.check_cost(cost)
             return [facts.of_cost(cost)]
+        if topic == self._leads:
+            return [facts.of_lead(self._codec.decode_lead_event(value))]
+        if topic == self._conflicts:
+            return [facts.of_conflict(self._codec.decode_finding(value))]
         if self._codec.is_command(value):
             return list(facts.of_command(self._codec.decode_command(value)))
         identified = self._codec.decode_identified(value)

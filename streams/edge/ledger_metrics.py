@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from streams.core.ledger.lead_figures import PROBLEMS, LeadFigures, Open, percentile
 from streams.core.ledger.policy import LedgerPolicy
-from streams.core.ledger.result import CREDIT, REVENUE
+from streams.core.ledger.result import CONFLICTS, CREDIT, REVENUE, FunnelStep
 from streams.core.ledger.totals import Total
-from streams.edge.metrics import MetricSpec
+from streams.edge.ledger_catalogue import CATALOGUE
 
 QUARTERS = 4
 """The newest quarters that are shown: their number bounds the series."""
 
-CATALOGUE: tuple[MetricSpec, ...] = (
-    MetricSpec(
-        "touchstream_ledger_roi_ratio", "gauge", ("period", "currency", "department"),
-        "Return on investment by department: what it brought in by the policy's model, less what it cost, a unit of cost.",
-        "Negative for a quarter that is over: `touchstream report` shows by which channel and campaign.",
-    ),
-    MetricSpec(
-        "touchstream_ledger_credit", "gauge", ("period", "currency", "department", "model"),
-        "Closed revenue by whose work it was, by attribution model.",
-        "Models far apart: the journeys are long; read the report before budgets are moved.",
-    ),
-    MetricSpec(
-        "touchstream_ledger_spend", "gauge", ("period", "currency", "department"),
-        "What each department cost.",
-        "A month without cost: the books are late; `touchstream costs` brings them.",
-    ),
-    MetricSpec(
-        "touchstream_ledger_revenue", "gauge", ("period", "currency"),
-        "Closed revenue.",
-        "Differs from the CRM's: look for refused deals with `touchstream dead-letter list`.",
-    ),
-    MetricSpec(
-        "touchstream_ledger_contacts", "gauge", ("period", "department"),
-        "Contacts with customers, each call once, by department.",
-        "A fall to nothing: a source has stopped; see touchstream_touches_total.",
-    ),
-    MetricSpec(
-        "touchstream_ledger_lag_records", "gauge", (),
-        "Records that the ledger has not read yet, all its topics together.",
-        "Steady growth: the process is stuck or too slow; read its log.",
-    ),
-    MetricSpec(
-        "touchstream_ledger_refresh_seconds", "gauge", (),
-        "Time that the last reckoning of changed periods took.",
-        "Above a minute: give the process a faster core; figures are that much older.",
-    ),
-    MetricSpec(
-        "touchstream_ledger_facts", "gauge", ("kind",),
-        "Touches, customers' identifiers, deals and costs that the ledger knows.",
-        "Plan memory by the touches: some 600 bytes each.",
-    ),
-)  # fmt: skip
+QUANTILES = (0.5, 0.9)
 
 
 class LedgerMetrics:
@@ -73,14 +33,27 @@ class LedgerMetrics:
         }
         self.roi, self.credit, self.spend = gauges["roi_ratio"], gauges["credit"], gauges["spend"]
         self.revenue, self.contacts = gauges["revenue"], gauges["contacts"]
+        self.funnel, self.conflicts = gauges["funnel_customers"], gauges["conflicts_per_1000_contacts"]
+        self.handoffs, self.acceptance = gauges["handoffs"], gauges["acceptance_ratio"]
+        self.recycled, self.breaches = gauges["recycle_ratio"], gauges["sla_breach_ratio"]
+        self.speed, self.stays = gauges["speed_to_lead_seconds"], gauges["state_seconds"]
+        self.contradicted, self.open, self.current = (
+            gauges["contradicted_handoffs"],
+            gauges["open_handoffs"],
+            gauges["current_timestamp_seconds"],
+        )
         self.lag, self.refresh_seconds, self.facts = gauges["lag_records"], gauges["refresh_seconds"], gauges["facts"]
+
+        self._open_places: set[tuple[str, str]] = set()
 
     def show(self, totals: Iterable[Total], policy: LedgerPolicy) -> None:
         """The figures of the newest quarters."""
         mine = [one for one in totals if "-Q" in one.period]
-        shown = set(sorted({one.period for one in mine})[-QUARTERS:])
-        for gauge in (self.roi, self.credit, self.spend, self.revenue, self.contacts):
+        shown = _newest(one.period for one in mine)
+        for gauge in (self.roi, self.credit, self.spend, self.revenue, self.contacts, self.conflicts):
             gauge.clear()
+        conflicts: Counter[tuple[str, str]] = Counter()
+        contacts: Counter[tuple[str, str]] = Counter()
         spend: defaultdict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         income: defaultdict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         for one in mine:
@@ -100,6 +73,68 @@ class LedgerMetrics:
                 spend[place] = value
             elif one.measure == "contacts":
                 self.contacts.labels(one.period, one.key).set(float(value))
+                contacts[one.period, one.key] = int(value)
+            elif one.measure == CONFLICTS:
+                conflicts[one.period, one.key] = int(value)
         for place, cost in spend.items():
             if cost:
                 self.roi.labels(*place).set(float((income[place] - cost) / cost))
+        for where, count in contacts.items():
+            if count:
+                self.conflicts.labels(*where).set(1000 * conflicts[where] / count)
+
+    def show_funnels(self, funnels: Mapping[str, Iterable[FunnelStep]]) -> None:
+        """How far customers came, by quarter."""
+        self.funnel.clear()
+        for period in _newest(funnels):
+            for step in funnels[period]:
+                self.funnel.labels(period, step.department, step.step).set(step.customers)
+
+    def show_leads(self, figures: LeadFigures) -> None:
+        """How hand-offs go, in the newest quarters."""
+        for gauge in (
+            self.handoffs,
+            self.acceptance,
+            self.recycled,
+            self.breaches,
+            self.speed,
+            self.stays,
+            self.contradicted,
+        ):
+            gauge.clear()
+        shown = _newest(place[0] for place in (*figures.assigned, *figures.stays, *figures.speeds))
+        made: Counter[tuple[str, str]] = Counter()
+        for (period, team, answer), count in figures.answers.items():
+            if period in shown:
+                self.handoffs.labels(period, team, answer).set(count)
+                made[period, team] += count
+        for (period, team), count in made.items():
+            self.acceptance.labels(period, team).set(figures.answers[period, team, "accepted"] / count)
+            self.contradicted.labels(period, team).set(figures.contradicted[period, team])
+        for (period, reason), count in figures.reasons.items():
+            if period in shown:
+                whole = sum(made[place] for place in made if place[0] == period)
+                self.recycled.labels(period, reason).set(count / whole)
+        for (period, team, hour), count in figures.assigned.items():
+            if period in shown:
+                late = figures.breached[period, team, hour]
+                self.breaches.labels(period, team, f"{hour:02d}").set(late / count)
+        for gauge, samples in ((self.speed, figures.speeds), (self.stays, figures.stays)):
+            for labels, values in samples.items():
+                for share in QUANTILES if labels[0] in shown else ():
+                    gauge.labels(*labels, str(share)).set(percentile(values, share) / 1000)
+
+    def show_open(self, leads: Iterable[Open], now: int) -> None:
+        """The leads that are with sales at a moment (UTC ms). A problem that is mended stands there as 0, so that alerts end."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for lead in leads:
+            found = lead.problems(now)
+            counts.update((lead.team, problem) for problem in found or ("none",))
+            self._open_places.update((lead.team, problem) for problem in PROBLEMS)
+        for place in self._open_places:
+            self.open.labels(*place).set(counts[place])
+
+
+def _newest(periods: Iterable[str]) -> list[str]:
+    """The newest quarters among them, in order."""
+    return sorted(set(periods))[-QUARTERS:]

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from streams.core.ledger import books, facts, totals
 from streams.core.ledger.facts import Fact, Facts
 from streams.core.ledger.figures import compute
+from streams.core.ledger.lead_figures import LeadFigures, lead_figures
 from streams.core.ledger.result import Ledger
 from streams.core.ledger.totals import Figure, Total
 from streams.core.outcome import Rejected
@@ -52,6 +53,7 @@ class LedgerProcess:
         self._facts = Facts()
         self._published: defaultdict[str, dict[Figure, Total]] = defaultdict(dict)
         self._earlier: dict[str, Ledger] = {}
+        self._leads = LeadFigures()
         self._ends: dict[TopicPartition, int] = {}
         self._due_at = 0.0
         self._asked_at = 0.0
@@ -135,6 +137,7 @@ class LedgerProcess:
         elif now > self._asked_at:
             self._asked_at = now + 15 * REFRESH_SECONDS
             await view.write((), self._everything())
+            self._show_now()
 
     async def _caught_up(self, consumer: AIOKafkaConsumer) -> bool:
         """Whether all that was there at the start has been read. Figures of a half of it would be told as changes."""
@@ -184,7 +187,11 @@ class LedgerProcess:
             self._published[one.period][one.place[1:]] = one
         await view.write(changed, self._everything())
         self._metrics.show(self._everything(), self._policy.ledger)
-        for kind in ("touches", "homes", "deals", "costs"):
+        quarters = {label: ledger.funnel for label, ledger in self._earlier.items() if "-Q" in label}
+        self._metrics.show_funnels(quarters)
+        self._metrics.show_leads(self._leads)
+        self._show_now()
+        for kind in ("touches", "homes", "deals", "costs", "leads", "conflicts"):
             self._metrics.facts.labels(kind).set(len(getattr(self._facts, kind)))
         took = time.monotonic() - started
         self._metrics.refresh_seconds.set(took)
@@ -195,12 +202,19 @@ class LedgerProcess:
         span = self._facts.spanned()
         assert span is not None, "asked only when something has changed"
         resolved = books.resolve(self._facts)
+        self._leads = lead_figures(books.leads(self._facts), resolved.touches, self._policy)
         changed: list[Total] = []
         for period in totals.affected(span, resolved, self._policy.ledger.lookback_days):
             ledger = compute(resolved, period, self._policy.ledger)
             changed += totals.revised(self._published[period.label], ledger, self._earlier.get(period.label))
             self._earlier[period.label] = ledger
         return changed
+
+    def _show_now(self) -> None:
+        """What holds of this moment, whether or not anything has changed."""
+        now = time.time_ns() // 1_000_000
+        self._metrics.show_open(self._leads.open, now)
+        self._metrics.current.set(now / 1000)
 
     def _everything(self) -> list[Total]:
         return [total for figures in self._published.values() for total in figures.values()]

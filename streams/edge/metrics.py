@@ -35,7 +35,7 @@ class MetricSpec:
     meaning: str
     remedy: str
     buckets: tuple[float, ...] = ()
-    of: Literal["worker", "gateway"] = "worker"
+    of: Literal["worker", "gateway", "ledger"] = "worker"
 
 
 CATALOGUE: tuple[MetricSpec, ...] = (

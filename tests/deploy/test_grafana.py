@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.edge.ledger_metrics import CATALOGUE as LEDGER
+from streams.edge.ledger_catalogue import CATALOGUE as LEDGER
 from streams.edge.metrics import CATALOGUE
 from tests.support.promql import DASHBOARD, DASHBOARD_ONE, DEPLOY, dashboard_panels
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.edge.metrics import SPECS
-from tests.support.prometheus import GATEWAY_JOB, JOB, tool
+from streams.edge.ledger_catalogue import CATALOGUE as LEDGER
+from streams.edge.metrics import SPECS as OTHERS
+from tests.support.prometheus import GATEWAY_JOB, JOB, LEDGER_JOB, tool
 from tests.support.promql import ALERTS, DEPLOY, alert_rules
 
 PROMETHEUS = DEPLOY / "prometheus"
@@ -21,6 +22,7 @@ OWN_RUNBOOK = {
     "TouchstreamContactAfterOptOut": "the catalogue's remedy of findings is about double contacts",
     "TouchstreamHandoffsMissing": "the catalogue's remedy of findings is about double contacts",
 }
+SPECS = OTHERS | {spec.name: spec for spec in LEDGER}
 GATEWAYS = {spec.name for spec in SPECS.values() if spec.of == "gateway"}
 # Metrics of Prometheus and of prometheus-client: not in the catalogue.
 FOREIGN = {"up", "process_start_time_seconds"}
@@ -74,11 +76,12 @@ def test_an_alert_names_its_metric_and_what_to_do(rule: dict[str, Any]) -> None:
 def test_every_expression_is_about_our_job() -> None:
     """Each selector of each alert names the job of prometheus.yml, so that another system's series never fire it."""
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
-    assert {JOB, GATEWAY_JOB} <= {job["job_name"] for job in config["scrape_configs"]}
+    assert {JOB, GATEWAY_JOB, LEDGER_JOB} <= {job["job_name"] for job in config["scrape_configs"]}
     for rule in alert_rules():
         selectors = re.findall(r"\b((?:touchstream_|process_|up\b)\w*)(\{[^}]*\})?", rule["expr"])
         assert selectors
         about_gateways = "Gateway" in rule["alert"] or rule["labels"]["metric"] in GATEWAYS
+        of_ledger = "touchstream_ledger" in rule["expr"] or "Ledger" in rule["alert"]
         for name, selector in selectors:
-            job = GATEWAY_JOB if about_gateways or name in GATEWAYS else JOB
+            job = GATEWAY_JOB if about_gateways or name in GATEWAYS else LEDGER_JOB if of_ledger else JOB
             assert f'job="{job}"' in selector, rule["alert"]

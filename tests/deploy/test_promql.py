@@ -25,11 +25,12 @@ FIRING_AT_ONCE = {"TouchstreamProduceFailures", "TouchstreamDeadLetters", "Touch
 
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[PrometheusServer]:
-    """Prometheus with our rules, after it has scraped a worker and a gateway on which every metric counts."""
+    """Prometheus with our rules, after it has scraped a worker, a gateway and a ledger on which every metric counts."""
     with (
         exercised_worker() as worker,
         exercised_worker("--gateway") as gateway,
-        PrometheusServer([worker], ALERTS, [gateway]) as server,
+        exercised_worker("--ledger") as ledger,
+        PrometheusServer([worker], ALERTS, [gateway], [ledger]) as server,
     ):
         server.wait_scraped()
         yield server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, start_http_server
 
+from streams.core.ledger.lead_figures import PROBLEMS
 from streams.core.ledger.policy import MODELS
 from streams.core.touch import CHANNELS, DEPARTMENTS
 from streams.edge.ledger_metrics import LedgerMetrics
@@ -24,7 +26,7 @@ STATES = ("detected", "amended", "retracted")
 TOPICS = ("touches.email", "touches.identified")
 
 
-def exercise_ledger(metrics: LedgerMetrics) -> None:
+def exercise_ledger(metrics: LedgerMetrics, _step: int = 0) -> None:
     """The same for the ledger's gauges: two quarters, three departments."""
     for period in ("2026-Q2", "2026-Q3"):
         metrics.revenue.labels(period, "EUR").set(230_000)
@@ -34,6 +36,21 @@ def exercise_ledger(metrics: LedgerMetrics) -> None:
             metrics.contacts.labels(period, department).set(70)
             for model in MODELS:
                 metrics.credit.labels(period, "EUR", department, model).set(100_000)
+            for step in ("contacted", "won"):
+                metrics.funnel.labels(period, department, step).set(40)
+            metrics.conflicts.labels(period, department).set(12)
+        for answer in ("accepted", "no_answer"):
+            metrics.handoffs.labels(period, "iberia", answer).set(20)
+        metrics.acceptance.labels(period, "iberia").set(0.5)
+        metrics.recycled.labels(period, "not_icp").set(0.1)
+        metrics.breaches.labels(period, "iberia", "09").set(0.2)
+        metrics.contradicted.labels(period, "iberia").set(2)
+        for share in ("0.5", "0.9"):
+            metrics.speed.labels(period, "iberia", "business", share).set(1800)
+            metrics.stays.labels(period, "handed_off", share).set(7200)
+    for problem in PROBLEMS:
+        metrics.open.labels("iberia", problem).set(1)
+    metrics.current.set(time.time())
     metrics.lag.set(3)
     metrics.refresh_seconds.set(0.4)
     metrics.facts.labels("touches").set(1000)
@@ -89,7 +106,7 @@ def exercise_gateway(metrics: GatewayMetrics, step: int) -> None:
 @contextmanager
 def exercised_worker(*options: str) -> Iterator[str]:
     """A process of its own that serves the endpoint while the block runs; yields its host:port. Options are `--recovering=1`, and
-    `--gateway` for a gateway's metrics instead of a worker's."""
+    `--gateway` or `--ledger` for a gateway's or the ledger's metrics instead of a worker's."""
     command = [sys.executable, "-m", "tests.support.exercised", *options]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
@@ -106,9 +123,11 @@ def main() -> None:
     if "--gateway" in sys.argv:
         gateway = GatewayMetrics(REGISTRY)
         once: Callable[[int], None] = partial(exercise_gateway, gateway)
+    elif "--ledger" in sys.argv:
+        ledger = LedgerMetrics(REGISTRY)
+        once = partial(exercise_ledger, ledger)
     else:
         worker = Metrics()
-        exercise_ledger(LedgerMetrics(REGISTRY))
         once = partial(exercise, worker, recovering=recovering)
     once(0)
     server, thread = start_http_server(0, "127.0.0.1")

@@ -10,6 +10,7 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ from tests.support.waiting import wait_until
 PACKAGE = "the Debian package prometheus is missing: run deploy/install-debian-packages.sh as root"
 JOB = "touchstream"
 GATEWAY_JOB = "touchstream-gateway"
+LEDGER_JOB = "touchstream-ledger"
 # Prometheus takes a free port itself when told 0, and says which: no port to lose to another process.
 _LISTENING = re.compile(r'msg="Listening on".* address=(\S+)')
 
@@ -40,17 +42,19 @@ def tool(name: str) -> str:
 
 
 class PrometheusServer:
-    """Scrapes `targets` (host:port, their /metrics) as the job "touchstream" and `gateways` as "touchstream-gateway"
-    every second, and evaluates the rules of `rules` (a rule file) every second.
+    """Scrapes `targets` (host:port, their /metrics) as the job "touchstream", `gateways` as "touchstream-gateway" and
+    `ledgers` as "touchstream-ledger" every second, and evaluates the rules of `rules` (a rule file) every second.
 
     with PrometheusServer(["127.0.0.1:9464"], Path("deploy/prometheus/alerts.yml")) as prometheus:
         prometheus.wait_scraped()
         prometheus.query("up")
     """
 
-    def __init__(self, targets: list[str], rules: Path | None = None, gateways: list[str] | None = None) -> None:
-        self._jobs = {JOB: targets, GATEWAY_JOB: gateways or []}
-        self._targets = [*targets, *(gateways or [])]
+    def __init__(
+        self, targets: list[str], rules: Path | None = None, gateways: Sequence[str] = (), ledgers: Sequence[str] = ()
+    ) -> None:
+        self._jobs = {JOB: targets, GATEWAY_JOB: list(gateways), LEDGER_JOB: list(ledgers)}
+        self._targets = [*targets, *gateways, *ledgers]
         self._rules = rules
         self.address = ""  # host:port, known once it listens
 
@@ -96,7 +100,7 @@ class PrometheusServer:
 
     def wait_scraped(self, times: int = 4, seconds: float = 90) -> None:
         """Until each target answered `times` scrapes and each rule was evaluated, so that rates and rules have something to say."""
-        expr = f'count_over_time((up{{job=~"{JOB}|{GATEWAY_JOB}"}} == 1)[10m:1s]) >= {times}'
+        expr = f'count_over_time((up{{job=~"{"|".join(self._jobs)}"}} == 1)[10m:1s]) >= {times}'
         wait_until(lambda: len(self.query(expr)) == len(self._targets), seconds, f"{times} scrapes of {self._targets}")
         wait_until(
             lambda: all(rule["health"] != "unknown" for rule in self.rules()), seconds, "every rule was evaluated"

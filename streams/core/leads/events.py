@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -95,10 +95,24 @@ def standing(events: Iterable[LeadEvent]) -> list[LeadEvent]:
     return sorted((event for event in last.values() if event.status != "retracted"), key=lambda event: event.at)
 
 
-def ledger_state(event: LeadEvent) -> LedgerState | None:
-    """The state as the ledger's files name it (`streams.core.ledger.types`); None for an event that changes no state."""
+class Stepped(Protocol):
+    """What `ledger_state` looks at."""
+
+    @property
+    def kind(self) -> ChangeKind: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def previous(self) -> State | None: ...
+
+
+def ledger_state(event: Stepped) -> LedgerState | None:
+    """The state as the ledger's files name it (`streams.core.ledger.types`); None for an event that changes no state. Another rep, or
+    another customer id, is no second hand-off."""
     if event.kind == "rejected":
         return "rejected"
+    if event.kind in ("reassigned", "carried"):
+        return None
     if event.previous == event.state:
         return "accepted" if event.kind == "accepted" else None
     return event.state

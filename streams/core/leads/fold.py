@@ -14,12 +14,11 @@ from msgspec.structs import replace
 from streams.core.detect import handoff
 from streams.core.entry import Engagement, Entry
 from streams.core.leads.acts import INTERNAL, Act, act_of, derived_id
-from streams.core.leads.states import ENDED, WITH_SALES, Change, ChangeKind, LeadState, State
+from streams.core.leads.states import ENDED, UNTOUCHED, WITH_SALES, Change, ChangeKind, LeadState, State
 from streams.core.policy import DAY_MS, Policy
 from streams.core.touch import CONTACT_KINDS
 
 Lead = LeadState | None
-_UNTOUCHED = ("mql", "handed_off", "accepted")
 
 
 def active(policy: Policy) -> bool:
@@ -163,7 +162,7 @@ def _first_touch(steps: _Steps) -> None:
     entry, lead = steps.entry, steps.lead
     assert lead is not None
     owner = lead.owner or entry.actor_id
-    if lead.state in _UNTOUCHED:
+    if lead.state in UNTOUCHED:
         steps.to("working", "working", touched_at=entry.at, timers=(), owner=owner)
     else:
         steps.to("first_touch", touched_at=entry.at, timers=(), owner=owner)

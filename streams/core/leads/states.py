@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -18,6 +18,9 @@ State = Literal[
     "disqualified",
 ]  # fmt: skip
 
+STATES: tuple[State, ...] = get_args(State)
+"""In the order in which a lead goes through them."""
+
 ChangeKind = Literal[
     "new", "nurtured", "mql", "handed_off", "reassigned", "accepted", "working", "first_touch", "qualified", "opportunity",
     "won", "lost", "rejected", "recycled", "disqualified", "asked_again", "sla_near", "sla_breached", "escalated", "recycle_due",
@@ -26,6 +29,9 @@ ChangeKind = Literal[
 
 WITH_SALES = frozenset({"mql", "handed_off", "accepted", "working", "qualified", "opportunity"})
 """Sales has it, or a rep is being looked for: marketing holds."""
+
+UNTOUCHED = ("mql", "handed_off", "accepted")
+"""States of `WITH_SALES` in which nobody of sales has got in touch yet."""
 
 ENDED = frozenset({"won", "lost", "disqualified"})
 

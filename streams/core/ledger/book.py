@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from streams.core.identify import nodes
 from streams.core.identity_graph import Graph
-from streams.core.ledger.types import Cost, Deal, JourneyTouch, LeadEvent
+from streams.core.ledger.types import Cell, Cost, Deal, JourneyTouch, LeadEvent
 from streams.core.policy import IdentityPolicy
 from streams.core.touch import Customer, Money, Touch
 
@@ -61,7 +61,8 @@ class TouchCost(Struct, frozen=True, gc=False):
 class Resolved(Struct, frozen=True):
     """The records that count. Touches are in order of time and id, deals and costs of id, lead events of time.
 
-    `identifiers` are the ids of each customer that has a deal; `reps` the names of persons by actor id.
+    `identifiers` are the ids of each customer that has a deal; `reps` the names of persons by actor id; `conflicts` times and boxes of
+    the touches that got in another department's way, as far as the conflicts were read.
     """
 
     touches: dict[str, list[JourneyTouch]]
@@ -71,6 +72,7 @@ class Resolved(Struct, frozen=True):
     touch_costs: list[TouchCost]
     identifiers: dict[str, tuple[str, ...]]
     reps: dict[str, str]
+    conflicts: tuple[tuple[int, Cell], ...] = ()
 
 
 class Book:

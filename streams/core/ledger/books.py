@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from streams.core.leads.events import ledger_state
+from streams.core.leads.states import STATES
 from streams.core.ledger.book import Resolved, TouchCost
-from streams.core.ledger.facts import DealFact, Facts, TouchFact
-from streams.core.ledger.types import Deal, JourneyTouch
+from streams.core.ledger.facts import ConflictFact, DealFact, Facts, LeadFact, TouchFact
+from streams.core.ledger.types import NONE, Cell, Deal, JourneyTouch, LeadEvent, cell_of
 from streams.core.touch import Customer
 
 _NOBODY = Customer()
+_REASONED = ("rejected", "recycled", "disqualified")
+_ORDER = {state: i for i, state in enumerate(STATES)}
 
 
 def resolve(facts: Facts) -> Resolved:
@@ -38,11 +42,42 @@ def resolve(facts: Facts) -> Resolved:
         touches,
         deals,
         [fact.cost for _, fact in sorted(facts.costs.items()) if not fact.cost.deleted],
-        {},
+        _leads(facts),
         costs,
         _identifiers(customers, {customer for _, customer in deals}),
         {actor: name for actor, (_, name) in sorted(named.items())},
+        tuple(sorted((fact.at, _where(facts, fact)) for fact in facts.conflicts.values() if fact.holds)),
     )
+
+
+def leads(facts: Facts) -> dict[str, list[LeadFact]]:
+    """The changes of leads that hold, by customer, in order of time; of several at one moment as they follow from each other."""
+    found: dict[str, list[LeadFact]] = {}
+    for fact in facts.leads.values():
+        if fact.holds:
+            found.setdefault(facts.customer(fact.customer), []).append(fact)
+    for of_one in found.values():
+        of_one.sort(key=lambda one: (one.at, one.cycle, one.attempt, _ORDER[one.state], one.event_id))
+    return found
+
+
+def _leads(facts: Facts) -> dict[str, list[LeadEvent]]:
+    """The same, as files have them."""
+    found = {
+        customer: [
+            LeadEvent(_NOBODY, one.at, state, one.reason if state in _REASONED else None)
+            for one in events
+            if (state := ledger_state(one)) is not None
+        ]
+        for customer, events in leads(facts).items()
+    }
+    return {customer: events for customer, events in found.items() if events}
+
+
+def _where(facts: Facts, conflict: ConflictFact) -> Cell:
+    """The box of the touch that made a conflict."""
+    touch = facts.touches.get(conflict.touch_id)
+    return Cell(conflict.department, conflict.channel, NONE, NONE) if touch is None else cell_of(_touch(touch))
 
 
 def _identifiers(customers: dict[str, str], wanted: set[str]) -> dict[str, tuple[str, ...]]:

@@ -19,7 +19,10 @@ from msgspec import Struct
 
 from streams.core.commands import Command
 from streams.core.identify import nodes
-from streams.core.ledger.types import DAY_MS, Cost, Deal, Stage
+from streams.core.leads.events import LeadEvent
+from streams.core.leads.states import ChangeKind, State
+from streams.core.ledger.types import DAY_MS, Cost, Deal, LeadReason, Stage
+from streams.core.outcome import Finding
 from streams.core.policy import IdentityPolicy
 from streams.core.touch import IdentifiedTouch, Money
 
@@ -100,8 +103,45 @@ class CostFact(_Fact, frozen=True, gc=False, array_like=True, tag="cost"):
     cost: Cost
 
 
-Fact = TouchFact | HomeFact | MovedFact | ErasedFact | DealFact | CostFact
-V = TypeVar("V", HomeFact, MovedFact, DealFact, CostFact)
+class LeadFact(_Fact, frozen=True, gc=False, array_like=True, tag="lead"):
+    """A change of a customer's lead, as `streams.core.leads.events.LeadEvent`, without what was written for people. `holds`: it was
+    not retracted. The highest `revision` is the truth."""
+
+    event_id: str
+    revision: int
+    holds: bool
+    customer: str
+    lead_id: str
+    kind: ChangeKind
+    state: State
+    previous: State | None
+    at: int
+    cycle: int
+    attempt: int
+    owner: str | None
+    team: str
+    due_at: int | None
+    reason: LeadReason | None
+    time_in_state_ms: int | None
+    speed_ms: int | None
+    speed_business_ms: int | None
+
+
+class ConflictFact(_Fact, frozen=True, gc=False, array_like=True, tag="conflict"):
+    """A conflict between departments, and the touch that made it one; with that touch's department and channel, in case that it is not
+    known. It names no customer."""
+
+    finding_id: str
+    revision: int
+    holds: bool
+    at: int
+    touch_id: str
+    department: str
+    channel: str
+
+
+Fact = TouchFact | HomeFact | MovedFact | ErasedFact | DealFact | CostFact | LeadFact | ConflictFact
+V = TypeVar("V", HomeFact, MovedFact, DealFact, CostFact, LeadFact, ConflictFact)
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Fact).decode
@@ -160,6 +200,23 @@ def of_cost(cost: Cost) -> CostFact:
     return CostFact(cost.cost_id, cost)
 
 
+def of_lead(event: LeadEvent) -> LeadFact:
+    """A change of a lead."""
+    return LeadFact(
+        event.event_id, event.revision, event.status != "retracted", intern(event.customer), intern(event.lead_id), event.kind,
+        event.state, event.previous, event.at, event.cycle, event.attempt, event.owner, intern(event.team), event.due_at, event.reason,
+        event.time_in_state_ms, event.speed_ms, event.speed_business_ms,
+    )  # fmt: skip
+
+
+def of_conflict(finding: Finding) -> ConflictFact:
+    """A conflict; the newest touch of its evidence made it one. A retracted one may have lost its evidence."""
+    holds = finding.state != "retracted" and not finding.withdrawn and bool(finding.evidence)
+    made_by = max(finding.evidence, key=lambda proof: proof.occurred_at, default=None)
+    touch = ("", "", "") if made_by is None else (made_by.touch_id, made_by.department, made_by.channel)
+    return ConflictFact(finding.finding_id, finding.revision, holds, finding.event_time, *touch)
+
+
 class Facts:
     """All facts, joined. `span` is the time (UTC ms, from and to) in which what was taken since the last `spanned` changes anything;
     touches also change what is won after them."""
@@ -171,6 +228,8 @@ class Facts:
         self.erased: dict[str, ErasedFact] = {}
         self.deals: dict[str, DealFact] = {}
         self.costs: dict[str, CostFact] = {}
+        self.leads: dict[str, LeadFact] = {}
+        self.conflicts: dict[str, ConflictFact] = {}
         self.span: tuple[int, int] | None = None
         self._deal_ids: set[str] = set()
         for fact in facts:
@@ -202,7 +261,24 @@ class Facts:
                 if two is not None:
                     self._spans(two.cost.first_day * DAY_MS, two.cost.last_day * DAY_MS)
             return changed
+        if isinstance(fact, LeadFact):
+            if fact.at * 1000 <= self._erased_at(fact.customer):
+                return {}
+            lead = self.leads.get(fact.event_id)
+            return self._spanning(_kept(self.leads, fact.event_id, fact), lead, fact)
+        if isinstance(fact, ConflictFact):
+            conflict = self.conflicts.get(fact.finding_id)
+            return self._spanning(_kept(self.conflicts, fact.finding_id, fact), conflict, fact)
         return self._take_erasure(fact)
+
+    def _spanning(
+        self, changed: dict[bytes, Fact | None], *both: LeadFact | ConflictFact | None
+    ) -> dict[bytes, Fact | None]:
+        """The same, and the times of the fact before and after are marked as changed, if it has changed."""
+        for one in both if changed else ():
+            if one is not None:
+                self._spans(one.at, one.at)
+        return changed
 
     def spanned(self) -> tuple[int, int] | None:
         """The time in which anything has changed; from now on it is counted anew."""
@@ -265,6 +341,10 @@ class Facts:
             if self._is_erased(touch, fact.at):
                 del self.touches[touch.touch_id]
                 changed[touch.key] = None
+        for lead in [one for one in self.leads.values() if one.customer == fact.identifier]:
+            if lead.at * 1000 <= fact.at:
+                del self.leads[lead.event_id]
+                changed[lead.key] = None
         home = self.homes.get(fact.identifier)
         if home is not None and home.at <= fact.at:
             del self.homes[fact.identifier]
@@ -304,6 +384,8 @@ def _rank(fact: Fact) -> tuple[int, _Least] | tuple[int, _Least, int]:
         return fact.version, _Least(encode(msgspec.structs.replace(fact, resolved_at=0))), fact.resolved_at
     if isinstance(fact, DealFact):
         return fact.version, _Least(encode(fact))
+    if isinstance(fact, LeadFact | ConflictFact):
+        return fact.revision, _Least(encode(fact))
     assert isinstance(fact, CostFact), "an erasure has no rank: it is a moment"
     return fact.cost.version, _Least(encode(fact))
 

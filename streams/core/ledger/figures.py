@@ -18,6 +18,7 @@ from streams.core.ledger.period import Period, month_of, months
 from streams.core.ledger.policy import MODELS, LedgerPolicy
 from streams.core.ledger.quarrel import funnel, handoffs, stages
 from streams.core.ledger.result import (
+    CONFLICTS,
     CONTACTS,
     CREDIT,
     REVENUE,
@@ -55,6 +56,9 @@ def compute(resolved: Resolved, period: Period, policy: LedgerPolicy, refused: i
         sums[line.month, REVENUE, line.currency][line.owner_cell] += line.amount
         for model in MODELS:
             add_credit(sums[line.month, CREDIT + model, line.currency], line, model, policy, effects)
+    for at, cell in resolved.conflicts:
+        if period.holds(at):
+            sums[month_of(at), CONFLICTS, ""][cell] += 1
     spent = [part for cost in resolved.costs for part in spread(cost, period, policy)]
     for part in spent:
         sums[part.month, SPEND + part.kind, part.currency][part.cell] += part.amount

@@ -85,6 +85,12 @@ def month_of(at: int) -> str:
     return f"{date_of(at // DAY_MS):%Y-%m}"
 
 
+def quarter_of(at: int) -> str:
+    """The quarter of a time (UTC ms): "2026-Q3"."""
+    date = date_of(at // DAY_MS)
+    return f"{date.year:04d}-Q{(date.month + 2) // 3}"
+
+
 def _bounds(text: str) -> tuple[dt.date, dt.date]:
     if ".." in text:
         first, _, last = text.partition("..")

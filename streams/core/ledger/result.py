@@ -17,9 +17,10 @@ from streams.core.ledger.types import NONE, Cell
 
 VERSION = 1
 
-TOUCHES, CONTACTS, REVENUE = "touches", "contacts", "revenue"
+TOUCHES, CONTACTS, CONFLICTS, REVENUE = "touches", "contacts", "conflicts", "revenue"
 CREDIT, SPEND = "credit.", "spend."
-"""Measures of figures: counts of touches and contacts; closed revenue, by the deal's owner; "credit.linear" and so on: revenue by whose
+"""Measures of figures: counts of touches, contacts and conflicts (by whose touch made them); closed
+revenue, by the deal's owner; "credit.linear" and so on: revenue by whose
 work it was, one a model; "spend.salary" and so on, one a kind of cost, and "spend.touch" for what single touches cost."""
 
 

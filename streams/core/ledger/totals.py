@@ -105,7 +105,7 @@ def affected(span: tuple[int, int], resolved: Resolved, lookback_days: float) ->
     if last < first:
         return []
     months = list(periods.months(Period("", first // DAY_MS, last // DAY_MS)))
-    quarters = dict.fromkeys(f"{month.label[:4]}-Q{(int(month.label[5:]) + 2) // 3}" for month in months)
+    quarters = dict.fromkeys(periods.quarter_of(month.start_ms) for month in months)
     return [periods.parse(label) for label in [*(month.label for month in months), *quarters]]
 
 
@@ -114,6 +114,7 @@ def _active(resolved: Resolved) -> tuple[int, int] | None:
     ends = [of_one[i].at for of_one in resolved.touches.values() for i in (0, -1)]
     ends += [deal.closed_at for deal, _ in resolved.deals if deal.closed_at is not None]
     ends += [day * DAY_MS for cost in resolved.costs for day in (cost.first_day, cost.last_day)]
+    ends += [resolved.conflicts[i][0] for i in (0, -1) if resolved.conflicts]
     return (min(ends), max(ends)) if ends else None
 
 

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from streams.core import touch_json
 from streams.core.commands import Command
+from streams.core.leads.events import LeadEvent
 from streams.core.ledger import books, facts, records
 from streams.core.ledger import period as periods
-from streams.core.ledger.facts import ErasedFact, Fact, Facts, HomeFact, MovedFact
+from streams.core.ledger.facts import ConflictFact, ErasedFact, Fact, Facts, HomeFact, MovedFact
 from streams.core.ledger.figures import compute
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.policy import IdentityPolicy
@@ -31,6 +32,10 @@ def lines(*names: str) -> list[bytes]:
 
 TOUCHES = [touch_json.parse(line) for line in lines("touches", "later-touches")]
 DEALS = [records.deal(line) for line in lines("deals", "later-deals")]
+LEADS = [
+    facts.of_lead(LeadEvent(f"e{n}", "lead", customer, "handed_off", "handed_off", "mql", 1_772_442_000_000 + n, "act", "a", 1, 1, n % 3))
+    for n, customer in enumerate(["c2-a", "c2-b"] * 6)
+]  # fmt: skip
 COSTS = [records.cost(line) for line in lines("costs", "later-costs")]
 
 
@@ -48,6 +53,11 @@ def everything() -> list[Fact]:
         *of_stream(stream(sorted(TOUCHES, key=lambda touch: touch.occurred_at))),
         *(deal for deal in deals if deal is not None),
         *map(facts.of_cost, COSTS),
+        *LEADS,
+        *(
+            ConflictFact(f"f{n % 5}", n // 5 + 1, n != 7, TOUCHES[n].occurred_at, TOUCHES[n].touch_id, "sales", "calls")
+            for n in range(9)
+        ),
     ]
 
 
@@ -56,7 +66,8 @@ def test_the_figures_are_those_of_the_files() -> None:
     period = periods.parse("2026-Q3")
     by_files = compute(files.resolved(TOUCHES, DEALS, COSTS), period, LedgerPolicy())
     by_topics = compute(books.resolve(Facts(everything())), period, LedgerPolicy())
-    assert by_topics.figures == by_files.figures and len(by_files.figures) > 50
+    known = tuple(figure for figure in by_topics.figures if figure.measure != "conflicts")  # no file tells of conflicts
+    assert known == by_files.figures and len(by_files.figures) > 50
     # A file's deal links its customer's identifiers, too: only what the customer is called differs.
     lines = [[replace(one, customer="", identifiers=()) for one in each.lines] for each in (by_topics, by_files)]
     assert lines[0] == lines[1]
@@ -113,3 +124,30 @@ def test_what_was_erased_is_gone_and_what_came_since_counts() -> None:
     assert set(known.touches) == {"t2"}
     assert all(known.take(fact) == {} for fact in of_stream(stream([first])))
     assert known.span == facts.ALWAYS
+
+
+def test_an_erasure_takes_the_changes_of_a_lead() -> None:
+    """What happened to a lead before its customer was erased leaves the log, comes back by no repetition, and what came since stays."""
+    before, after = (replace(LEADS[0], event_id=f"l{n}", at=1000 * n) for n in (1, 2))
+    known = Facts([before, after])
+    gone = known.take(ErasedFact(before.customer, 1_500_000))
+    assert gone[b"lead:l1"] is None and set(known.leads) == {"l2"}
+    assert known.take(before) == {}
+
+
+def test_conflicts_count_where_their_touch_does() -> None:
+    """A conflict stands in the month and box of the touch that made it, with its campaign and rep; one that was retracted nowhere."""
+    period = periods.parse("2026-Q3")
+    touch = next(
+        touch
+        for touch in TOUCHES
+        if touch.actor is not None and touch.actor.kind == "person" and period.holds(touch.occurred_at)
+    )
+    held = ConflictFact("f1", 1, True, touch.occurred_at, touch.touch_id, touch.department, touch.channel)
+    known = Facts(
+        [*everything(), held, ConflictFact("f2", 2, False, touch.occurred_at, touch.touch_id, "sales", "calls")]
+    )
+    figures = [f for f in compute(books.resolve(known), period, LedgerPolicy()).figures if f.measure == "conflicts"]
+    mine = [f for f in figures if f.rep == touch.actor.id]  # type: ignore[union-attr]
+    assert sum(f.value for f in mine) >= 1
+    assert len({fact for fact in known.conflicts.values() if fact.holds}) >= sum(f.value for f in figures)

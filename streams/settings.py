@@ -149,7 +149,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             pattern="^$|^(after_decode|after_outputs_acknowledged|after_changelog_sent|after_changelog_acknowledged"
-            "|before_commit|after_commit):[1-9][0-9]*$",
+            "|before_commit|after_commit|ledger_in_transaction|ledger_after_facts|ledger_before_figures|ledger_after_figures)"
+            ":[1-9][0-9]*$",
             description="For the fault tests only; leave it empty. point:N ends the worker at its Nth pass of a crash point.",
         ),
     ] = ""

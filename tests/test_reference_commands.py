@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from streams.cli import main
 from streams.commands.reference import setting_specs
 from streams.core.policy import Policy, fingerprint
+from streams.edge.ledger_catalogue import CATALOGUE as OF_LEDGER
 from streams.edge.metrics import CATALOGUE
 from streams.settings import Settings, SettingsError, load
 from tests.support.envfile import parse
@@ -93,10 +94,11 @@ def test_the_minimal_file_without_its_secrets() -> None:
 def test_metrics_as_json() -> None:
     """`--json` is the catalogue, field by field."""
     told = json.loads(_run("metrics", "--json"))
+    known = [*CATALOGUE, *OF_LEDGER]
     assert [(one["name"], one["type"], one["meaning"], one["remedy"]) for one in told] == [
-        (spec.name, spec.type, spec.meaning, spec.remedy) for spec in CATALOGUE
+        (spec.name, spec.type, spec.meaning, spec.remedy) for spec in known
     ]
-    assert [one["labels"] for one in told] == [list(spec.labels) for spec in CATALOGUE]
+    assert [one["labels"] for one in told] == [list(spec.labels) for spec in known]
 
 
 def test_metrics_as_a_table() -> None:

@@ -14,13 +14,19 @@ from prometheus_client import CollectorRegistry, start_http_server
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
 from streams.commands.worker import LOG_FORMAT
 from streams.core.ledger.money import MoneyError
+from streams.edge import crash_points
 from streams.edge.codec import DecodeError
 from streams.edge.ledger_input import Damaged
 from streams.edge.ledger_metrics import LedgerMetrics
 from streams.edge.ledger_process import LedgerProcess
+from streams.edge.ledger_writer import Superseded
 from streams.edge.publisher import PublishError
 from streams.edge.reader import ReadError
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
+
+_ENDS = (
+    ReadError, PublishError, DecodeError, Damaged, MoneyError, Superseded, RegistryUnavailable, RegistryRefused,
+)  # fmt: skip
 
 
 @click.command()
@@ -30,7 +36,7 @@ from streams.edge.registry import RegistryRefused, RegistryUnavailable
 @click.option("--metrics-port", type=int, metavar="PORT", help="Port of /metrics; 0 takes a free one, which is logged.")
 @click.option("--policy", "policy_path", metavar="FILE", help="Policy file (TOML), the workers' one.")
 def ledger(policy_path: str | None, **options: Any) -> None:
-    """Keep the ledger's figures up to date, until told to stop: one process an installation.
+    """Keep the ledger's figures up to date, until told to stop. One process works; more of an installation stand by for it.
 
     It reads touches with their customers, deals and costs, and publishes every figure by month and quarter to the topic `ledger`, with its
     revision and what changed it. The figures are those of `touchstream report --from-kafka`, to the cent. What it knows is kept in
@@ -40,6 +46,7 @@ def ledger(policy_path: str | None, **options: Any) -> None:
     policy = load_policy(policy_path, settings)
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr, force=True)
     logging.getLogger("aiokafka").setLevel("WARNING")
+    crash_points.arm(settings.crash_at)
     metrics = LedgerMetrics(CollectorRegistry())
     try:
         server, thread = start_http_server(settings.metrics_port, settings.metrics_host, metrics.registry)
@@ -50,7 +57,7 @@ def ledger(policy_path: str | None, **options: Any) -> None:
     logging.getLogger("touchstream.ledger").info("metrics on http://%s:%d/metrics", *server.server_address[:2])
     try:
         asyncio.run(_until_stopped(LedgerProcess(settings, policy, metrics)))
-    except (ReadError, PublishError, DecodeError, Damaged, MoneyError, RegistryUnavailable, RegistryRefused) as error:
+    except _ENDS as error:
         raise CommandError(str(error)) from None
     finally:
         server.shutdown()

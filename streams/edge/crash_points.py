@@ -22,6 +22,10 @@ POINTS = (
 and the changelog are in the lane, once a write that has some; those of the commit are around the request that moves the
 offsets. "Sent" is handed to the producer: it may be on its way, or not."""
 
+LEDGER_POINTS = ("ledger_in_transaction", "ledger_after_facts", "ledger_before_figures", "ledger_after_figures")
+"""The same of `touchstream ledger`: all of a batch's records are with the brokers, but not its offsets; facts and offsets are; figures are
+reckoned; figures are with the brokers, but not in Redis."""
+
 EXIT_CODE = 137
 """What a shell reports of a process that SIGKILL ended."""
 
@@ -34,7 +38,7 @@ _reached: Callable[[str], None] = _nothing
 
 
 def reach(point: str) -> None:
-    """The process is at one of `POINTS`."""
+    """The process is at one of `POINTS` or `LEDGER_POINTS`."""
     _reached(point)
 
 

@@ -4,7 +4,7 @@ What is read becomes facts. What is new of them is written to the ledger's own t
 the topic holds all that was ever committed, and a start reads that topic and goes on. Facts may be read any number of times
 (`streams.core.ledger.facts`), so wherever a process ends, nothing is lost or counted twice. When all that was there has been read, the
 periods that it affects are reckoned anew, as `touchstream report` does, and figures that differ from the published ones are published with
-the next revision. One process at a time: a second one would find the same figures and publish them, too.
+the next revision. One process works at a time, and more stand by (`streams.edge.ledger_turn`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from streams.core.ledger import books, facts, totals
 from streams.core.ledger.facts import Fact, Facts
@@ -26,13 +26,15 @@ from streams.core.ledger.result import Ledger
 from streams.core.ledger.totals import Figure, Total
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
+from streams.edge import crash_points
 from streams.edge.codec import Codec, DecodeError
-from streams.edge.kafka_auth import client_options
 from streams.edge.ledger_input import Input
 from streams.edge.ledger_metrics import LedgerMetrics
+from streams.edge.ledger_turn import Turn, joined
 from streams.edge.ledger_view import LedgerView
-from streams.edge.publisher import Publisher, PublishError, Record, describe
-from streams.edge.reader import ReadError, Stored, learn, open_codec, partitions, read
+from streams.edge.ledger_writer import LedgerWriter, Superseded
+from streams.edge.publisher import Record, describe
+from streams.edge.reader import ReadError, Stored, learn, open_codec, read
 from streams.edge.topics import DEAD_LETTER, LEDGER
 from streams.settings import Settings
 
@@ -63,19 +65,24 @@ class LedgerProcess:
 
         Raises:
             ReadError, PublishError: Kafka, a topic or a schema registry is not there, or did not take a record.
+            Superseded: another process has taken over.
             Damaged, DecodeError: what the ledger itself has written cannot be read.
             MoneyError: the policy converts currencies and lacks a rate.
         """
         view = LedgerView(self._settings)
         try:
-            async with open_codec(self._settings) as codec, Publisher(self._settings) as publisher:
+            async with open_codec(self._settings) as codec:
                 await codec.prepare()
                 source = Input(self._settings, self._policy, codec)
-                await self._recall(source, codec)
-                consumer = await self._started(source)
+                consumer, turn = await joined(self._settings, source.topics)
                 try:
-                    while not stop.is_set():
-                        await self._step(consumer, source, codec, publisher, view)
+                    await _stand_by(consumer, turn, stop)
+                    if not stop.is_set():
+                        async with LedgerWriter(self._settings) as writer:
+                            await self._recall(source, codec)
+                            await self._go_on(consumer)
+                            while not stop.is_set():
+                                await self._step(consumer, turn, source, codec, writer, view)
                 finally:
                     await consumer.stop()
         except (KafkaError, OSError) as error:
@@ -89,6 +96,8 @@ class LedgerProcess:
         async for stored in read(self._settings, [source.log], start="beginning", follow=False):
             for fact in _sound(source.facts(stored)):
                 self._facts.take(fact)
+            if stored.offset % 1000 == 0:
+                await asyncio.sleep(0)  # the group hears of this process meanwhile
         async for stored in read(self._settings, [self._settings.topic(LEDGER)], start="beginning", follow=False):
             if stored.value is not None:
                 await learn(codec, stored.value, stored.address)
@@ -99,25 +108,28 @@ class LedgerProcess:
         self._facts.span = facts.ALWAYS
         log.info("recalled %d touches in %.1f s", len(self._facts.touches), time.monotonic() - started)
 
-    async def _started(self, source: Input) -> AIOKafkaConsumer:
-        """A consumer of all partitions, where the last process ended."""
-        found = await partitions(self._settings, source.topics)
-        consumer = AIOKafkaConsumer(
-            group_id=f"{self._settings.app_id}-ledger",
-            client_id="touchstream-ledger",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            **client_options(self._settings),
-        )
-        await consumer.start()
-        consumer.assign(found)
-        self._ends = dict(await consumer.end_offsets(found))
-        return consumer
+    async def _go_on(self, consumer: AIOKafkaConsumer) -> None:
+        """Read on where the last process ended. Asked only now: its last transaction has ended with its turn."""
+        partitions = list(consumer.assignment())
+        for partition in partitions:
+            at = await consumer.committed(partition)
+            if at is None:
+                await consumer.seek_to_beginning(partition)
+            else:
+                consumer.seek(partition, at)
+        self._ends = dict(await consumer.end_offsets(partitions))
 
     async def _step(
-        self, consumer: AIOKafkaConsumer, source: Input, codec: Codec, publisher: Publisher, view: LedgerView
+        self,
+        consumer: AIOKafkaConsumer,
+        turn: Turn,
+        source: Input,
+        codec: Codec,
+        writer: LedgerWriter,
+        view: LedgerView,
     ) -> None:
+        if turn.moved:
+            await _still_ours(consumer, turn, writer)
         polled = await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)
         records = [
             Stored(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value)
@@ -125,15 +137,16 @@ class LedgerProcess:
             for one in batch
         ]
         if records:
-            await self._learn(records, source, codec, publisher)
-            await consumer.commit({tp: batch[-1].offset + 1 for tp, batch in polled.items() if batch})
+            news = await self._learned(records, source, codec)
+            await writer.write(news, {tp: batch[-1].offset + 1 for tp, batch in polled.items() if batch})
+            crash_points.reach("ledger_after_facts")
         now = time.monotonic()
         if now < self._due_at or (polled and not self._ends):
             return
         if not await self._caught_up(consumer):
             return
         if self._facts.span is not None:
-            await self._refresh(codec, publisher, view)
+            await self._refresh(codec, writer, view)
         elif now > self._asked_at:
             self._asked_at = now + 15 * REFRESH_SECONDS
             await view.write((), self._everything())
@@ -141,14 +154,17 @@ class LedgerProcess:
 
     async def _caught_up(self, consumer: AIOKafkaConsumer) -> bool:
         """Whether all that was there at the start has been read. Figures of a half of it would be told as changes."""
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        positions = {tp: await consumer.position(tp) for tp in ends}
+        try:
+            ends = await consumer.end_offsets(list(consumer.assignment()))
+            positions = {tp: await consumer.position(tp) for tp in ends}
+        except IllegalStateError:  # the group divides anew just now; what comes of it is seen in the next step
+            return False
         self._metrics.lag.set(sum(max(0, ends[tp] - at) for tp, at in positions.items()))
-        self._ends = {tp: end for tp, end in self._ends.items() if positions[tp] < end}
-        return not self._ends
+        self._ends = {tp: end for tp, end in self._ends.items() if positions.get(tp, 0) < end}
+        return bool(ends) and not self._ends
 
-    async def _learn(self, records: Sequence[Stored], source: Input, codec: Codec, publisher: Publisher) -> None:
-        """The facts of records, in the ledger's own topic when this returns."""
+    async def _learned(self, records: Sequence[Stored], source: Input, codec: Codec) -> list[Record]:
+        """What is new in records, for the ledger's own topic, and dead letters of those that cannot be used."""
         changed: dict[bytes, Fact | None] = {}
         letters: list[Rejected] = []
         for stored in records:
@@ -164,25 +180,22 @@ class LedgerProcess:
         dead = self._settings.topic(DEAD_LETTER)
         for one in letters:
             log.warning("not taken into the ledger: %s: %s", one.reason, one.detail)
-        await _publish(
-            publisher,
-            [
-                *(Record(dead, one.key, codec.encode_dead_letter(one, now)) for one in letters),
-                *(
-                    Record(source.log, key, None if fact is None else facts.encode(fact))
-                    for key, fact in changed.items()
-                ),
-            ],
-        )
+        return [
+            *(Record(dead, one.key, codec.encode_dead_letter(one, now)) for one in letters),
+            *(Record(source.log, key, None if fact is None else facts.encode(fact)) for key, fact in changed.items()),
+        ]
 
-    async def _refresh(self, codec: Codec, publisher: Publisher, view: LedgerView) -> None:
+    async def _refresh(self, codec: Codec, writer: LedgerWriter, view: LedgerView) -> None:
         """Reckon the affected periods anew, and publish what is different."""
         started = time.monotonic()
         changed = await asyncio.to_thread(self._reckoned)
         topic = self._settings.topic(LEDGER)
-        await _publish(
-            publisher, [Record(topic, "|".join(one.place).encode(), codec.encode_total(one)) for one in changed]
-        )
+        crash_points.reach("ledger_before_figures")
+        if changed:
+            await writer.write(
+                [Record(topic, "|".join(one.place).encode(), codec.encode_total(one)) for one in changed]
+            )
+        crash_points.reach("ledger_after_figures")
         for one in changed:
             self._published[one.period][one.place[1:]] = one
         await view.write(changed, self._everything())
@@ -220,12 +233,27 @@ class LedgerProcess:
         return [total for figures in self._published.values() for total in figures.values()]
 
 
-async def _publish(publisher: Publisher, records: Sequence[Record]) -> None:
-    """Raises PublishError when one was not acknowledged."""
-    for first in range(0, len(records), AT_ONCE):
-        for result in await publisher.publish_many(records[first : first + AT_ONCE]):
-            if isinstance(result, PublishError):
-                raise result
+async def _stand_by(consumer: AIOKafkaConsumer, turn: Turn, stop: asyncio.Event) -> None:
+    """Until it is this process' turn, or it is told to stop."""
+    told = False
+    while not (turn.mine.is_set() or stop.is_set()):
+        await consumer.getmany(timeout_ms=500)  # what it brings is read again
+        if turn.moved and not turn.mine.is_set() and not told:
+            told = True
+            log.info("another process works; standing by")
+    turn.moved = False
+
+
+async def _still_ours(consumer: AIOKafkaConsumer, turn: Turn, writer: LedgerWriter) -> None:
+    """The group has divided anew. Whether another process worked in between, a transaction tells: it would be refused.
+
+    Raises:
+        Superseded: another process has the turn, or had it.
+    """
+    turn.moved = False
+    if not turn.mine.is_set():
+        raise Superseded
+    await writer.write((), {tp: await consumer.position(tp) for tp in consumer.assignment()})
 
 
 def _sound(found: list[Fact] | Rejected) -> Iterable[Fact]:

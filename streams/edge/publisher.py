@@ -104,7 +104,7 @@ class Publisher:
         self._open = False
         connection, self._connection = self._connection, None
         if connection is not None:
-            await _stop(connection.producer)
+            await give_up(connection.producer)
 
     async def publish(self, record: Record) -> Written:
         """Publish one record and wait for the acknowledgement.
@@ -143,7 +143,7 @@ class Publisher:
         finally:
             connection.users -= 1
             if connection.broken and connection.users == 0:
-                await _stop(connection.producer)
+                await give_up(connection.producer)
 
     async def _connect(self) -> _Connection:
         """The connection, or a new one: after a refused batch, aiokafka's idempotent producer has a gap in its sequence
@@ -167,13 +167,13 @@ class Publisher:
         try:
             await asyncio.wait_for(producer.start(), self._timeout)
         except (KafkaError, OSError, TimeoutError) as error:
-            await _stop(producer)
+            await give_up(producer)
             raise PublishError(
                 f"cannot reach Kafka at {self._settings.bootstrap}: {describe(error)}; is it running (`touchstream up`)"
                 " and is --bootstrap or TOUCHSTREAM_BOOTSTRAP right?"
             ) from error
         except BaseException:
-            await _stop(producer)
+            await give_up(producer)
             raise
         return producer
 
@@ -243,7 +243,8 @@ class Publisher:
         return made
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def give_up(producer: AIOKafkaProducer) -> None:
+    """Disconnect a producer; what it has not delivered by now is lost to it."""
     # An idempotent aiokafka producer retries for ever, and its stop() waits for that; so pending batches are failed first.
     producer._message_accumulator.fail_all(KafkaTimeoutError("the producer was closed"))
     await producer.stop()

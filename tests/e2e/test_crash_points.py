@@ -15,7 +15,7 @@ from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.edge import crash_points
 from streams.edge.codec import Codec
-from streams.edge.crash_points import POINTS
+from streams.edge.crash_points import LEDGER_POINTS, POINTS
 from streams.edge.topics import CONFLICTS, HANDOFFS
 from streams.settings import Settings, SettingsError
 from tests.support import histories
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 def test_settings_know_the_points() -> None:
     """Each crash point can be set, with a pass of 1 or more; anything else is refused by name."""
-    for point in POINTS:
+    for point in (*POINTS, *LEDGER_POINTS):
         assert settings_module.load({"TOUCHSTREAM_CRASH_AT": f"{point}:12"}).crash_at == f"{point}:12"
     for wrong in ("nowhere:1", "after_commit", "after_commit:0", "after_commit:x", "after_commit:1;before_commit:1"):
         with pytest.raises(SettingsError, match="TOUCHSTREAM_CRASH_AT"):

@@ -19,6 +19,7 @@ COMMANDS = {
     "costs": "Publish costs: JSON lines from the books.",
     "tail": "Print conflicts, hand-offs or dead letters as they come.",
     "opt-outs": "Say how long contacts went on after each opt-out.",
+    "handoff": "Show the leads that sales has, and accept, reject, recycle or disqualify them.",
     "acknowledge": "Say that you act on a finding, so that it is never retracted under your hands.",
     "dead-letter": "List dead letters, and replay them once mended.",
     "customer": "Erase a person, or export everything held about one.",

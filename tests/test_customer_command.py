@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 
 from streams.core.identity_facts import cause_of
+from streams.core.ledger import facts
 from streams.core.outcome import Rejected, RejectReason
 from streams.core.touch import Customer, Origin
 from streams.core.touch_json import parse
 from streams.edge.codec import Codec
 from streams.edge.embedded.ports import free_port
 from streams.edge.publisher import Publisher, Record
-from streams.edge.topics import COMMANDS, DEAD_LETTER, ERASURES, RESERVATIONS, TOUCH_TOPICS
+from streams.edge.topics import COMMANDS, DEAD_LETTER, DEALS, ERASURES, LEDGER_FACTS, RESERVATIONS, TOUCH_TOPICS
 from streams.settings import Settings
 from tests.support.commands import PAYLOADS, objects, stored, touchstream
 from tests.support.identities import workers
-from tests.support.samples import CONFLICT, RECEIPT, RESERVATION, replace
+from tests.support.samples import CONFLICT, DEAL, RECEIPT, RESERVATION, replace
 from tests.test_identity_command import node_of
 
 pytestmark = pytest.mark.stack
@@ -107,7 +108,7 @@ def test_no_broker() -> None:
 def test_export_of_what_could_not_go_on(settings: Settings) -> None:
     """Dead letters of the person are found by what their payload says, from a touch topic or an import; those of others are not in the
     export, and those that nobody can read are counted, but for those of the erased, of which no content is kept. What was reserved for
-    the person is there, too."""
+    the person is there, too, and their deals, as published and as the ledger keeps them."""
     know(settings, DANA, BO)
     line = b'{"channel": "email", "department": "sales", "direction": "outbound", "kind": "sent", "occurred_at":'
     line += b' "2026-03-02T09:12:00Z", "customer": {"email": "%b@example.com"}}'
@@ -123,6 +124,14 @@ def test_export_of_what_could_not_go_on(settings: Settings) -> None:
         letter(b"garbage", source="json", line=3),
         letter(b"", "erased", origin=replace(origin, offset=10)),
         ("conflicts", CONFLICT.customer, CODEC.encode_finding(CONFLICT)),
+        *(
+            (DEALS, name, CODEC.encode_deal(replace(DEAL, deal_id=name, customer=who)))
+            for name, who in (("dana", DANA), ("bo", BO))
+        ),
+        *(
+            (LEDGER_FACTS, f"deal:{n}", facts.encode(facts.DealFact(n, 1, False, (id_,), "open", 1, None, None, None)))
+            for n, id_ in zip(("dana", "bo"), ids, strict=True)
+        ),
         *((RESERVATIONS, "r", CODEC.encode_reservation(replace(RESERVATION, persons=(id_,)))) for id_ in ids),
     )
     result = touchstream(settings, "customer", "export", "dana@example.com")
@@ -132,6 +141,8 @@ def test_export_of_what_could_not_go_on(settings: Settings) -> None:
     assert export["dead_letters_of_unknown_people"] == 2
     assert "Bo Lind" not in result.stdout and "bo@example.com" not in result.stdout
     assert [one["persons"] for one in export["reservations"]] == [ids[:1]]
+    assert [one["deal_id"] for one in export["deals"]] == ["dana"]
+    assert [(one["kind"], one["deal_id"]) for one in export["ledger"]] == [("deal", "dana")]
     assert export["findings"] == export["touches"] == export["timelines"] == export["commands"] == []
     assert {one["value"] for one in export["identity"]["ids"]} == {"dana@example.com", None}
     assert "2 dead letters cannot be read" in result.stderr

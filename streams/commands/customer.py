@@ -168,7 +168,7 @@ async def _everything(settings: Settings, known: Known) -> holding.Holding:
         search = holding.Search(settings, codec, known)
         for part in (
             search.timelines, search.touches, search.between_workers, search.findings, search.dead_letters,
-            search.commands, search.reservations, search.receipts,
+            search.commands, search.reservations, search.receipts, search.leads, search.deals, search.ledger,
         ):  # fmt: skip
             await part()
     return search.held
@@ -186,10 +186,13 @@ def _exported(settings: Settings, known: Known, held: holding.Holding) -> dict[s
         "touches": held.touches,
         "identified_touches": held.identified,
         "findings": held.findings,
+        "leads": held.leads,
         "dead_letters": held.dead_letters,
         "dead_letters_of_unknown_people": held.unreadable,
         "commands": held.commands,
         "reservations": held.reservations,
+        "deals": held.deals,
+        "ledger": held.ledger,
         "erasures": held.receipts,
         "kept": {spec.name: retention(spec) for spec in catalogue(settings)},
     }
@@ -207,6 +210,8 @@ def _summary(known: Known, values: dict[str, Any]) -> str:
         f"  {counted(len(values['findings']), 'record')} of findings, {counted(len(values['dead_letters']), 'dead letter')},"
         f" {counted(len(values['commands']), 'command')}, {counted(len(values['reservations']), 'record')} of reservations,"
         f" {counted(len(values['erasures']), 'receipt')}",
+        f"  {counted(len(values['leads']), 'change')} of leads, {counted(len(values['deals']), 'record')} of deals,"
+        f" {counted(len(values['ledger']), 'fact')} of the ledger",
     ]
     if unknown:
         lines.append(

@@ -25,20 +25,27 @@ from streams.core.entry import DamagedError, Entry, decode_entry, is_opt_out
 from streams.core.erasure import Receipt
 from streams.core.identify import identifiers, node, nodes
 from streams.core.ingest import Defaults
+from streams.core.leads import event_json
+from streams.core.leads.events import LeadEvent
+from streams.core.ledger import facts
+from streams.core.ledger.types import Deal
 from streams.core.outcome import Finding
 from streams.core.reservation import Reservation
 from streams.core.timeline import Timeline, decode, segment_key, standing
-from streams.core.touch import IdentifiedTouch, Touch
+from streams.core.touch import Customer, IdentifiedTouch, Touch
 from streams.core.touch_json import TouchError, rfc3339
 from streams.edge.codec import Codec, DecodeError
-from streams.edge.reader import Stored, decoded, read
+from streams.edge.reader import Stored, decoded, latest, read
 from streams.edge.topics import (
     COMMANDS,
     CONFLICTS,
     DEAD_LETTER,
+    DEALS,
     ERASURES,
     HANDOFFS,
     IDENTIFIED,
+    LEADS,
+    LEDGER_FACTS,
     RESERVATIONS,
     TOUCH_TOPICS,
     changelog,
@@ -58,10 +65,13 @@ class Holding:
     touches: list[dict[str, Any]] = field(default_factory=list)
     identified: list[dict[str, Any]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
+    leads: list[dict[str, Any]] = field(default_factory=list)
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     commands: list[dict[str, Any]] = field(default_factory=list)
     receipts: list[dict[str, Any]] = field(default_factory=list)
     reservations: list[dict[str, Any]] = field(default_factory=list)
+    deals: list[dict[str, Any]] = field(default_factory=list)
+    ledger: list[dict[str, Any]] = field(default_factory=list)
     plain: dict[str, str] = field(default_factory=dict)
     unreadable: int = 0
 
@@ -106,6 +116,12 @@ class Search:
             if isinstance(finding, Finding) and finding.customer in self._ids:
                 self.found.append(finding)
                 self.held.findings.append(_place(stored) | finding_json.as_dict(finding))
+
+    async def leads(self) -> None:
+        """Every revision of every event of their leads."""
+        async for stored, event in self._decoded(self._codec.decode_lead_event, LEADS):
+            if isinstance(event, LeadEvent) and event.customer in self._ids:
+                self.held.leads.append(_place(stored) | event_json.as_dict(event))
 
     async def touches(self) -> None:
         """Touches as their sources published them."""
@@ -174,8 +190,31 @@ class Search:
                 self.held.reservations.append(_place(stored) | values | times)
                 self.reserved.add(one.reservation_id)
 
+    async def deals(self) -> None:
+        """Their deals as the CRM published them."""
+        async for stored, deal in self._decoded(self._codec.decode_deal, DEALS):
+            if isinstance(deal, Deal) and self._are_theirs(deal.customer):
+                values = {name: value for name, value in msgspec.to_builtins(deal).items() if value is not None}
+                times = {name: rfc3339(values[name]) for name in ("opened_at", "closed_at") if name in values}
+                self.held.deals.append(_place(stored) | values | times)
+
+    async def ledger(self) -> None:
+        """What the ledger knows of them, for longer than its sources are kept."""
+        for value in (await latest(self._settings, self._settings.topic(LEDGER_FACTS))).values():
+            try:
+                fact = facts.decode(value)
+            except msgspec.MsgspecError as error:
+                click.echo(f"a record of {LEDGER_FACTS} cannot be read: {error}", err=True)
+                continue
+            if not self._ids.isdisjoint(facts.ids_of(fact)):
+                kept = {name: value for name, value in msgspec.structs.asdict(fact).items() if value is not None}
+                self.held.ledger.append({"kind": fact.__struct_config__.tag} | msgspec.to_builtins(kept))
+
     def _is_theirs(self, touch: Touch) -> bool:
-        ids = nodes(touch.customer, self._settings.id_key, self._settings.default_region)
+        return self._are_theirs(touch.customer)
+
+    def _are_theirs(self, customer: Customer) -> bool:
+        ids = nodes(customer, self._settings.id_key, self._settings.default_region)
         return bool(ids) and self._log.belongs(ids, self._person)
 
     def _identified(self, value: bytes) -> Command | IdentifiedTouch:

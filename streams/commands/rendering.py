@@ -29,7 +29,7 @@ def finding(value: Finding) -> str:
     lines = [
         f"{rfc3339(value.event_time)}  {value.severity.upper()}  {value.rule}{state}  {who}",
         f"  {value.reason}",
-        *(f"  - {_evidence(proof)}" for proof in value.evidence),
+        *(f"  - {evidence(proof)}" for proof in value.evidence),
     ]
     for pair in value.contradictions:
         about = f" of {pair.subject}" if pair.subject else ""
@@ -129,7 +129,8 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
-def _evidence(proof: Evidence) -> str:
+def evidence(proof: Evidence) -> str:
+    """One line: when, what part it plays, who, what."""
     actor = f" by {proof.actor}" if proof.actor else ""
     told = proof.quote or proof.label
     return (

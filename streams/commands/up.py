@@ -49,11 +49,14 @@ class Stop(BaseException):
 @click.option(
     "--gateway/--no-gateway", default=True, show_default=True, help="A gateway, which tools ask before they contact."
 )
+@click.option("--ledger/--no-ledger", default=False, show_default=True, help="Keep the ledger's figures up to date.")
 @click.option("--gateway-port", type=click.IntRange(0, 65535), help="Of the gateway; default 8484, 0: any free one.")
 @click.option("--policy", "policy_path", metavar="FILE", help="Policy file (TOML) for workers and gateway.")
 @click.option("--partitions", type=int, metavar="N", help="Partitions of each topic, when they are created; default 4.")
 @click.option("--topic-prefix", metavar="TEXT", help="Tenant's prefix of all topic names.")
-def up(count: int, kafka_port: int, redis_port: int, gateway: bool, policy_path: str | None, **options: Any) -> None:
+def up(
+    count: int, kafka_port: int, redis_port: int, gateway: bool, ledger: bool, policy_path: str | None, **options: Any
+) -> None:  # fmt: skip
     """Start Kafka, a Redis-compatible server, workers and a gateway here, and stop them all on Ctrl-C.
 
     Data is kept in --data-dir and found again at the next start. What --bootstrap or --redis names is used, not
@@ -61,7 +64,7 @@ def up(count: int, kafka_port: int, redis_port: int, gateway: bool, policy_path:
     """
     settings = load_settings(policy_path=policy_path, **options)
     load_policy(policy_path, settings)  # its mistakes are shown before anything is started
-    run(settings, count, kafka_port, redis_port, gateway=gateway)
+    run(settings, count, kafka_port, redis_port, gateway=gateway, ledger=ledger)
 
 
 def run(
@@ -71,6 +74,7 @@ def run(
     redis_port: int,
     *,
     gateway: bool = False,
+    ledger: bool = False,
     worker_command: Sequence[str] = COMMAND,
 ) -> None:
     """Starts, supervises until a signal, and stops everything. `worker_command` is for tests.
@@ -78,7 +82,9 @@ def run(
     Raises:
         CommandError: something could not be started, or a server ended by itself; everything is stopped then.
     """
-    with running(settings, count, kafka_port, redis_port, gateway=gateway, worker_command=worker_command) as stack:
+    with running(
+        settings, count, kafka_port, redis_port, gateway=gateway, ledger=ledger, worker_command=worker_command
+    ) as stack:
         announce(stack)
         while True:
             stack.step()
@@ -130,6 +136,7 @@ def running(
     redis_port: int,
     *,
     gateway: bool = False,
+    ledger: bool = False,
     worker_command: Sequence[str] = COMMAND,
 ) -> Iterator[Running]:
     """Servers, topics, workers and perhaps a gateway, until the block ends or a signal raises Stop in it; then everything is stopped.
@@ -152,6 +159,7 @@ def running(
                 workers = Workers(
                     settings, metrics_ports(settings, count), stack.data / "logs", say, command=worker_command,
                     gateway_port=claim(settings.gateway_port, "the gateway", "--gateway-port") if gateway else None,
+                    ledger_port=metrics_ports(settings, count + 1)[count] if ledger else None,
                 )  # fmt: skip
                 started = Running(settings, stack, workers)
                 started.step()
@@ -209,6 +217,8 @@ def announce(stack: Running) -> None:
         click.echo(f"{name:<9}pid {pid}, metrics {address}")
     if (gateway := stack.workers.gateway()) is not None:
         click.echo(f"gateway  pid {gateway[1]}, checks {stack.gateway}/v1/checks")
+    if (ledger := stack.workers.ledger()) is not None:
+        click.echo(f"ledger   pid {ledger[1]}, metrics http://{stack.settings.metrics_host}:{ledger[0]}/metrics")
     click.echo(f"data     {stack.servers.data}\nlogs     {stack.logs}\nCtrl-C stops everything; the data stays.")
 
 

@@ -19,20 +19,19 @@ A touch sent again with a higher `version` corrects the one of its `touch_id`, w
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from streams import settings as settings_module
 from streams.core.commands import Command
 from streams.core.ids import command_id
+from streams.core.leads import asked
 from streams.core.ledger import records
 from streams.core.ledger.records import RecordError
-from streams.core.ledger.types import Cost, Deal
+from streams.core.ledger.types import Cost, Deal, LeadReason
 from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError, from_mapping
@@ -44,12 +43,20 @@ from streams.edge.topics import COMMANDS
 from streams.gateway.remote import Answer, Remote, Reservation, Reserved, asked_of
 from streams.settings import Settings
 
-__all__ = ["Client", "PublishError", "RecordError", "SendManyError", "Sent", "SyncClient", "TouchError"]
+__all__ = ["Client", "PublishError", "RecordError", "SendManyError", "Sent", "TouchError"]
+
+if TYPE_CHECKING:
+    from streams.edge.sync_client import SyncClient
 
 IN_FLIGHT = 1000
 """Records that are under way at once; bounds memory, and is more than one round trip needs."""
 
 T = TypeVar("T")
+
+HandoffAnswer = Literal["accept", "reject", "recycle", "disqualify"]
+ANSWERS: dict[HandoffAnswer, asked.AskedKind] = {
+    "accept": "lead_accepted", "reject": "lead_rejected", "recycle": "lead_recycled", "disqualify": "lead_disqualified",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,8 @@ class Client(Encoding):
     @staticmethod
     def sync(*, settings: Settings | None = None, timeout: float = 30.0, **overrides: Any) -> SyncClient:
         """The same client for code without asyncio."""
+        from streams.edge.sync_client import SyncClient  # it needs this module
+
         return SyncClient(settings=settings, timeout=timeout, **overrides)
 
     async def __aenter__(self) -> Client:
@@ -204,9 +213,17 @@ class Client(Encoding):
         command = Command(
             id_, customer_id, kind, now, by, identifiers=identifiers, finding_id=finding_id, requested_by=by
         )
+        return await self.publish_command(command)
+
+    async def publish_command(self, command: Command) -> str:
+        """Publish a command; returns its id once all replicas have it.
+
+        Raises:
+            PublishError: Kafka did not acknowledge it.
+        """
         value = self.codec.encode_command(command)
-        await self.publisher.publish(Record(self.settings.topic(COMMANDS), customer_id.encode(), value))
-        return id_
+        await self.publisher.publish(Record(self.settings.topic(COMMANDS), command.customer_id.encode(), value))
+        return command.command_id
 
     async def acknowledge(self, finding: Finding, by: str) -> str:
         """Say that `by` acts on a finding: from then on it is amended, also when it does not hold any more (`withdrawn`), and never
@@ -216,6 +233,24 @@ class Client(Encoding):
             PublishError: Kafka did not acknowledge it.
         """
         return await self.request("finding_acknowledged", finding.customer, by=by, finding_id=finding.finding_id)
+
+    async def answer_handoff(
+        self, answer: HandoffAnswer, customer_id: str, *, by: str, lead_id: str | None = None, reason: LeadReason | None = None,
+        recycle_at: int | None = None, nurture_with: str | None = None,
+    ) -> str:  # fmt: skip
+        """Say that `by` of sales accepts, rejects, recycles or disqualifies the lead of a customer (ids as in the topic `leads`); returns
+        the command's id. All but accept need a reason; rejected and recycled ones may say when to look at it again (UTC ms) and what
+        marketing should nurture with. Workers answer in the topic `leads`, or with a dead letter when the lead is not in such a state.
+
+        Raises:
+            ValueError: the answer lacks something, or has too much.
+            PublishError: Kafka did not acknowledge it.
+        """
+        now = time.time_ns() // 1_000_000
+        command = asked.lead_command(ANSWERS[answer], customer_id, by, now, lead_id, reason, recycle_at, nurture_with)
+        if (wrong := asked.problem(command)) is not None:
+            raise ValueError(wrong)
+        return await self.publish_command(command)
 
     async def may_contact(self, customer: Mapping[str, Any] | str, **contact: Any) -> Answer:
         """Ask the gateway whether a contact may be made: `if await client.may_contact("dana@example.com", channel="email", ...)`.
@@ -263,101 +298,6 @@ class Client(Encoding):
             else:
                 results.append(Sent(place.topic, place.partition, place.offset, item[0]))
         return results
-
-
-class SyncClient:
-    """`Client` for plain scripts: the same methods, blocking. Runs an event loop in a thread of its own while in `with`."""
-
-    def __init__(self, *, settings: Settings | None = None, timeout: float = 30.0, **overrides: Any) -> None:
-        if settings is not None and overrides:
-            raise TypeError("give either settings or single values, not both")
-        self._settings = settings_module.load(**overrides) if settings is None else settings
-        self._timeout = timeout
-        self._client: Client | None = None
-        self._loop = asyncio.new_event_loop()
-        # A daemon: a script that never leaves `with` must still be able to end.
-        self._thread = threading.Thread(target=self._loop.run_forever, name="touchstream-client", daemon=True)
-
-    def __enter__(self) -> SyncClient:
-        self._thread.start()
-        try:
-            self._client = self._run(self._connect())
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        try:
-            self._run(self._connected().close())
-        finally:
-            self._client = None
-            self._end()
-
-    def send(self, touch: Touch | Mapping[str, Any]) -> Sent:
-        """As `Client.send`."""
-        return self._run(self._connected().send(touch))
-
-    def send_many(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent]:
-        """As `Client.send_many`."""
-        return self._run(self._connected().send_many(touches))
-
-    def plan(self, touch: Touch | Mapping[str, Any]) -> Sent:
-        """As `Client.plan`."""
-        return self._run(self._connected().plan(touch))
-
-    def deal(self, deal: Deal | Mapping[str, Any]) -> Written:
-        """As `Client.deal`."""
-        return self._run(self._connected().deal(deal))
-
-    def cost(self, cost: Cost | Mapping[str, Any]) -> Written:
-        """As `Client.cost`."""
-        return self._run(self._connected().cost(cost))
-
-    def acknowledge(self, finding: Finding, by: str) -> str:
-        """As `Client.acknowledge`."""
-        return self._run(self._connected().acknowledge(finding, by))
-
-    def may_contact(self, customer: Mapping[str, Any] | str, **contact: Any) -> Answer:
-        """As `Client.may_contact`."""
-        return self._run(self._connected().may_contact(customer, **contact))
-
-    def reserve(self, customer: Mapping[str, Any] | str, **contact: Any) -> Reservation:
-        """As `Client.reserve`."""
-        return self._run(self._connected().reserve(customer, **contact))
-
-    def commit(self, reserved: Reserved, touch_id: str | None = None) -> Reserved:
-        """As `Client.commit`."""
-        return self._run(self._connected().commit(reserved, touch_id))
-
-    def release(self, reserved: Reserved) -> Reserved:
-        """As `Client.release`."""
-        return self._run(self._connected().release(reserved))
-
-    def attempt(self, touches: Iterable[Touch | Mapping[str, Any]]) -> list[Sent | TouchError | PublishError]:
-        """As `Client.attempt`."""
-        return self._run(self._connected().attempt(touches))
-
-    def _connected(self) -> Client:
-        if self._client is None:
-            raise RuntimeError("the client is not connected; use `with Client.sync(...) as client:`")
-        return self._client
-
-    async def _connect(self) -> Client:
-        return await Client(settings=self._settings, timeout=self._timeout).__aenter__()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()  # Ctrl-C in the calling thread: the work must not go on behind its back
-            raise
-
-    def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 def _one(results: list[Sent | TouchError | PublishError]) -> Sent:

@@ -6,7 +6,7 @@ Values stay encoded until they are asked for, some 1.7 GB a million customers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from streams.core.timeline import Timeline, decode, is_customer, may_have_plans, segment_key
 from streams.edge.reader import latest
@@ -56,6 +56,11 @@ class Followed(History):
             self._own[key] = value
 
 
-async def history(settings: Settings) -> Followed:
-    """What the changelog held at the call. Raises `streams.edge.reader.ReadError`."""
-    return Followed(await latest(settings, changelog(settings)))
+async def history(settings: Settings, only: Collection[str] | None = None) -> Followed:
+    """What the changelog held at the call, of all customers or only of these. Raises `streams.edge.reader.ReadError`."""
+    keys = None if only is None else {customer.encode() for customer in only}
+    return Followed(
+        await latest(
+            settings, changelog(settings), None if keys is None else lambda key: key.partition(b"#")[0] in keys
+        )
+    )

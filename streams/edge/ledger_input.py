@@ -11,7 +11,7 @@ from streams.core.policy import Policy
 from streams.core.touch import Origin
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge.codec import Codec, DecodeError
-from streams.edge.reader import Stored, learn, open_codec, read
+from streams.edge.reader import Stored, batches, learn_all, open_codec
 from streams.edge.topics import CONFLICTS, COSTS, DEALS, IDENTIFIED, LEADS, LEDGER_FACTS
 from streams.settings import Settings
 
@@ -95,13 +95,14 @@ async def read_all(settings: Settings, policy: Policy, problems: list[str]) -> F
         source = Input(settings, policy, codec)
         # Its own topic first: then most of what the others say is known, and costs only a comparison.
         for topics in ((source.log,), source.topics):
-            async for stored in read(settings, topics, start="beginning", follow=False):
-                if stored.value is not None:
-                    await learn(codec, stored.value, stored.address)
-                found = source.facts(stored)
-                if isinstance(found, Rejected):
-                    problems.append(f"{stored.address}: {found.reason}: {found.detail}")
-                else:
-                    for fact in found:
-                        known.take(fact)
+            async for batch in batches(settings, topics):
+                if batch and topics != (source.log,):
+                    await learn_all(codec, [stored.value or b"" for stored in batch], batch[0].address)
+                for stored in batch:
+                    found = source.facts(stored)
+                    if isinstance(found, Rejected):
+                        problems.append(f"{stored.address}: {found.reason}: {found.detail}")
+                    else:
+                        for fact in found:
+                            known.take(fact)
     return known

@@ -102,7 +102,11 @@ class LedgerMetrics:
             self.contradicted,
         ):
             gauge.clear()
-        shown = _newest(place[0] for place in (*figures.assigned, *figures.stays, *figures.speeds))
+        shown = _newest(
+            [one[0] for one in figures.assigned]
+            + [one[0] for one in figures.stays]
+            + [one[0] for one in figures.speeds]
+        )
         made: Counter[tuple[str, str]] = Counter()
         for (period, team, answer), count in figures.answers.items():
             if period in shown:

@@ -28,7 +28,7 @@ def group_of(settings: Settings) -> str:
     return f"{settings.app_id}-ledger"
 
 
-class OneForAll(AbstractPartitionAssignor):
+class OneForAll(AbstractPartitionAssignor):  # type: ignore[misc]
     """Gives all partitions to the member that has been there longest, as each says by itself."""
 
     name = "touchstream-one"

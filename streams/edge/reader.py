@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from msgspec import Struct
 
 from streams.core.backtest import fold
 from streams.core.outcome import Finding
@@ -32,8 +32,7 @@ class ReadError(Exception):
     """Kafka cannot be read. The text names the broker or topic, the cause, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True, gc=False):
     """A record as it stands in Kafka; `timestamp` is Kafka's, UTC ms. A value of None is a tombstone."""
 
     topic: str
@@ -80,11 +79,39 @@ async def read(
                     )
 
 
-async def latest(settings: Settings, topic: str) -> dict[bytes, bytes]:
-    """The last value of each key of a compacted topic (full name) now, without those that ended in a null. Raises ReadError."""
+async def batches(settings: Settings, topics: Iterable[str]) -> AsyncIterator[list[Stored]]:
+    """All records that are in the topics (full names) at the call, as they come: for millions, of which the order does not matter; within
+    a partition it holds. Tombstones are left out.
+
+    Raises:
+        ReadError: as `read`.
+    """
+    names = list(topics)
+    async with _consumer(settings, *names) as consumer:
+        partitions = sorted(consumer.assignment())
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        await _seek(consumer, partitions, ends, "beginning")
+        quiet = 0
+        while not await _done(consumer, ends):
+            polled = await consumer.getmany(timeout_ms=500)
+            quiet = 0 if polled else quiet + 1
+            if quiet and quiet % QUIET_POLLS == 0:
+                await consumer.end_offsets(partitions)  # as in `read`
+            for partition, records in polled.items():
+                end = ends[partition]
+                yield [
+                    Stored(partition.topic, partition.partition, one.offset, one.timestamp, one.key, one.value)
+                    for one in records
+                    if one.offset < end and one.value is not None
+                ]
+
+
+async def latest(settings: Settings, topic: str, wanted: Callable[[bytes], bool] | None = None) -> dict[bytes, bytes]:
+    """The last value of each key of a compacted topic (full name) now, without those that ended in a null; with `wanted` only of the keys
+    for which it holds. Raises ReadError."""
     values: dict[bytes, bytes] = {}
     async for stored in read(settings, [topic], start="beginning", follow=False):
-        if stored.key is None:
+        if stored.key is None or (wanted is not None and not wanted(stored.key)):
             continue
         if stored.value is None:
             values.pop(stored.key, None)
@@ -234,8 +261,13 @@ async def learn(codec: Codec, value: bytes, address: str) -> None:
         ReadError: the registry does not answer.
         DecodeError: no registry can know it.
     """
+    await learn_all(codec, [value], address)
+
+
+async def learn_all(codec: Codec, values: Sequence[bytes], address: str) -> None:
+    """The same of many records, of which the first one stands at the address."""
     try:
-        if unknown := codec.unknown_ids([value]):
+        if unknown := codec.unknown_ids(values):
             await codec.learn(unknown)
     except RegistryUnavailable as error:
         raise ReadError(f"{address} needs the schema registry: {error}") from error

@@ -1,4 +1,5 @@
-"""Workers, and a gateway beside them, as child processes: started with our settings, restarted with growing delays, stopped together."""
+"""Workers, and a gateway and a ledger beside them, as child processes: started with our settings, restarted with growing delays,
+stopped together."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from streams.settings import PREFIX, Settings
 STOP_SECONDS = 30.0  # the last micro-batch is written and committed; afterwards it is read again, so nothing is lost
 COMMAND = (sys.executable, "-m", "streams", "worker")
 GATEWAY_COMMAND = (sys.executable, "-m", "streams", "gateway")
+LEDGER_COMMAND = (sys.executable, "-m", "streams", "ledger")
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class _Slot:
 
 
 class Workers:
-    """A fixed number of workers, and a gateway if wanted. Call `step` a few times a second; everything happens in the caller's thread."""
+    """A fixed number of workers, a gateway and a ledger if wanted. Call `step` a few times a second; all happens in the caller's thread."""
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Workers:
         *,
         command: Sequence[str] = COMMAND,
         gateway_port: int | None = None,
+        ledger_port: int | None = None,
     ) -> None:
         """Starts nothing yet.
 
@@ -82,6 +85,7 @@ class Workers:
             say: is given a line for people about each end and restart.
             command: what is run as a worker; tests put another program here.
             gateway_port: where the gateway listens; None starts none.
+            ledger_port: where the ledger's metrics are; None starts none.
         """
         self._logs = logs
         self._say = say
@@ -94,7 +98,12 @@ class Workers:
             if gateway_port is None
             else [_Slot("gateway", msgspec.structs.replace(settings, gateway_port=gateway_port), GATEWAY_COMMAND)]
         )
-        self._slots = [*self._workers, *self._gateways]
+        self._ledgers = (
+            []
+            if ledger_port is None
+            else [_Slot("ledger", msgspec.structs.replace(settings, metrics_port=ledger_port), LEDGER_COMMAND)]
+        )
+        self._slots = [*self._workers, *self._gateways, *self._ledgers]
 
     def pids(self) -> list[int]:
         """Of the processes that run."""
@@ -107,6 +116,10 @@ class Workers:
     def gateway(self) -> tuple[int, int] | None:
         """Port and pid of the gateway, if it runs."""
         return next(((s.settings.gateway_port, s.child.pid) for s in self._gateways if s.child is not None), None)
+
+    def ledger(self) -> tuple[int, int] | None:
+        """Metrics port and pid of the ledger, if it runs."""
+        return next(((s.settings.metrics_port, s.child.pid) for s in self._ledgers if s.child is not None), None)
 
     def step(self) -> bool:
         """Notices ended workers and starts those that are due; returns whether anything changed."""

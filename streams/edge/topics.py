@@ -80,7 +80,7 @@ CATALOGUE: tuple[TopicSpec, ...] = (
     ),
     TopicSpec(
         CONFLICTS, "Conflicts between departments; fold by finding_id, highest revision wins.", "customer id",
-        "conflict", "worker, timeline stage", "downstream systems", _keep(90),
+        "conflict", "worker, timeline stage", "downstream systems; `touchstream ledger`", _keep(90),
     ),
     TopicSpec(
         HANDOFFS, "Hand-offs from marketing to sales; fold by finding_id, highest revision wins.", "customer id",
@@ -89,7 +89,7 @@ CATALOGUE: tuple[TopicSpec, ...] = (
     # A customer has many events, so it is not compacted. Kept for longer than alerts: an open lead may be as old as a long sale.
     TopicSpec(
         LEADS, "Changes of leads, from the first reaction to the deal; fold by event_id, highest revision wins.", "customer id",
-        "lead_event", "worker, timeline stage", "downstream systems; `touchstream handoff`, `touchstream report`", _keep(400),
+        "lead_event", "worker, timeline stage", "downstream systems; `touchstream handoff`, `report` and `ledger`", _keep(400),
     ),
     TopicSpec(
         DEAD_LETTER, "Input that could not go on, with reason and address; can be replayed.", "as the record's, hashed unless pseudonymous",
@@ -120,7 +120,7 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         "cost", "your books: SDK, `touchstream costs`", "`touchstream report`, `touchstream ledger`", _COMPACT,
     ),
     TopicSpec(
-        LEDGER_FACTS, "What the ledger knows of touches, customers, deals and costs, pseudonymous: longer than its sources keep it.",
+        LEDGER_FACTS, "What the ledger knows of touches, customers, leads, conflicts, deals, costs, pseudonymous: longer than its sources.",
         "kind:id", None, "`touchstream ledger`", "`touchstream ledger`, at start; `touchstream report`", _COMPACT,
     ),
     TopicSpec(

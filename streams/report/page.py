@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from streams.core.ledger.period import date_of
 from streams.core.ledger.policy import MODELS, Model
-from streams.core.ledger.result import CONTACTS, CREDIT, REVENUE, SPEND, TOUCHES, Ledger, roi
+from streams.core.ledger.result import CONFLICTS, CONTACTS, CREDIT, REVENUE, SPEND, TOUCHES, Ledger, roi
 from streams.core.ledger.trace import WORDS, Change
 from streams.core.ledger.types import DIMENSIONS, NONE, UNATTRIBUTED
 from streams.report import plots, words
@@ -32,6 +32,7 @@ def render(ledger: Ledger, earlier: Ledger | None = None, changes: tuple[Change,
         contacts=ledger.total(CONTACTS),
         models=MODELS,
         quarrel=_quarrel(ledger),
+        conflicts=_conflicts(ledger),
         funnel=_funnel(ledger),
         funnel_plot=Markup(plots.funnel(ledger)),  # noqa: S704 - our own SVG; its texts are escaped by matplotlib
         stages=_stages(ledger),
@@ -170,6 +171,19 @@ def _answer(row: words.Answer, whole: int) -> dict[str, Any]:
         "conversion": words.percent(row.won, row.count),
         "revenue": [f"{words.amount(value, currency)} {currency}" for currency, value in sorted(row.revenue.items())],
     }
+
+
+def _conflicts(ledger: Ledger) -> list[tuple[str, str, str, str]]:
+    """Contacts, conflicts and conflicts for each 1,000 contacts, by the department whose contact made them; nothing where none is known."""
+    contacts, conflicts = ledger.by("department", CONTACTS), ledger.by("department", CONFLICTS)
+    if not conflicts:
+        return []
+    rows = [
+        (words.of(one), contacts.get(one, 0), conflicts.get(one, 0))
+        for one in words.departments({*contacts, *conflicts})
+    ]
+    rows.append(("Sum", sum(contacts.values()), sum(conflicts.values())))
+    return [(name, f"{n:,}", f"{wrong:,}", f"{1000 * wrong / n:.1f}" if n else "–") for name, n, wrong in rows]
 
 
 def _funnel(ledger: Ledger) -> dict[str, Any]:

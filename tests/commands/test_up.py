@@ -154,6 +154,30 @@ def test_outside_servers_and_ctrl_c(tmp_path: Path, stack: EmbeddedStack) -> Non
     asyncio.run(topic_admin.delete(settings))
 
 
+def test_a_ledger_beside_the_workers(tmp_path: Path, stack: EmbeddedStack) -> None:
+    """With `--ledger` the ledger's process is started too: its metrics' address is printed, it serves them, and ends with the rest."""
+    settings = fresh_settings(stack)
+    with running(tmp_path, up_command(tmp_path, "--workers", "0", "--ledger", "--metrics-port", "0"), settings) as up:
+        up.shows("Ctrl-C stops everything")
+        found = re.search(r"ledger +pid (\d+), metrics (http://127\.0\.0\.1:\d+/metrics)", up.text)
+        assert found is not None, up.text
+        (child,) = up.children()
+        assert child.pid == int(found[1])
+
+        def answers() -> bool:
+            try:
+                with urllib.request.urlopen(found[2], timeout=5) as answer:
+                    return b"touchstream_ledger_lag_records" in answer.read()
+            except OSError:
+                return False
+
+        wait_until(answers, 60, "the ledger to serve its metrics")
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(60) == 0, up.text
+        assert gone([child])
+    asyncio.run(topic_admin.delete(settings))
+
+
 def test_a_gateway_beside_the_workers(tmp_path: Path, stack: EmbeddedStack) -> None:
     """Unless left out, a gateway is started too: its address is printed, it answers there, and it ends with the rest."""
     settings = fresh_settings(stack)

@@ -26,17 +26,20 @@ ALL: list[dict[str, Any]] = [
 NAMED = {(one["kind"], one["metadata"]["name"]): one for one in ALL}
 GATEWAY: dict[str, Any] = NAMED["Deployment", "touchstream-gateway"]["spec"]
 GATEWAY_CONTAINER: dict[str, Any] = GATEWAY["template"]["spec"]["containers"][0]
-OBJECTS: dict[str, dict[str, Any]] = {one["kind"]: one for one in ALL if "gateway" not in one["metadata"]["name"]}
-PODS = [*(OBJECTS[kind]["spec"]["template"] for kind in ("Deployment", "Job")), GATEWAY["template"]]
+LEDGER: dict[str, Any] = NAMED["Deployment", "touchstream-ledger"]["spec"]
+OBJECTS: dict[str, dict[str, Any]] = {
+    one["kind"]: one for one in ALL if not any(part in one["metadata"]["name"] for part in ("gateway", "ledger"))
+}
+PODS = [*(OBJECTS[kind]["spec"]["template"] for kind in ("Deployment", "Job")), GATEWAY["template"], LEDGER["template"]]
 WORKER: dict[str, Any] = OBJECTS["Deployment"]["spec"]
 WORKER_CONTAINER: dict[str, Any] = WORKER["template"]["spec"]["containers"][0]
 
 
 def test_the_kustomization_names_every_manifest() -> None:
-    """Each file of the folder is applied, each kind is there once, and for the gateway four more."""
+    """Each file of the folder is applied, each kind is there once, for the gateway four more and for the ledger two."""
     assert {path.name for path in FOLDER.iterdir()} == {*KUSTOMIZATION["resources"], "kustomization.yaml"}
     assert set(OBJECTS) == {"ConfigMap", "Job", "Deployment", "PodDisruptionBudget", "Service"}
-    assert len(NAMED) == len(ALL) == len(OBJECTS) + 4
+    assert len(NAMED) == len(ALL) == len(OBJECTS) + 4 + 2
 
 
 def test_the_configuration_is_the_minimal_one() -> None:
@@ -53,7 +56,7 @@ def test_a_worker_has_as_many_partitions() -> None:
     assert WORKER["template"]["metadata"]["annotations"]["prometheus.io/port"] == str(port)
 
 
-@pytest.mark.parametrize("pod", PODS, ids=("worker", "topics", "gateway"))
+@pytest.mark.parametrize("pod", PODS, ids=("worker", "topics", "gateway", "ledger"))
 def test_a_pod_may_do_little(pod: dict[str, Any]) -> None:
     """The image's user, nothing else: no root, no capabilities, no token, no service addresses in its environment."""
     spec = pod["spec"]
@@ -72,7 +75,7 @@ def test_a_pod_may_do_little(pod: dict[str, Any]) -> None:
         assert set(container["resources"]["limits"]) == {"memory"}
 
 
-@pytest.mark.parametrize("pod", PODS, ids=("worker", "topics", "gateway"))
+@pytest.mark.parametrize("pod", PODS, ids=("worker", "topics", "gateway", "ledger"))
 def test_a_pod_gets_its_settings_and_secrets(pod: dict[str, Any]) -> None:
     """Settings come from the ConfigMap, secrets as files under the folder that it names; each mount has its volume."""
     spec = pod["spec"]
@@ -170,3 +173,20 @@ def test_a_gateway_is_asked_whether_it_lives_and_is_ready() -> None:
     assert GATEWAY["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     before = int(GATEWAY_CONTAINER["lifecycle"]["preStop"]["exec"]["command"][1])
     assert GATEWAY["template"]["spec"]["terminationGracePeriodSeconds"] > before + STOP_SECONDS
+
+
+def test_one_ledger_works_and_one_stands_by() -> None:
+    """Two, replaced one by one, with longer to leave than their session lasts; service, selector and port are those of their pods, and
+    no worker's."""
+    labels = LEDGER["template"]["metadata"]["labels"]
+    assert LEDGER["replicas"] == 2 and LEDGER["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert LEDGER["selector"]["matchLabels"] == labels != WORKER["template"]["metadata"]["labels"]
+    assert LEDGER["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"] == labels
+    assert LEDGER["template"]["spec"]["terminationGracePeriodSeconds"] > Settings().session_timeout
+    port = Settings().metrics_port
+    (container,) = LEDGER["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "metrics", "containerPort": port}]
+    assert LEDGER["template"]["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    service = NAMED["Service", "touchstream-ledgers"]["spec"]
+    assert service["selector"] == labels
+    assert service["ports"] == [{"name": "metrics", "port": port, "targetPort": "metrics"}]

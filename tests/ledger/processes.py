@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -119,6 +120,16 @@ def running(settings: Settings) -> Iterator[Process]:
         raise
     code = process.end()
     assert code == 0, "".join(process.log)
+
+
+def served(process: Process) -> str:
+    """Its /metrics; nothing while it does not listen yet."""
+    address = next((line.split("metrics on ")[1].strip() for line in process.log if "metrics on" in line), None)
+    if address is None:
+        return ""
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 def doubled(settings: Settings) -> list[tuple[tuple[str, ...], int]]:

@@ -14,138 +14,56 @@ from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import TypeVar
 
-import msgspec
-from msgspec import Struct
-
 from streams.core.commands import Command
 from streams.core.identify import nodes
 from streams.core.leads.events import LeadEvent
-from streams.core.leads.states import ChangeKind, State
-from streams.core.ledger.types import DAY_MS, Cost, Deal, LeadReason, Stage
+from streams.core.ledger.fact_types import (
+    ConflictFact,
+    CostFact,
+    DealFact,
+    ErasedFact,
+    Fact,
+    HomeFact,
+    LeadFact,
+    MovedFact,
+    TouchFact,
+    decode,
+    encode,
+    ids_of,
+    rank,
+)
+from streams.core.ledger.types import DAY_MS, Cost, Deal
 from streams.core.outcome import Finding
 from streams.core.policy import IdentityPolicy
-from streams.core.touch import IdentifiedTouch, Money
+from streams.core.touch import IdentifiedTouch
+
+__all__ = [
+    "ALWAYS",
+    "ConflictFact",
+    "CostFact",
+    "DealFact",
+    "ErasedFact",
+    "Fact",
+    "Facts",
+    "HomeFact",
+    "LeadFact",
+    "MovedFact",
+    "TouchFact",
+    "decode",
+    "encode",
+    "ids_of",
+    "of_command",
+    "of_conflict",
+    "of_cost",
+    "of_deal",
+    "of_lead",
+    "of_touch",
+]  # fmt: skip
+
+V = TypeVar("V", HomeFact, MovedFact, DealFact, CostFact, LeadFact, ConflictFact)
 
 ALWAYS = (0, 1 << 53)
 """A span of time without ends."""
-
-
-class _Fact(Struct, frozen=True, gc=False, array_like=True):
-    @property
-    def key(self) -> bytes:
-        """The fact's place: of all facts with one key one counts."""
-        return f"{type(self).__struct_config__.tag}:{getattr(self, self.__struct_fields__[0])}".encode()
-
-
-class TouchFact(_Fact, frozen=True, gc=False, array_like=True, tag="touch"):
-    """A touch as the ledger needs it. `identifier` is the id of its own strongest identifier, `resolved_at` the index's clock (us) at the
-    last look-up."""
-
-    touch_id: str
-    version: int
-    deleted: bool
-    at: int
-    department: str
-    channel: str
-    campaign: str | None
-    actor: str | None
-    actor_name: str | None
-    actor_kind: str | None
-    direction: str
-    kind: str
-    interaction_id: str | None
-    cost: Money | None
-    identifier: str
-    resolved_at: int
-
-
-class HomeFact(_Fact, frozen=True, gc=False, array_like=True, tag="home"):
-    """Touches of this identifier belong to this customer, as the index said at `at` (us)."""
-
-    identifier: str
-    customer: str
-    at: int
-
-
-class MovedFact(_Fact, frozen=True, gc=False, array_like=True, tag="moved"):
-    """All of a customer belongs to another: a merge that does not name its identifiers."""
-
-    customer: str
-    into: str
-    at: int
-
-
-class ErasedFact(_Fact, frozen=True, gc=False, array_like=True, tag="erased"):
-    """What was looked up by this identifier until `at` (us) was erased."""
-
-    identifier: str
-    at: int
-
-
-class DealFact(_Fact, frozen=True, gc=False, array_like=True, tag="deal"):
-    """A deal; `ids` are its customer's, strongest first."""
-
-    deal_id: str
-    version: int
-    deleted: bool
-    ids: tuple[str, ...]
-    stage: Stage
-    opened_at: int
-    closed_at: int | None
-    amount: Money | None
-    owner: str | None
-
-
-class CostFact(_Fact, frozen=True, gc=False, array_like=True, tag="cost"):
-    """A cost."""
-
-    cost_id: str
-    cost: Cost
-
-
-class LeadFact(_Fact, frozen=True, gc=False, array_like=True, tag="lead"):
-    """A change of a customer's lead, as `streams.core.leads.events.LeadEvent`, without what was written for people. `holds`: it was
-    not retracted. The highest `revision` is the truth."""
-
-    event_id: str
-    revision: int
-    holds: bool
-    customer: str
-    lead_id: str
-    kind: ChangeKind
-    state: State
-    previous: State | None
-    at: int
-    cycle: int
-    attempt: int
-    owner: str | None
-    team: str
-    due_at: int | None
-    reason: LeadReason | None
-    time_in_state_ms: int | None
-    speed_ms: int | None
-    speed_business_ms: int | None
-
-
-class ConflictFact(_Fact, frozen=True, gc=False, array_like=True, tag="conflict"):
-    """A conflict between departments, and the touch that made it one; with that touch's department and channel, in case that it is not
-    known. It names no customer."""
-
-    finding_id: str
-    revision: int
-    holds: bool
-    at: int
-    touch_id: str
-    department: str
-    channel: str
-
-
-Fact = TouchFact | HomeFact | MovedFact | ErasedFact | DealFact | CostFact | LeadFact | ConflictFact
-V = TypeVar("V", HomeFact, MovedFact, DealFact, CostFact, LeadFact, ConflictFact)
-
-encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Fact).decode
-"""A fact from its bytes. Raises msgspec.MsgspecError."""
 
 
 def of_touch(identified: IdentifiedTouch) -> Iterator[Fact]:
@@ -292,6 +210,11 @@ class Facts:
         if fact.at <= self._erased_at(fact.identifier):
             return {}
         known = self.homes.get(fact.identifier)
+        if known is not None and known.customer == fact.customer:  # nearly always: only its time is later
+            if fact.at <= known.at:
+                return {}
+            self.homes[fact.identifier] = fact
+            return {fact.key: fact}
         changed = _kept(self.homes, fact.identifier, fact)
         # An identifier that was never seen has no touches yet; a deal may have waited for it.
         moves = fact.identifier in self._deal_ids if known is None else known.customer != fact.customer
@@ -323,7 +246,7 @@ class Facts:
         if self.erased and self._is_erased(fact, self._erased_at(fact.identifier)):
             return {}
         known = self.touches.get(fact.touch_id)
-        if known is not None and _rank(fact) <= _rank(known):
+        if known is not None and rank(fact) <= rank(known):
             return {}
         for one in (known, fact):
             if one is not None:
@@ -352,47 +275,9 @@ class Facts:
         return changed
 
 
-class _Least:
-    """A value of which the smaller one ranks higher."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: str | bytes) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Least) and self.value == other.value
-
-    def __hash__(self) -> int:
-        return hash(self.value)
-
-    def __lt__(self, other: _Least) -> bool:
-        return self.value > other.value  # type: ignore[operator]
-
-    def __le__(self, other: _Least) -> bool:
-        return self.value >= other.value  # type: ignore[operator]
-
-
-def _rank(fact: Fact) -> tuple[int, _Least] | tuple[int, _Least, int]:
-    """Of two facts with one key the higher rank holds: the later decision, of two at one moment that with the smaller customer id;
-    the higher version, of two contents of one version the lesser, as in `streams.core.ledger.book`."""
-    if isinstance(fact, HomeFact):
-        return fact.at, _Least(fact.customer)
-    if isinstance(fact, MovedFact):
-        return fact.at, _Least(fact.into)
-    if isinstance(fact, TouchFact):
-        return fact.version, _Least(encode(msgspec.structs.replace(fact, resolved_at=0))), fact.resolved_at
-    if isinstance(fact, DealFact):
-        return fact.version, _Least(encode(fact))
-    if isinstance(fact, LeadFact | ConflictFact):
-        return fact.revision, _Least(encode(fact))
-    assert isinstance(fact, CostFact), "an erasure has no rank: it is a moment"
-    return fact.cost.version, _Least(encode(fact))
-
-
 def _kept(known: dict[str, V], id_: str, fact: V) -> dict[bytes, Fact | None]:
     old = known.get(id_)
-    if old is not None and _rank(fact) <= _rank(old):
+    if old is not None and rank(fact) <= rank(old):
         return {}
     known[id_] = fact
     return {fact.key: fact}

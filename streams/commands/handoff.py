@@ -1,0 +1,179 @@
+"""`touchstream handoff`: the leads that sales has, and what sales says of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import json
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast, get_args
+
+import click
+
+from streams.commands import leads, rendering
+from streams.commands.asking import answered
+from streams.commands.backtest import moment_of
+from streams.commands.common import CommandError, kafka_options, load_policy, load_settings, policy_option, progress
+from streams.commands.publishing import run_kafka
+from streams.core.commands import Command
+from streams.core.leads import asked
+from streams.core.leads.events import LeadEvent
+from streams.core.leads.states import STATES, WITH_SALES
+from streams.core.ledger.types import LeadReason
+from streams.edge.client import Client
+from streams.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PROBLEMS = ("orphan", "overdue")
+
+
+@click.group()
+def handoff() -> None:
+    """Show the leads that marketing has handed to sales, and answer them.
+
+    Accepting stops no clock: only a call, a mail or a meeting by a person of sales does. LEAD is a lead's id as `list` prints it, or its
+    customer: an identifier as a source writes it, or a customer id.
+    """
+
+
+@handoff.command("list")
+@click.option("--owner", help="Only those of this rep.")
+@click.option("--team", help="Only those of this team.")
+@click.option(
+    "--state", type=click.Choice(STATES), multiple=True, help="Only those in these states; default: with sales."
+)
+@click.option("--problem", type=click.Choice(_PROBLEMS), help="Only those without an owner, or past their due time.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, with all that sales is told of each.")
+@policy_option
+@kafka_options
+def list_(
+    owner: str | None, team: str | None, state: tuple[str, ...], problem: str | None, as_json: bool, policy_path: str | None,
+    bootstrap: str | None, topic_prefix: str | None,
+) -> None:  # fmt: skip
+    """Print leads: whose they are, until when somebody must get in touch, and what the customer was told last. Due ones come first."""
+    settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    policy = load_policy(policy_path, settings)
+    now = time.time_ns() // 1_000_000
+    states = frozenset(state) or WITH_SALES
+    with progress("reading leads and timelines"):
+        found = run_kafka(leads.current(settings))
+        wanted = [
+            lead for lead in found.values()
+            if lead.event.state in states and (owner is None or lead.event.owner == owner) and (team is None or lead.event.team == team)
+            and (problem is None or problem in lead.problems(now))
+        ]  # fmt: skip
+        briefs = run_kafka(leads.briefs(settings, wanted, policy, now))
+    for lead in sorted(wanted, key=lambda lead: (lead.due_at is None, lead.due_at or 0, lead.event.customer)):
+        told = briefs.get(lead.event.customer)
+        if as_json:
+            click.echo(json.dumps(leads.as_dict(lead, told, now), ensure_ascii=False))
+        else:
+            click.echo(rendering.clean(leads.text(lead, told, now)))
+    click.echo(rendering.counted(len(wanted), "lead"), err=True)
+
+
+def _answer_options(*, reason: bool, again: bool) -> Callable[[F], F]:
+    """Options of an answer: with a reason; with what happens to the lead next."""
+
+    def added(command: F) -> F:
+        options: list[Any] = [
+            kafka_options,
+            click.option(
+                "--wait", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Seconds to wait; 0: not at all."
+            ),
+            click.option("--by", default=getpass.getuser, show_default="you", help="Who of sales says so."),
+        ]  # fmt: skip
+        if again:
+            options += [
+                click.option(
+                    "--nurture-with", metavar="TEXT", help="What marketing should nurture with, in a sentence."
+                ),
+                click.option(
+                    "--again", metavar="DATE", help="Day or RFC 3339 time to look at it again; default by policy."
+                ),
+            ]
+        if reason:
+            options.append(
+                click.option("--reason", type=click.Choice(get_args(LeadReason)), required=True, help="Why.")
+            )
+        options.append(click.argument("lead", metavar="LEAD"))
+        for option in options:
+            command = option(command)
+        return command
+
+    return added
+
+
+@handoff.command()
+@_answer_options(reason=False, again=False)
+def accept(**options: Any) -> None:
+    """Say that you take the lead."""
+    _answer("lead_accepted", **options)
+
+
+@handoff.command()
+@_answer_options(reason=True, again=True)
+def reject(**options: Any) -> None:
+    """Turn the lead down; whether it goes back to marketing, to another rep, or ends, the policy says by the reason."""
+    _answer("lead_rejected", **options)
+
+
+@handoff.command()
+@_answer_options(reason=True, again=True)
+def recycle(**options: Any) -> None:
+    """Give a lead that you have worked on back to marketing."""
+    _answer("lead_recycled", **options)
+
+
+@handoff.command()
+@_answer_options(reason=True, again=False)
+def disqualify(**options: Any) -> None:
+    """Say that nobody need work on the lead any more."""
+    _answer("lead_disqualified", **options)
+
+
+def _answer(
+    kind: asked.AskedKind, lead: str, by: str, wait: float, bootstrap: str | None, topic_prefix: str | None,
+    reason: str | None = None, again: str | None = None, nurture_with: str | None = None,
+) -> None:  # fmt: skip
+    settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    recycle_at = None if again is None else _moment(again)
+    event = leads.find(settings, lead).event
+    now = time.time_ns() // 1_000_000
+    command = asked.lead_command(
+        kind, event.customer, by, now, event.lead_id, cast(LeadReason | None, reason), recycle_at, nurture_with
+    )
+    if (wrong := asked.problem(command)) is not None:
+        raise CommandError(wrong)
+    run_kafka(_publish(settings, command))
+    if not wait:
+        click.echo("asked for; the workers will publish what comes of it to the topic `leads`")
+        return
+
+    def look() -> LeadEvent | str | None:
+        return run_kafka(leads.outcome(settings, command))
+
+    said = answered(look, wait)
+    if said is None:
+        raise CommandError(
+            f"no worker answered within {wait:g} s; the command is stored and will be done. Are workers running?"
+        )
+    if isinstance(said, str):
+        raise CommandError(said)
+    click.echo(rendering.clean(leads.sentence(said)))
+
+
+async def _publish(settings: Settings, command: Command) -> None:
+    async with Client(settings=settings) as client:
+        await client.publish_command(command)
+
+
+def _moment(text: str) -> int:
+    """UTC ms of a day's beginning (UTC) or of an RFC 3339 time. Raises CommandError."""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return moment_of(text, "--again")
+    return int(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp() * 1000)

@@ -1,0 +1,161 @@
+"""Leads as the topic `leads` has them now, for the commands: found, shown, and told of in the words of `streams.core.leads.brief`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from streams.commands.common import CommandError
+from streams.commands.identifiers import look_up
+from streams.commands.publishing import run_kafka
+from streams.commands.rendering import evidence
+from streams.core.commands import Command
+from streams.core.dead_letter import DeadLetter
+from streams.core.entry import DamagedError
+from streams.core.leads import asked, event_json
+from streams.core.leads.brief import Brief, brief
+from streams.core.leads.events import LeadEvent, standing
+from streams.core.leads.states import UNTOUCHED
+from streams.core.policy import Policy
+from streams.core.touch_json import rfc3339
+from streams.edge.codec import Codec, DecodeError
+from streams.edge.history import history
+from streams.edge.reader import decoded, open_codec, read
+from streams.edge.topics import DEAD_LETTER, LEADS
+from streams.settings import Settings
+
+
+class Lead(Struct, frozen=True):
+    """A customer's lead: its newest change."""
+
+    event: LeadEvent
+
+    @property
+    def due_at(self) -> int | None:
+        """Until when somebody must get in touch (UTC ms); None when somebody has, or need not."""
+        return self.event.due_at if self.event.state in UNTOUCHED else None
+
+    def problems(self, now: int) -> list[str]:
+        """Why somebody must act on it at a moment (UTC ms)."""
+        late = self.due_at is not None and self.due_at < now
+        return ["orphan"] * (self.event.owner is None and self.due_at is not None) + ["overdue"] * late
+
+
+class Told(Struct, frozen=True):
+    """What sales is told of a lead; the customer's name as touches give it."""
+
+    name: str | None
+    brief: Brief
+
+
+async def current(settings: Settings) -> dict[str, Lead]:
+    """The lead of each customer. Raises ReadError, or DecodeError when a record is no lead event."""
+    events: dict[str, list[LeadEvent]] = {}
+    async with open_codec(settings) as codec:
+        records = read(settings, [settings.topic(LEADS)], start="beginning", follow=False)
+        async for _, event in decoded(records, codec, codec.decode_lead_event):
+            if isinstance(event, DecodeError):
+                raise event
+            events.setdefault(event.customer, []).append(event)
+    held = {customer: standing(of_one) for customer, of_one in events.items()}
+    return {customer: Lead(of_one[-1]) for customer, of_one in held.items() if of_one}
+
+
+async def briefs(settings: Settings, leads: Iterable[Lead], policy: Policy, now: int) -> dict[str, Told]:
+    """What sales is told of each at a moment, by customer, as far as the workers still hold the timeline. Raises ReadError."""
+    wanted = {lead.event.customer for lead in leads}
+    if not wanted:
+        return {}
+    timelines = await history(settings, wanted)
+    found = {}
+    for customer in wanted:
+        try:
+            timeline = timelines[customer]
+            if timeline.lead is not None:
+                found[customer] = Told(timeline.name, brief(timeline, timeline.lead, policy, now))
+        except KeyError:
+            continue
+        except DamagedError as error:
+            raise CommandError(f"the timeline of {customer} cannot be read: {error}") from None
+    return found
+
+
+def find(settings: Settings, text: str) -> Lead:
+    """The lead with this id, or that of this customer. Raises CommandError."""
+    leads = run_kafka(current(settings))
+    for lead in leads.values():
+        if text in (lead.event.lead_id, lead.event.customer):
+            return lead
+    person = look_up(text, None, settings).person
+    theirs = [leads[id_] for id_ in person.ids if id_ in leads]
+    if not theirs:
+        raise CommandError(f"{text!r} has no lead; `touchstream handoff list` has all that are with sales")
+    return max(theirs, key=lambda lead: lead.event.at)
+
+
+async def outcome(settings: Settings, command: Command) -> LeadEvent | str | None:
+    """What came of a command: the change of the lead, or why it was refused; None when nothing has yet."""
+    cause = asked.act_id(command.command_id)
+    async with open_codec(settings) as codec:
+        records = read(settings, [settings.topic(LEADS)], start=command.issued_at, follow=False)
+        async with aclosing(decoded(records, codec, codec.decode_lead_event)) as events:  # type: ignore[type-var]
+            async for _, event in events:
+                if isinstance(event, LeadEvent) and event.cause == cause:
+                    return event
+        records = read(settings, [settings.topic(DEAD_LETTER)], start=command.issued_at, follow=False)
+        async with aclosing(decoded(records, codec, codec.decode_dead_letter)) as letters:  # type: ignore[type-var]
+            async for _, letter in letters:
+                if isinstance(letter, DeadLetter) and _is_of(letter, command, codec):
+                    return letter.detail
+    return None
+
+
+def _is_of(letter: DeadLetter, command: Command, codec: Codec) -> bool:
+    try:
+        return codec.decode_command(letter.payload).command_id == command.command_id
+    except DecodeError:  # of something else
+        return False
+
+
+def text(lead: Lead, told: Told | None, now: int) -> str:
+    """For people: due time, state, owner, customer; why and whose; what the customer was told last; what is still running; the ids."""
+    event = lead.event
+    due = "" if lead.due_at is None else f", due {rfc3339(lead.due_at)}"
+    problems = "".join(f" [{problem.upper()}]" for problem in lead.problems(now))
+    who = event.customer if told is None or told.name is None else f"{told.name} ({event.customer})"
+    lines = [
+        f"{event.state} since {rfc3339(event.at)}{due}{problems}  {event.owner or 'nobody'} ({event.team or 'no team'})  {who}"
+    ]
+    if told is not None:
+        why = "asked" if told.brief.asked else f"score {told.brief.score:.1f} of {told.brief.threshold:g}"
+        lines.append(f"  {why}")
+        lines += [f"  - {evidence(proof)}" for proof in told.brief.messages] or ["  - nothing was sent lately"]
+        running = [*told.brief.campaigns, *told.brief.sequences]
+        if running:
+            lines.append(f"  still running: {', '.join(running)}")
+        if told.brief.refused:
+            lines.append(f"  opted out of: {', '.join(told.brief.refused)}")
+        free = [f"{channel} {rfc3339(at)}" for channel, at in told.brief.slots.items() if at is not None]
+        lines.append(f"  may be contacted: {', '.join(free) or 'in no channel'}")
+    lines.append(f"  lead {event.lead_id}, hand-off {event.cycle}, rep {event.attempt}")
+    return "\n".join(lines)
+
+
+def as_dict(lead: Lead, told: Told | None, now: int) -> dict[str, Any]:
+    """The same for scripts."""
+    values = event_json.as_dict(lead.event)
+    values["problems"] = lead.problems(now)
+    if told is not None:
+        values |= {"customer_name": told.name, "brief": msgspec.to_builtins(told.brief)}
+    return values
+
+
+def sentence(event: LeadEvent) -> str:
+    """What has come of an answer."""
+    again = "" if event.recycle_at is None else f", to be looked at again on {rfc3339(event.recycle_at)[:10]}"
+    reason = "" if event.reason is None else f" ({event.reason.replace('_', ' ')})"
+    return f"{event.kind.replace('_', ' ')}{reason}: lead {event.lead_id} of {event.customer} is {event.state.replace('_', ' ')} now{again}"

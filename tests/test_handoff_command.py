@@ -1,0 +1,113 @@
+"""`touchstream handoff` with a real worker: sales sees what it was handed, and what it says of it moves the lead."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from streams import Client
+from streams.commands import leads
+from streams.settings import Settings
+from tests.ledger.processes import running, served
+from tests.support.commands import buried, objects, touchstream
+from tests.support.waiting import wait_until
+from tests.support.worker import Worker
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
+
+POLICY = """
+[touch]
+late_after_days = 9000
+[[teams]]
+name = "iberia"
+[[teams.reps]]
+id = "ana"
+"""
+MAIL = ("--channel", "email", "--department", "marketing", "--kind", "sent", "--campaign", "spring")
+FORM = ("--channel", "ads", "--department", "marketing", "--direction", "inbound", "--kind", "lead_form")
+
+
+def state(settings: Settings, customer: str) -> str:
+    """Where the customer's lead stands."""
+    return asyncio.run(leads.current(settings))[customer].event.state
+
+
+def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    """Three customers asked. `list` names them with their owner, due time and the campaign's mail; by mail address, lead id
+    and customer id they are accepted, rejected with a date, and disqualified; what is not possible is refused with the worker's reason,
+    what lacks a reason or has a wrong one never leaves; the SDK can do the same. The ledger's metrics and the
+    report's table of the old quarrel tell of it."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY, encoding="utf-8")
+    settings = make_settings(policy_path=str(policy))
+    with Worker(settings):
+        for name in ("dana", "bo", "cy"):
+            who = ("--email", f"{name}@example.com")
+            assert touchstream(settings, "send", *MAIL, *who).exit_code == 0
+            assert touchstream(settings, "send", *FORM, *who).exit_code == 0
+
+        def listed(*options: str) -> list[dict[str, object]]:
+            shown = touchstream(settings, "handoff", "list", "--json", "--policy", str(policy), *options)
+            assert shown.exit_code == 0, shown.stderr
+            return objects(shown.stdout)
+
+        found = wait_until(lambda: len(got := listed()) == 3 and got, 60, "three leads to be handed off")
+        for one in found:
+            assert (one["owner"], one["team"], one["state"], one["problems"]) == ("ana", "iberia", "handed_off", [])
+            assert one["due_at"] > one["at"]  # type: ignore[operator]
+        assert listed("--problem", "orphan") == listed("--owner", "bo") == listed("--state", "won") == []
+        text = touchstream(settings, "handoff", "list", "--policy", str(policy)).stdout
+        assert text.count("handed_off since ") == text.count(", due ") == text.count("  ana (iberia)  ") == 3
+        assert text.count(" message: marketing, email sent 'spring'") == text.count("still running: spring") == 3, text
+
+        done = touchstream(settings, "handoff", "accept", "dana@example.com", "--by", "ana")
+        assert done.exit_code == 0 and done.stdout.startswith("accepted: lead "), done.output
+        again = touchstream(settings, "handoff", "accept", "dana@example.com", "--by", "ana")
+        assert again.exit_code == 1 and "is not possible then" in again.stderr
+        (dana,) = listed("--state", "accepted")
+        second, third = [one for one in found if one["customer"] != dana["customer"]]
+        lacking = touchstream(settings, "handoff", "reject", str(second["lead_id"]))
+        assert lacking.exit_code == 2 and "--reason" in lacking.stderr
+        done = touchstream(
+            settings, "handoff", "reject", str(second["lead_id"]), "--reason", "bad_timing", "--again", "2099-05-01",
+            "--nurture-with", "webinars",
+        )  # fmt: skip
+        assert done.exit_code == 0 and done.stdout.startswith("rejected (bad timing): lead "), done.output
+        assert done.stdout.rstrip().endswith("is recycled now, to be looked at again on 2099-05-01")
+        with Client.sync(settings=settings) as client:
+            with pytest.raises(ValueError, match="needs a reason"):
+                client.answer_handoff("disqualify", str(third["customer"]), by="ana")
+            client.answer_handoff("disqualify", str(third["customer"]), by="ana", reason="competitor")
+        wait_until(lambda: state(settings, str(third["customer"])) == "disqualified", 60, "the SDK's answer")
+    assert [one["customer"] for one in listed()] == [dana["customer"]]
+    assert [letter.reason for letter in buried(settings)] == ["unroutable"]
+    export = json.loads(touchstream(settings, "customer", "export", "dana@example.com").stdout)
+    assert [one["kind"] for one in export["leads"]][-1] == "accepted" and export["deals"] == []
+    with running(settings) as process:
+        for metric, labels, value in (
+            ("open_handoffs", 'problem="none",team="iberia"', "1.0"), ("open_handoffs", 'problem="orphan",team="iberia"', "0.0"),
+            ("acceptance_ratio", 'team="iberia"', str(1 / 3)), ("recycle_ratio", 'reason="bad_timing"', str(1 / 3)),
+            ("contradicted_handoffs", 'team="iberia"', "0.0"), ("facts", 'kind="leads"', ""),
+        ):  # fmt: skip
+            line = re.compile(rf"^touchstream_ledger_{metric}{{[^}}]*{labels}}} {re.escape(value)}", re.MULTILINE)
+            wait_until(lambda line=line: line.search(served(process)), 60, f"the metric {metric}")  # type: ignore[misc]
+    year = time.gmtime().tm_year
+    told = tmp_path / "report.json"
+    made = touchstream(settings, "report", "--period", f"{year}", "--from-kafka", "--json", str(told))
+    assert made.exit_code == 0, made.stderr
+    answers = {
+        (one["answer"], one["reason"]): one["count"] for one in json.loads(told.read_text(encoding="utf-8"))["handoffs"]
+    }
+    assert answers == {("accepted", ""): 1, ("rejected", "bad_timing"): 1, ("disqualified", "competitor"): 1}
+
+
+def test_a_lead_that_is_not_there(settings: Settings) -> None:
+    """An id that no lead and no customer has is an error that says so."""
+    result = touchstream(settings, "handoff", "accept", "nobody@example.com")
+    assert result.exit_code == 1 and "knows nobody by" in result.stderr

@@ -106,7 +106,7 @@ def test_metrics_as_a_table() -> None:
     table = _run("metrics")
     assert "touchstream_touches_total{channel, outcome} (counter)" in table
     assert "touchstream_commit_age_seconds (gauge)" in table
-    assert table.count("What to do:") == len(CATALOGUE)
+    assert table.count("What to do:") == len(CATALOGUE) + len(OF_LEDGER)
 
 
 def test_check_policy_accepts_the_shipped_one() -> None:

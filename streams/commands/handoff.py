@@ -155,7 +155,7 @@ def _answer(
     def look() -> LeadEvent | str | None:
         return run_kafka(leads.outcome(settings, command))
 
-    said = answered(look, wait)
+    said: LeadEvent | str | None = answered(look, wait)
     if said is None:
         raise CommandError(
             f"no worker answered within {wait:g} s; the command is stored and will be done. Are workers running?"

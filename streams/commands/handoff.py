@@ -152,14 +152,16 @@ def _answer(
         click.echo("asked for; the workers will publish what comes of it to the topic `leads`")
         return
 
-    def look() -> LeadEvent | str | None:
-        return run_kafka(leads.outcome(settings, command))
+    def look() -> tuple[LeadEvent | str] | None:
+        found = run_kafka(leads.outcome(settings, command))
+        return None if found is None else (found,)
 
-    said: LeadEvent | str | None = answered(look, wait)
-    if said is None:
+    told = answered(look, wait)
+    if told is None:
         raise CommandError(
             f"no worker answered within {wait:g} s; the command is stored and will be done. Are workers running?"
         )
+    (said,) = told
     if isinstance(said, str):
         raise CommandError(said)
     click.echo(rendering.clean(leads.sentence(said)))

@@ -19,6 +19,8 @@ LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5
 # A minute to 90 days: at once; within the hours of a nightly sync; two days, as mailbox providers ask for (RFC 8058 one-click); ten
 # business days (CAN-SPAM); beyond.
 OPT_OUT_BUCKETS = (60, 3_600, 14_400, 86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000)
+# Five minutes, the hour within which an answer still counts most, a working day, then days: to the first touch, and in a state.
+LEAD_BUCKETS = (60, 300, 900, 3_600, 14_400, 28_800, 86_400, 172_800, 604_800, 2_592_000)
 LOOKUP_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 # From half a millisecond: a check takes a few; the goal is a p99 of 20 ms.
 REQUEST_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1, 5)
@@ -74,6 +76,35 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "A contact more than two days after the opt-out: that tool never learns of opt-outs. `touchstream opt-outs` names customer and"
         " sender; stop its campaigns, put the opt-outs into it, mend their sync.",
         OPT_OUT_BUCKETS,
+    ),
+    MetricSpec(
+        "touchstream_lead_events_total", "counter", ("kind", "team"),
+        "Changes of leads as first told, by what happened and the team that has the lead (unassigned: none).",
+        "handed_off without accepted: sales does not look at its list. unassigned: no team's segment takes these customers, or nobody of it"
+        " is free; see [[teams]] in the policy.",
+    ),
+    MetricSpec(
+        "touchstream_leads_returned_total", "counter", ("kind", "reason"),
+        "Leads that sales gave back, by how (rejected, recycled, disqualified) and why.",
+        "One reason in front: not_icp or bad_data, raise handoff.threshold or mend the source of the data; bad_timing or unresponsive, look"
+        " at what the campaign promises.",
+    ),
+    MetricSpec(
+        "touchstream_lead_sla_total", "counter", ("team", "result"),
+        "Hand-offs by whether a person of the team got in touch in time (met) or was not by the due time (breached).",
+        "Breaches of one team: too few reps for its leads, or leads that come when nobody works; see capacity and calendar in [[teams]].",
+    ),
+    MetricSpec(
+        "touchstream_speed_to_lead_seconds", "histogram", ("team",),
+        "From the customer's act to the first touch by a person of sales, nights and weekends included.",
+        "The median grows: reps see their leads late. Send `leads` to where they work, and look at the team's calendar and capacity.",
+        LEAD_BUCKETS,
+    ),
+    MetricSpec(
+        "touchstream_lead_time_in_state_seconds", "histogram", ("state",),
+        "How long leads were in a state when they left it.",
+        "Days in handed_off or accepted: nobody works on them. Weeks in working: qualify them or give them back.",
+        LEAD_BUCKETS,
     ),
     MetricSpec(
         "touchstream_lag_records", "gauge", ("topic", "partition"),
@@ -236,6 +267,11 @@ class Metrics:
         for department in DEPARTMENTS:  # from the start, so that Prometheus sees the first one as a rise
             for channel in CHANNELS:
                 self.opt_out_latency.labels(department, channel)
+        self.lead_events = counter(registry, "touchstream_lead_events_total")
+        self.leads_returned = counter(registry, "touchstream_leads_returned_total")
+        self.lead_sla = counter(registry, "touchstream_lead_sla_total")
+        self.speed_to_lead = histogram(registry, "touchstream_speed_to_lead_seconds")
+        self.lead_time_in_state = histogram(registry, "touchstream_lead_time_in_state_seconds")
         self.lag = gauge(registry, "touchstream_lag_records")
         self.micro_batch = histogram(registry, "touchstream_micro_batch_records")
         self.commit_age = gauge(registry, "touchstream_commit_age_seconds")

@@ -102,6 +102,7 @@ def test_layout() -> None:
         taken |= cells
     assert [panel["title"] for panel in panels if panel["type"] == "row"] == [
         "What the customer feels",
+        "Hand-offs",
         "Flow",
         "Health",
         "Checks before contacts",

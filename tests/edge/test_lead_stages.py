@@ -219,3 +219,20 @@ def test_alarms_do_not_pile_up() -> None:
         held.put(WHO.encode(), encode(replace(timeline, lead=lead)))
     assert len(held._alarms) < 2_000
     assert store.due([1], ASKED + 10_000, 10) == [(WHO.encode(), ASKED + 5_000)]
+
+
+def test_the_metrics_count_what_is_told() -> None:
+    """Of a hand-off that is warned of, breached and then called: the events by team, one breach and no hand-off in time, the speed to lead,
+    and the time in each state that was left; of one that is given back, the reason."""
+    stage, _ = made()
+    run(stage, touch("ask", "lead_form", ASKED))
+    run(stage, told(asked.tick_command(WHO, ASKED, ASKED + 270 * MINUTE)))
+    run(stage, touch("call", "answered", ASKED + 300 * MINUTE, "sales"))
+    run(stage, told(accept(ASKED + 301 * MINUTE, kind="lead_recycled", reason="no_budget")))
+    value = stage._metrics.registry.get_sample_value
+    assert value("touchstream_lead_events_total", {"kind": "sla_near", "team": "iberia"}) == 1
+    assert value("touchstream_lead_sla_total", {"team": "iberia", "result": "breached"}) == 1
+    assert value("touchstream_lead_sla_total", {"team": "iberia", "result": "met"}) is None
+    assert value("touchstream_leads_returned_total", {"kind": "recycled", "reason": "no_budget"}) == 1
+    assert value("touchstream_speed_to_lead_seconds_sum", {"team": "iberia"}) == 300 * 60
+    assert value("touchstream_lead_time_in_state_seconds_count", {"state": "working"}) == 1

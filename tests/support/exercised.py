@@ -68,6 +68,14 @@ def exercise(metrics: Metrics, step: int, recovering: int = 0) -> None:
             metrics.findings.labels(rule, state).inc()
         metrics.finding_latency.labels(rule).observe(0.02 + step % 10 / 100)
     metrics.opt_out_latency.labels("marketing", "email").observe(3_600 * (step % 72 + 1))
+    for kind in ("handed_off", "accepted", "rejected", "recycled", "sla_near", "sla_breached", "working"):
+        metrics.lead_events.labels(kind, "iberia").inc()
+    for kind in ("rejected", "recycled", "disqualified"):
+        metrics.leads_returned.labels(kind, "bad_timing").inc()
+    for result in ("met", "breached"):
+        metrics.lead_sla.labels("iberia", result).inc()
+    metrics.speed_to_lead.labels("iberia").observe(600 * (step % 9 + 1))
+    metrics.lead_time_in_state.labels("handed_off").observe(3_600 * (step % 9 + 1))
     for topic in TOPICS:
         metrics.lag.labels(topic, "0").set(10 + step % 5)
         metrics.micro_batch.labels(topic).observe(1 + step % 300)

@@ -29,7 +29,7 @@ from streams.edge import companies, doubt
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
-from streams.edge.stages import erasures
+from streams.edge.stages import erasures, lead_counts
 from streams.edge.stages.base import Stage
 from streams.edge.store import Store
 from streams.edge.topics import CONFLICTS, HANDOFFS, IDENTIFIED, LEADS
@@ -214,6 +214,7 @@ class Timelines(Stage):
                 self._metrics.opt_out_latency.labels(contact.department, contact.channel).observe(after)
         for event in effect.leads:
             outputs.append(Out(self._topic(LEADS), event.customer.encode(), self._codec.encode_lead_event(event)))
+            lead_counts.count(self._metrics, event)
         for command in effect.commands:
             value = self._codec.encode_command(command)
             outputs.append(Out(self._identified, command.customer_id.encode(), value, command.issued_at))

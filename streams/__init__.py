@@ -7,6 +7,7 @@ ingest     streams.core.ingest             touches.<channel> -> Touch | Rejected
 identify   streams.core.identify           Touch -> touches.identified, identities    touchstream_identity_lookups_total
 timeline   streams.core.timeline           touches.identified, commands -> timelines  touchstream_timelines
 detect     streams.core.detect             timeline -> conflicts, handoffs            touchstream_findings_total
+lead       streams.core.leads              timeline, commands -> leads                touchstream_lead_events_total
 deliver    streams.edge.lane               records -> Kafka, acknowledged, committed  touchstream_finding_latency_seconds
 =========  ==============================  =========================================  ====================================
 

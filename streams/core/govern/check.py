@@ -15,9 +15,20 @@ from streams.core.entry import Entry
 from streams.core.govern import compiled as ready
 from streams.core.govern.compiled import Compiled
 from streams.core.govern.evaluate import blocks, broken, exempt, slot
-from streams.core.govern.records import NOTHING, USUAL_KIND, Contact, Proof, Reached, Standing, Verdict, Violation
+from streams.core.govern.records import (
+    NOTHING,
+    USUAL_KIND,
+    Contact,
+    LeadHeld,
+    Proof,
+    Reached,
+    Standing,
+    Verdict,
+    Violation,
+)
 from streams.core.govern.ruling import AT, FOREVER, Hit, Ruling
 from streams.core.govern.scene import DESCRIPTIONS, Scene
+from streams.core.leads.states import WITH_SALES
 from streams.core.policy import DAY_MS, Policy
 from streams.core.timeline import Timeline, bisect, past
 from streams.core.timeline import standing as left_standing
@@ -94,6 +105,9 @@ def known(
     older = [opt_out for row in rows for opt_out in row.opt_outs] + [one for one in near if one.kind in OPT_OUT_KINDS]
     newest = _descriptions(near)
     opt_outs = (*standing.opt_outs, *left_standing(timeline), *older)
+    lead = timeline.lead
+    if lead is not None and lead.state in WITH_SALES:
+        standing = replace(standing, with_sales=LeadHeld(lead.id, lead.assigned_at or lead.since, lead.owner or ""))
     if not (newest or opt_outs):
         return timeline.entries[start:], standing
     return timeline.entries[start:], replace(standing, opt_outs=opt_outs, **newest)

@@ -32,6 +32,7 @@ KINDS: dict[str, type[Ruling]] = {
     "do_not_contact": facts.Listed,
     "owner_collision": facts.OwnedByOther,
     "open_deal": facts.InDeal,
+    "sales_lead": facts.WithSales,
     "after_reply": facts.Replied,
     "rejection_cool_down": facts.Rejected,
     "stale_offer": facts.Stale,

@@ -20,6 +20,7 @@ from streams.core.govern.policy import (
     QuietHours,
     RejectionCoolDown,
     Rule,
+    SalesLead,
     StaleOffer,
 )
 
@@ -61,6 +62,12 @@ RULES: tuple[Rule, ...] = (
     OpenDeal(
         name="hands-off-open-deals",
         enabled=False,
+        applies_to=(Filter(department=("marketing",)),),
+        exempt=(Filter(category=("transactional",)),),
+        priority=60,
+    ),
+    SalesLead(
+        name="sales-has-the-lead",
         applies_to=(Filter(department=("marketing",)),),
         exempt=(Filter(category=("transactional",)),),
         priority=60,

@@ -102,6 +102,21 @@ class InDeal(Ruling):
         )
 
 
+class WithSales(Ruling):
+    """`sales_lead`. When sales will give it back nobody knows."""
+
+    reason = Reason.SALES_LEAD
+
+    def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
+        lead = scene.standing.with_sales
+        return Hit(FOREVER, (lead,)) if lead is not None and lead.at <= t else None
+
+    def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
+        lead = hit.proof[0]
+        who = f" ({lead.owner})" if lead.owner else ""
+        return f"Sales has the customer's lead{who} since {wording.day(lead.at)}, and has not given it back."
+
+
 def _while_in_force(records: Sequence[Any], t: int) -> Hit | None:
     held = tuple(one for one in records if one.at <= t and (one.until is None or t < one.until))
     return Hit(max(FOREVER if one.until is None else one.until for one in held), held) if held else None

@@ -86,7 +86,7 @@ def disagreements(
     return found
 
 
-_ONLY_ASKED = ("consent", "do_not_contact", "owner_collision", "open_deal", "account_cap")
+_ONLY_ASKED = ("consent", "do_not_contact", "owner_collision", "open_deal", "sales_lead", "account_cap")
 
 
 def on_timelines(rule: Rule) -> bool:

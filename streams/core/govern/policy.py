@@ -183,6 +183,10 @@ class OpenDeal(Common, frozen=True, kw_only=True, tag_field="kind", tag="open_de
     """No contact while sales has an open deal."""
 
 
+class SalesLead(Common, frozen=True, kw_only=True, tag_field="kind", tag="sales_lead"):
+    """No contact while sales has the customer's lead: from the hand-off until it is given back, won or lost."""
+
+
 class AfterReply(Common, frozen=True, kw_only=True, tag_field="kind", tag="after_reply"):
     """No contact for a `window` after one of these reactions. Who contacts in person is best exempt."""
 
@@ -219,6 +223,7 @@ Rule = (
     | DoNotContact
     | OwnerCollision
     | OpenDeal
+    | SalesLead
     | AfterReply
     | RejectionCoolDown
     | StaleOffer

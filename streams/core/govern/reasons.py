@@ -25,6 +25,7 @@ class Reason(StrEnum):
     DUPLICATE_CAMPAIGN = "duplicate_campaign"
     DUPLICATE_SEQUENCE = "duplicate_sequence"
     OPEN_DEAL = "open_deal"
+    SALES_LEAD = "sales_lead"
     AFTER_REPLY = "after_reply"
     REJECTION_COOL_DOWN = "rejection_cool_down"
     INCOMPATIBLE_OFFERS = "incompatible_offers"
@@ -48,6 +49,7 @@ MEANING: dict[Reason, str] = {
     Reason.DUPLICATE_CAMPAIGN: "The campaign already reached the customer.",
     Reason.DUPLICATE_SEQUENCE: "The customer is in another sequence, or in the same one of somebody else.",
     Reason.OPEN_DEAL: "Sales has an open deal with the customer.",
+    Reason.SALES_LEAD: "Sales has the customer's lead and has not given it back.",
     Reason.AFTER_REPLY: "The customer replied, so a machine should be silent.",
     Reason.REJECTION_COOL_DOWN: "The customer rejected us several times and is left alone for a while.",
     Reason.INCOMPATIBLE_OFFERS: "Two offers that must not go to one customer.",

@@ -72,6 +72,14 @@ class Deal(Struct, frozen=True, gc=False):
     owner: str = ""
 
 
+class LeadHeld(Struct, frozen=True, gc=False):
+    """A lead that is with sales since `at`: its id and, once somebody has it, the owner."""
+
+    id: str
+    at: int
+    owner: str = ""
+
+
 class Standing(Struct, frozen=True):
     """What is known of a customer besides the touches on the timeline. `opt_outs` are those that the touches given do not hold. `held` are
     reserved slots and planned contacts; one whose id is among the touches has been made and is passed over. `time_zone`,
@@ -82,6 +90,7 @@ class Standing(Struct, frozen=True):
     do_not_contact: tuple[Suppression, ...] = ()
     owner: str | None = None
     open_deals: tuple[Deal, ...] = ()
+    with_sales: LeadHeld | None = None
     account_contacts: tuple[Contact, ...] = ()
     held: tuple[Contact, ...] = ()
     time_zone: str | None = None

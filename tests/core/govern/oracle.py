@@ -257,6 +257,10 @@ def deal(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: A
     return any(one.at <= t and (one.until is None or t < one.until) for one in standing.open_deals)
 
 
+def with_sales(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:
+    return standing.with_sales is not None and standing.with_sales.at <= t
+
+
 def owner(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:
     return bool(standing.owner and contact.actor_kind == "person" and contact.actor_id not in (None, standing.owner))
 
@@ -302,6 +306,6 @@ def calendar(country: str) -> Any:
 JUDGES: dict[str, Any] = {
     "FrequencyCap": cap, "AccountCap": people, "DepartmentOverlap": overlap, "MinimumGap": gap, "DuplicateCampaign": campaign,
     "DuplicateSequence": sequence, "NeverWith": never, "QuietHours": quiet, "Holidays": holiday, "OptOut": opt_out,
-    "ConsentRule": consent, "DoNotContact": listed, "OpenDeal": deal, "OwnerCollision": owner, "AfterReply": replied,
-    "RejectionCoolDown": rejected, "StaleOffer": stale,
+    "ConsentRule": consent, "DoNotContact": listed, "OpenDeal": deal, "SalesLead": with_sales, "OwnerCollision": owner,
+    "AfterReply": replied, "RejectionCoolDown": rejected, "StaleOffer": stale,
 }  # fmt: skip

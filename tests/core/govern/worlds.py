@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from streams.core.entry import Entry, key
 from streams.core.govern import policy as p
-from streams.core.govern.records import Consent, Contact, Deal, Standing, Suppression
+from streams.core.govern.records import Consent, Contact, Deal, LeadHeld, Standing, Suppression
 from streams.core.policy import CampaignFacts, Policy
 from streams.core.touch import Claim
 
@@ -87,6 +87,7 @@ standings = st.builds(
     ).map(tuple),
     owner=st.sampled_from((None, "jo")),
     open_deals=st.lists(st.builds(Deal, id=st.just("d"), at=times, until=st.one_of(st.none(), times)), max_size=1).map(tuple),
+    with_sales=st.one_of(st.none(), st.builds(LeadHeld, id=st.just("l"), at=times)),
     account_contacts=st.lists(
         st.builds(lambda c, who: _of(c, who), contacts, st.sampled_from(("lee", "ann", "bo"))), max_size=4
     ).map(tuple),
@@ -153,6 +154,7 @@ rules: dict[str, st.SearchStrategy[Any]] = {
     "do_not_contact": _b(p.DoNotContact, **_common),
     "owner_collision": _b(p.OwnerCollision, **_common),
     "open_deal": _b(p.OpenDeal, **_common),
+    "sales_lead": _b(p.SalesLead, **_common),
     "after_reply": _b(p.AfterReply, window=_lengths, **_common),
     "rejection_cool_down": _b(
         p.RejectionCoolDown, limit=st.integers(1, 2), window=_lengths, pause=st.sampled_from(("6h", "2d")),

@@ -74,7 +74,7 @@ def test_the_map_is_true() -> None:
     metrics = set(re.findall(r"touchstream_[a-z_]+", text))
     assert metrics - {spec.name for spec in CATALOGUE} == set()
     rows = [line.split() for line in text.split("stage ")[1].split("\n\n")[0].splitlines()[2:] if "streams." in line]
-    assert len(rows) == 5
+    assert len(rows) == 6
 
 
 def test_the_shipped_policy_is_the_default() -> None:

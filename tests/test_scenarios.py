@@ -32,8 +32,8 @@ def history(customer: str, timeline: Timeline, policy: Policy) -> list[leads.Lea
 
 
 def unnumbered(events: Iterable[leads.LeadEvent]) -> list[leads.LeadEvent]:
-    """Events without what depends on the order of arrival."""
-    same = (msgspec.structs.replace(event, revision=1, status="detected") for event in events)
+    """Events without what depends on the order of arrival, and without briefs, which are told once."""
+    same = (msgspec.structs.replace(event, revision=1, status="detected", brief=None) for event in events)
     return sorted(same, key=lambda event: (event.at, event.customer, event.event_id))
 
 

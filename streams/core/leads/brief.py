@@ -15,6 +15,7 @@ from streams.core.detect.base import evidence
 from streams.core.entry import Entry, is_opt_out
 from streams.core.govern.check import check, known
 from streams.core.govern.records import NOTHING, Consent, Contact, Standing
+from streams.core.leads.events import Note, Slot
 from streams.core.leads.states import LeadState
 from streams.core.outcome import Evidence, ScoreComponent
 from streams.core.policy import DAY_MS, Policy
@@ -80,6 +81,15 @@ def brief(
         rest.consents, tuple(sorted({opt_out.channel for opt_out in rest.opt_outs if opt_out.at <= now} | _opted(history, now))),
         verdict.slots,
     )  # fmt: skip
+
+
+def note(timeline: Timeline, lead: LeadState, policy: Policy, now: int) -> Note:
+    """The part of the brief that is published with a hand-off; what only others know of the customer is not in it."""
+    b = brief(timeline, lead, policy, now)
+    slots = tuple([Slot(channel, at) for channel, at in b.slots.items()])
+    return Note(
+        b.asked, b.score, b.threshold, b.engagement, b.crossing, b.messages, b.campaigns, b.sequences, b.refused, slots
+    )
 
 
 def _told(entry: Entry) -> bool:

@@ -14,8 +14,30 @@ from streams.core.leads.routing import calendar_of
 from streams.core.leads.states import Change, ChangeKind, State
 from streams.core.ledger.types import LeadReason
 from streams.core.ledger.types import LeadState as LedgerState
-from streams.core.outcome import FindingState
+from streams.core.outcome import Evidence, FindingState, ScoreComponent
 from streams.core.policy import Policy
+
+
+class Slot(Struct, frozen=True, gc=False):
+    """The earliest instant (UTC ms) at which the owner may use a channel; None: none within the policy's horizon."""
+
+    channel: str
+    at: int | None = None
+
+
+class Note(Struct, frozen=True, gc=False):
+    """What sales is told with a lead, as it was then; see `streams.core.leads.brief.Brief`."""
+
+    asked: bool
+    score: float
+    threshold: float
+    components: tuple[ScoreComponent, ...]
+    crossing: Evidence | None
+    messages: tuple[Evidence, ...]
+    campaigns: tuple[str, ...]
+    sequences: tuple[str, ...]
+    refused: tuple[str, ...]
+    slots: tuple[Slot, ...]
 
 
 class LeadEvent(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -24,6 +46,7 @@ class LeadEvent(Struct, frozen=True, gc=False, omit_defaults=True):
 
     `state` is the lead's after the change. `speed_ms` is speed to lead, from the customer's act to the first touch by a person;
     `speed_business_ms` and `sla_business_ms` are business time of the owner, from the customer's act and from the assignment.
+    `brief` comes with a hand-off when it is first told: what is counted again later does not tell it again.
     """
 
     event_id: str
@@ -52,6 +75,7 @@ class LeadEvent(Struct, frozen=True, gc=False, omit_defaults=True):
     speed_business_ms: int | None = None
     sla_business_ms: int | None = None
     in_time: bool | None = None
+    brief: Note | None = None
 
 
 def event_of(change: Change, customer: str, policy: Policy) -> LeadEvent:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from streams.core import keeping
 from streams.core.detect import handoff
 from streams.core.leads.acts import Act, derived_id, entry_of
+from streams.core.leads.brief import note
 from streams.core.leads.events import LeadEvent, event_of
 from streams.core.leads.fold import Lead, active, concerns, fold, fold_all
 from streams.core.leads.routing import Whose, route
@@ -72,7 +73,9 @@ def followed(
         changed = difference(old, new)
     after = replace(after, lead=lead)
     after, given = _settled(after, policy, customer, now, load) if settle and active(policy) else (after, ())
-    changed += [event_of(change, customer, policy) for change in given]
+    for change in given:
+        told = note(after, change.after, policy, change.at)
+        changed.append(replace(event_of(change, customer, policy), brief=told))
     events, after = numbered(changed, after, in_order)
     return Followed(after, events)
 

@@ -9,6 +9,7 @@ import base64
 from typing import Any
 
 from streams.core.dead_letter import DeadLetter
+from streams.core.leads.events import LeadEvent
 from streams.core.outcome import Evidence, Finding
 from streams.core.touch import Touch
 from streams.core.touch_json import rfc3339
@@ -52,6 +53,20 @@ def _state(value: Finding) -> list[str]:
     if changed and value.cause is not None:
         changed[0] += f": {value.cause.kind.replace('_', ' ')} {value.cause.id}"
     return changed + ([f"{value.acknowledged_by} acts on it"] if value.acknowledged_by else [])
+
+
+def lead_event(value: LeadEvent) -> str:
+    """When, what happened, to whose lead, who has it until when; below it why."""
+    moved = value.state if value.previous in (None, value.state) else f"{value.previous} -> {value.state}"
+    changed = "" if value.status == "detected" else f" [{value.status}]"
+    owner = f"  {value.owner or 'nobody'}{f' of {value.team}' if value.team else ''}" if value.state != "new" else ""
+    due = f", due {rfc3339(value.due_at)}" if value.due_at is not None else ""
+    reasons = (value.reason, value.nurture_with and f"nurture with {_quote(value.nurture_with)}", value.why)
+    why = "; ".join(reason for reason in reasons if reason)
+    return clean(
+        f"{rfc3339(value.at)}  {value.kind}{changed}  {moved}  {value.customer}{owner}{due}{f'{chr(10)}  {why}' if why else ''}"
+        f"\n  lead {value.lead_id} event {value.event_id} revision {value.revision}"
+    )
 
 
 def touch(value: Touch) -> str:

@@ -1,4 +1,4 @@
-"""`touchstream tail`: print conflicts, hand-offs, dead letters, touches or receipts of erasures as they come."""
+"""`touchstream tail`: print conflicts, hand-offs, changes of leads, dead letters, touches or receipts of erasures as they come."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from streams.commands import receipts, rendering
 from streams.commands.common import CommandError, kafka_options, load_settings
 from streams.commands.publishing import quiet_kafka
 from streams.core import finding_json, touch_json
+from streams.core.leads import event_json
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.reader import ReadError, Stored, decoded, open_codec, read
-from streams.edge.topics import CONFLICTS, DEAD_LETTER, ERASURES, HANDOFFS, TOUCH_TOPICS
+from streams.edge.topics import CONFLICTS, DEAD_LETTER, ERASURES, HANDOFFS, LEADS, TOUCH_TOPICS
 from streams.settings import Settings, SettingsError
 
 TOPICS = {
     "conflicts": (CONFLICTS,),
     "handoffs": (HANDOFFS,),
+    "leads": (LEADS,),
     "dead-letter": (DEAD_LETTER,),
     "touches": tuple(TOUCH_TOPICS.values()),
     "erasures": (ERASURES,),
@@ -115,6 +117,8 @@ def _forms(
         return codec.decode_touch, rendering.touch, lambda touch: json.loads(touch_json.to_json(touch))
     if what == "dead-letter":
         return codec.decode_dead_letter, rendering.dead_letter, rendering.dead_letter_json
+    if what == "leads":
+        return codec.decode_lead_event, rendering.lead_event, event_json.as_dict
     if what == "erasures":
         return codec.decode_receipt, receipts.text, receipts.as_dict
     return codec.decode_finding, rendering.finding, finding_json.as_dict

@@ -22,7 +22,7 @@ from streams.edge.codec import Codec
 from streams.edge.kafka_auth import client_options
 from streams.edge.topics import COMMANDS, DEAD_LETTER, LEADS, TOUCH_TOPICS
 from streams.settings import Settings
-from tests.support.commands import stored
+from tests.support.commands import stored, touchstream
 from tests.support.drained import wait_drained
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker
@@ -111,6 +111,8 @@ def test_timers_answers_and_calls(make_settings: Callable[..., Settings], tmp_pa
         assert kinds(settings, "dana") == ["new", "mql", "handed_off", "working", "accepted"]
         assert kinds(settings, "bo") == [*TIMED, "working"]
         assert worker.stop() == 0, "".join(worker.log[-30:])
+    lines = touchstream(settings, "tail", "leads", "--no-follow").stdout
+    assert "working  handed_off -> working" in lines and "retracted" in lines and "turn of ana" in lines
     worked = {event.customer: event for event in standing(told(settings)) if event.kind == "working"}
     dana, bo = worked[id_of(settings, "dana")], worked[id_of(settings, "bo")]
     assert (dana.in_time, dana.speed_ms, bo.in_time, bo.speed_ms) == (True, 2 * HOUR, False, now - then)

@@ -24,12 +24,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from streams.core import backtest, customer, erasure, finding_json, identify, pipeline, plans, touch_json
 from streams.core.commands import Command
 from streams.core.identity_facts import Fact
 from streams.core.identity_graph import Graph
+from streams.core.leads import event_json
 from streams.core.leads.asked import lead_command, tick_command
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.states import next_due
@@ -267,13 +266,9 @@ class Outcome:
 
 
 def lead_dict(event: LeadEvent) -> dict[str, Any]:
-    """An event with times to read; ids, which are hashes of the rest, are left out."""
-    values: dict[str, Any] = msgspec.to_builtins(event)
-    for name in ("at", "due_at", "recycle_at"):
-        if values.get(name) is not None:
-            moment = dt.datetime.fromtimestamp(values[name] / 1000, dt.UTC)
-            values[name] = moment.isoformat(timespec="milliseconds" if values[name] % 1000 else "seconds")
-    return {name: value for name, value in values.items() if name not in ("event_id", "lead_id", "cause", "customer")}
+    """An event without its ids, which are hashes of the rest."""
+    hashes = ("event_id", "lead_id", "cause", "customer")
+    return {name: value for name, value in event_json.as_dict(event).items() if name not in hashes}
 
 
 def _touch(row: dict[str, Any]) -> Touch:

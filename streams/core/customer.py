@@ -23,6 +23,7 @@ from streams.core.entry import DELETED, Entry, decode_entry, encode_entry
 from streams.core.erasure import blank
 from streams.core.ids import command_id
 from streams.core.leads import asked, told
+from streams.core.leads.acts import INTERNAL
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import blank as blank_lead
 from streams.core.leads.follow import followed
@@ -367,8 +368,9 @@ def _moves_all(
 def _moves(
     customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int, kind: str = "timeline_moved"
 ) -> Iterator[Command]:
-    """The entries in commands that each fit into a Kafka record."""
-    waiting = list(entries)
+    """The entries in commands that each fit into a Kafka record. Acts go first: who has a lead already must not be missed when the touches
+    that made it arrive."""
+    waiting = sorted(entries, key=lambda entry: entry.direction != INTERNAL)
     part: list[bytes] = []
     first = 0
     for n, entry in enumerate(waiting):

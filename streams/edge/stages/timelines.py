@@ -19,6 +19,7 @@ from streams.core import published as publishing
 from streams.core.commands import Command
 from streams.core.customer import Effect
 from streams.core.entry import DamagedError
+from streams.core.leads.acts import INTERNAL
 from streams.core.policy import Policy, PolicyError
 from streams.core.published import Published
 from streams.core.segments import LARGEST
@@ -180,7 +181,7 @@ class Timelines(Stage):
             self._members |= companies.of_timeline(customer, after, secret)
         kept = segment_keys(customer.encode(), after)
         segments = sum(key not in kept for key in self._store.segments(partition, customer.encode()))
-        gone = len(before.entries) + len(before.opt_outs) - len(after.entries) - len(after.opt_outs)
+        gone = _touches(before) - _touches(after)
         part = erasures.timeline_part(self._settings, self._codec, command, gone, len(effect.findings), segments)
         return [*self._outputs(record, effect), part]
 
@@ -260,3 +261,9 @@ class Timelines(Stage):
     def _unreadable(self, customer: str, error: DamagedError) -> NoReturn:
         """Going on would write over what cannot be read."""
         doubt.leave(f"the timeline of {customer} in the changelog cannot be read", error)
+
+
+def _touches(timeline: Timeline) -> int:
+    """How many touches are on it, without what was done to a lead."""
+    acts = sum(entry.direction == INTERNAL for entry in timeline.entries) if timeline.lead is not None else 0
+    return len(timeline.entries) + len(timeline.opt_outs) - acts

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from streams.core import customer
+from streams.core.leads.events import standing
 from streams.core.policy import parse
+from streams.core.timeline import EMPTY
 from tests.core.leads.world import TEAM, World, at
 
 OTHER = "c2-00000000000000000000000b"
@@ -59,3 +62,28 @@ def test_a_lead_outlives_its_touches() -> None:
     assert stays.lead == was
     assert [event.kind for event in stays.standing()] == ["carried"]
     assert stays.standing()[0].state == "working"
+
+
+def test_a_long_merge_keeps_the_rep() -> None:
+    """More entries than one command takes, the assignment in the middle of them: nobody else gets the lead in between, and nothing that is
+    told under the new id is taken back."""
+    goes = World(customer=OTHER)
+    for n in range(150):
+        goes.touch(f"a{n:03d}", "opened", at("2026-03-02T08:00") + n)
+    goes.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    for n in range(300):
+        goes.touch(f"b{n:03d}", "sent", at("2026-03-03T09:00") + n, label="x" * 50)
+    owner = goes.lead.owner if goes.lead else None
+    into = World().customer
+    merge = customer.merge_command(OTHER, into, at("2026-03-05T08:00"), "link", 9)
+    left = customer.on_command(goes.timeline, merge, goes.policy)
+    assert len(left.commands) > 2 and {event.status for event in left.leads} == {"retracted"}
+    assert standing([*goes.records, *left.leads]) == []
+    timeline, told = EMPTY, []
+    for command in left.commands:
+        effect = customer.on_command(timeline, command, goes.policy)
+        timeline = effect.timeline
+        told += effect.leads
+    assert timeline.lead is not None and timeline.lead.owner == owner
+    assert {event.status for event in told} <= {"detected", "amended"}
+    assert [event.kind for event in standing(told)].count("handed_off") == 1

@@ -24,6 +24,7 @@ from streams.edge.topics import COMMANDS, DEAD_LETTER, LEADS, TOUCH_TOPICS
 from streams.settings import Settings
 from tests.support.commands import stored, touchstream
 from tests.support.drained import wait_drained
+from tests.support.scraped import scrape
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker
 
@@ -110,7 +111,11 @@ def test_timers_answers_and_calls(make_settings: Callable[..., Settings], tmp_pa
         wait_drained(settings)
         assert kinds(settings, "dana") == ["new", "mql", "handed_off", "working", "accepted"]
         assert kinds(settings, "bo") == [*TIMED, "working"]
+        scraped = scrape(worker.metrics_address)
         assert worker.stop() == 0, "".join(worker.log[-30:])
+    assert scraped.by("touchstream_lead_sla_total", "team", "result") == {("all", "breached"): 2, ("all", "met"): 1}
+    assert scraped.by("touchstream_lead_events_total", "kind")[("accepted",)] == 1
+    assert scraped.sum("touchstream_speed_to_lead_seconds_count") == 2
     lines = touchstream(settings, "tail", "leads", "--no-follow").stdout
     assert "working  handed_off -> working" in lines and "retracted" in lines and "turn of ana" in lines
     worked = {event.customer: event for event in standing(told(settings)) if event.kind == "working"}

@@ -65,14 +65,14 @@ def test_a_lead_outlives_its_touches() -> None:
 
 
 def test_a_long_merge_keeps_the_rep() -> None:
-    """More entries than one command takes, the assignment in the middle of them: nobody else gets the lead in between, and nothing that is
-    told under the new id is taken back."""
+    """More entries than one command takes, the assignment long after the request: nobody else gets the lead in between, and nothing that
+    is told under the new id is taken back."""
     goes = World(customer=OTHER)
     for n in range(150):
-        goes.touch(f"a{n:03d}", "opened", at("2026-03-02T08:00") + n)
-    goes.touch("ask", "lead_form", at("2026-03-03T08:00"))
+        goes.touch(f"a{n:03d}", "sent", at("2026-03-02T08:00") + n)
     for n in range(300):
-        goes.touch(f"b{n:03d}", "sent", at("2026-03-03T09:00") + n, label="x" * 50)
+        goes.touch(f"b{n:03d}", "sent", at("2026-03-03T09:00") + n)
+    goes.touch("ask", "lead_form", at("2026-03-03T08:00"), came=at("2026-03-03T10:00"))
     owner = goes.lead.owner if goes.lead else None
     into = World().customer
     merge = customer.merge_command(OTHER, into, at("2026-03-05T08:00"), "link", 9)

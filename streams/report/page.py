@@ -52,6 +52,7 @@ def _book(ledger: Ledger, currency: str) -> dict[str, Any]:
         "spend": words.amount(spend, currency),
         "revenue": words.amount(revenue, currency),
         "roi": words.ratio(roi(revenue, spend)),
+        "good": 0 < spend <= revenue,
         "back": f"{revenue / spend:,.2f}" if spend else None,
         "deals": len(lines),
         "unattributed": sum(not line.touches for line in lines),

@@ -24,9 +24,12 @@ from streams.core.policy import Policy
 from streams.core.touch_json import rfc3339
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.history import history
-from streams.edge.reader import decoded, open_codec, read
+from streams.edge.reader import Stored, decoded, learn, open_codec, read
 from streams.edge.topics import DEAD_LETTER, LEADS
 from streams.settings import Settings
+
+SKEW_MS = 10 * 60_000
+"""How far the clock of who asks may be ahead of Kafka's: its answer is looked for from so much earlier."""
 
 
 class Lead(Struct, frozen=True):
@@ -99,23 +102,25 @@ def find(settings: Settings, text: str) -> Lead:
 
 async def outcome(settings: Settings, command: Command) -> LeadEvent | str | None:
     """What came of a command: the change of the lead, or why it was refused; None when nothing has yet."""
-    cause = asked.act_id(command.command_id)
+    cause, start = asked.act_id(command.command_id), command.issued_at - SKEW_MS
     async with open_codec(settings) as codec:
-        records = read(settings, [settings.topic(LEADS)], start=command.issued_at, follow=False)
+        records = read(settings, [settings.topic(LEADS)], start=start, follow=False)
         async with aclosing(decoded(records, codec, codec.decode_lead_event)) as events:  # type: ignore[type-var]
             async for _, event in events:
                 if isinstance(event, LeadEvent) and event.cause == cause:
                     return event
-        records = read(settings, [settings.topic(DEAD_LETTER)], start=command.issued_at, follow=False)
+        records = read(settings, [settings.topic(DEAD_LETTER)], start=start, follow=False)
         async with aclosing(decoded(records, codec, codec.decode_dead_letter)) as letters:  # type: ignore[type-var]
-            async for _, letter in letters:
-                if isinstance(letter, DeadLetter) and _is_of(letter, command, codec):
+            async for stored, letter in letters:
+                if isinstance(letter, DeadLetter) and await _is_of(letter, command, codec, stored):
                     return letter.detail
     return None
 
 
-def _is_of(letter: DeadLetter, command: Command, codec: Codec) -> bool:
+async def _is_of(letter: DeadLetter, command: Command, codec: Codec, stored: Stored) -> bool:
     try:
+        # A schema of the registry, which the record of the letter itself does not name.
+        await learn(codec, letter.payload, stored.address)
         return codec.decode_command(letter.payload).command_id == command.command_id
     except DecodeError:  # of something else
         return False

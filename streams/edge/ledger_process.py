@@ -44,6 +44,9 @@ REFRESH_SECONDS = 2.0
 REST = 3
 """After a reckoning the process reads for at least so many times as long as it took."""
 
+ASK_SECONDS = 0.5
+"""Kafka is asked at most so often where the topics end, however many records come."""
+
 AT_ONCE = 5000
 
 
@@ -141,8 +144,9 @@ class LedgerProcess:
             await writer.write(news, {tp: batch[-1].offset + 1 for tp, batch in polled.items() if batch})
             crash_points.reach("ledger_after_facts")
         now = time.monotonic()
-        if now < self._due_at or (polled and not self._ends):
+        if now < self._due_at:
             return
+        self._due_at = now + ASK_SECONDS
         if not await self._caught_up(consumer):
             return
         if self._facts.span is not None:

@@ -221,7 +221,8 @@ class LedgerProcess:
         resolved = books.resolve(self._facts)
         self._leads = lead_figures(books.leads(self._facts), resolved.touches, self._policy)
         changed: list[Total] = []
-        for period in totals.affected(span, resolved, self._policy.ledger.lookback_days):
+        standing = totals.standing(self._published)
+        for period in totals.affected(span, resolved, self._policy.ledger.lookback_days, standing):
             ledger = compute(resolved, period, self._policy.ledger)
             changed += totals.revised(self._published[period.label], ledger, self._earlier.get(period.label))
             self._earlier[period.label] = ledger

@@ -6,7 +6,7 @@ Periods are months and quarters. A quarter is not always the sum of its months: 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -95,18 +95,28 @@ def revised(published: Mapping[Figure, Total], ledger: Ledger, earlier: Ledger |
         )
 
 
-def affected(span: tuple[int, int], resolved: Resolved, lookback_days: float) -> list[Period]:
-    """Months and quarters whose figures may differ after what changed in a span of time (UTC ms), as far as there are records at all."""
+def affected(
+    span: tuple[int, int], resolved: Resolved, lookback_days: float, standing: Iterable[str] = ()
+) -> list[Period]:
+    """Months and quarters whose figures may differ after what changed in a span of time (UTC ms): those from the first to the last
+    record, and of `standing`, the labels of periods with published figures, those that hold no record any more."""
+    start, end = span[0], span[1] + int(lookback_days * DAY_MS)
+    found: dict[str, Period] = {}
     active = _active(resolved)
-    if active is None:
-        return []
-    first = max(active[0], span[0])
-    last = min(active[1], span[1] + int(lookback_days * DAY_MS))
-    if last < first:
-        return []
-    months = list(periods.months(Period("", first // DAY_MS, last // DAY_MS)))
-    quarters = dict.fromkeys(periods.quarter_of(month.start_ms) for month in months)
-    return [periods.parse(label) for label in [*(month.label for month in months), *quarters]]
+    if active is not None and max(active[0], start) <= min(active[1], end):
+        months = list(periods.months(Period("", max(active[0], start) // DAY_MS, min(active[1], end) // DAY_MS)))
+        quarters = dict.fromkeys(periods.quarter_of(month.start_ms) for month in months)
+        found = {label: periods.parse(label) for label in [*(month.label for month in months), *quarters]}
+    for label in sorted(set(standing) - found.keys()):
+        period = periods.parse(label)
+        if period.start_ms <= end and start < period.end_ms:
+            found[label] = period
+    return list(found.values())
+
+
+def standing(published: Mapping[str, Mapping[Figure, Total]]) -> list[str]:
+    """The periods of which a figure other than nothing is published."""
+    return [label for label, figures in published.items() if any(float(one.value) for one in figures.values())]
 
 
 def _active(resolved: Resolved) -> tuple[int, int] | None:

@@ -1,0 +1,93 @@
+"""Which periods are reckoned anew, and what is published of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from streams.core.ledger import books, facts, records, totals
+from streams.core.ledger.facts import Facts
+from streams.core.ledger.figures import compute
+from streams.core.ledger.policy import LedgerPolicy
+from streams.core.ledger.totals import Figure, Total
+from streams.core.policy import IdentityPolicy
+from tests.core.ledger.test_records import COST, DEAL, line
+from tests.ledger import books as files
+
+POLICY = LedgerPolicy()
+SPEND: Figure = ("EUR", "spend", "all", "all")
+REVENUE: Figure = ("EUR", "revenue", "all", "all")
+
+
+class Published:
+    """What a ledger has published, given its facts."""
+
+    def __init__(self) -> None:
+        self.known = Facts()
+        self.totals: defaultdict[str, dict[Figure, Total]] = defaultdict(dict)
+
+    def cost(self, **changes: object) -> None:
+        """A cost, then a reckoning."""
+        self.known.take(facts.of_cost(records.cost(line(COST, **changes))))
+        self.reckon()
+
+    def deal(self, **changes: object) -> None:
+        """A deal, then a reckoning."""
+        fact = facts.of_deal(records.deal(line(DEAL, **changes)), IdentityPolicy(), files.ID_KEY, files.REGION)
+        assert fact is not None
+        self.known.take(fact)
+        self.reckon()
+
+    def reckon(self) -> list[str]:
+        """The labels of the periods that were reckoned."""
+        span = self.known.spanned()
+        assert span is not None
+        resolved = books.resolve(self.known)
+        found = totals.affected(span, resolved, POLICY.lookback_days, totals.standing(self.totals))
+        for period in found:
+            for one in totals.revised(self.totals[period.label], compute(resolved, period, POLICY), None):
+                self.totals[period.label][one.place[1:]] = one
+        return [period.label for period in found]
+
+    def values(self, figure: Figure) -> dict[str, float]:
+        """A figure by quarter, where it is not nothing."""
+        return {
+            label: float(of_period[figure].value)
+            for label, of_period in sorted(self.totals.items())
+            if "Q" in label and figure in of_period and float(of_period[figure].value)
+        }
+
+
+def test_a_corrected_day_takes_its_figures_along() -> None:
+    """A cost that was entered until 2027 and corrected to end in 2026 stands in 2026 only; so does one that is withdrawn nowhere."""
+    ledger = Published()
+    ledger.cost(first_day="2026-07-01", last_day="2027-06-30")
+    assert list(ledger.values(SPEND)) == ["2026-Q3", "2026-Q4", "2027-Q1", "2027-Q2"]
+    ledger.cost(first_day="2026-07-01", last_day="2026-07-31", version=2)
+    assert ledger.values(SPEND) == {"2026-Q3": 20000}
+    ledger.cost(first_day="2026-07-01", last_day="2026-07-31", version=3, deleted=True)
+    assert ledger.values(SPEND) == {}
+
+
+def test_a_corrected_deal_stands_once() -> None:
+    """A won deal whose `closed_at` was the year 2036 and is corrected stands in the new quarter only, also for a process that recalls
+    the correction and what was published, but did not come to reckon it."""
+    for recalled in (False, True):
+        ledger = Published()
+        ledger.deal(closed_at="2036-08-25T12:00:00Z")
+        assert ledger.values(REVENUE) == {"2036-Q3": 200000}
+        if recalled:
+            ledger.known = Facts()
+            ledger.known.span = facts.ALWAYS
+        ledger.deal(closed_at="2026-08-25T12:00:00Z", version=3)
+        assert ledger.values(REVENUE) == {"2026-Q3": 200000}
+
+
+def test_a_period_that_is_nothing_rests() -> None:
+    """A published period that has no record and no figure any more is not reckoned again; one that the change cannot reach neither."""
+    ledger = Published()
+    ledger.deal(closed_at="2036-08-25T12:00:00Z")
+    ledger.cost()
+    assert "2036-Q3" in ledger.values(REVENUE)
+    ledger.deal(closed_at="2026-08-25T12:00:00Z", version=3)
+    ledger.known.span = facts.ALWAYS
+    assert "2036-Q3" not in ledger.reckon()

@@ -65,11 +65,12 @@ class Encoding:
 
     def encode_book(self, record: Deal | Cost) -> Record:
         """The Kafka record of a deal or a cost, keyed by its id. Raises RecordError."""
+        now = time.time_ns() // 1_000_000
         if isinstance(record, Deal):
-            records.check_deal(record)
+            records.check_deal(record, now)
             topic, key, encode = DEALS, record.deal_id, partial(self.codec.encode_deal, record)
         else:
-            records.check_cost(record)
+            records.check_cost(record, now)
             topic, key, encode = COSTS, record.cost_id, partial(self.codec.encode_cost, record)
         try:
             return Record(self.settings.topic(topic), key.encode(), encode())

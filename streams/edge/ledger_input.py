@@ -41,7 +41,7 @@ class Input:
         if stored.value is None:
             return []
         try:
-            return self._facts(stored.topic, stored.value)
+            return self._facts(stored.topic, stored.value, stored.timestamp)
         except DecodeError as error:
             return _rejected(stored, error.reason, error.detail)
         except records.RecordError as error:
@@ -51,12 +51,12 @@ class Input:
                 f"{stored.address} cannot be read: {error}; was it written by a newer release? Run that one, or newer"
             ) from None
 
-    def _facts(self, topic: str, value: bytes) -> list[Fact]:
+    def _facts(self, topic: str, value: bytes, published: int) -> list[Fact]:
         if topic == self.log:
             return [facts.decode(value)]
         if topic == self._deals:
             deal = self._codec.decode_deal(value)
-            records.check_deal(deal)
+            records.check_deal(deal, published)
             settings = self._settings
             fact = facts.of_deal(deal, self._policy.identity, settings.id_key, settings.default_region)
             if fact is None:
@@ -64,7 +64,7 @@ class Input:
             return [fact]
         if topic == self._costs:
             cost = self._codec.decode_cost(value)
-            records.check_cost(cost)
+            records.check_cost(cost, published)
             return [facts.of_cost(cost)]
         if topic == self._leads:
             return [facts.of_lead(self._codec.decode_lead_event(value))]

@@ -22,7 +22,17 @@ from msgspec import Meta, Struct
 
 from streams.core.ledger import money
 from streams.core.ledger.period import date_of, day_number
-from streams.core.ledger.types import DAY_MS, Cost, CostKind, Deal, LeadEvent, LeadReason, LeadState, Stage
+from streams.core.ledger.types import (
+    DAY_MS,
+    LONGEST_DAYS,
+    Cost,
+    CostKind,
+    Deal,
+    LeadEvent,
+    LeadReason,
+    LeadState,
+    Stage,
+)
 from streams.core.touch import Channel, Department, Money
 from streams.core.touch import Customer as CustomerValue
 from streams.core.touch_check import EARLIEST_MS, IDENTIFIERS, LATEST_MS
@@ -147,14 +157,16 @@ def lead_event(line: bytes) -> LeadEvent:
     return LeadEvent(_customer(read.customer), _ms("at", read.at), read.state, read.reason)
 
 
-def check_deal(deal: Deal) -> None:
-    """Refuses what no deal can be, wherever it came from. Raises RecordError."""
+def check_deal(deal: Deal, published: int | None = None) -> None:
+    """Refuses what no deal can be, wherever it came from. `published` is when it was (UTC ms), if that is known. Raises RecordError."""
     _check_id("deal_id", deal.deal_id, deal.version)
     if not any((getattr(deal.customer, name) or "").strip() for name in _IDENTIFIERS):
         raise RecordError(f"customer: needs at least one of {', '.join(_IDENTIFIERS)}")
     for path, at in (("opened_at", deal.opened_at), ("closed_at", deal.closed_at)):
         if at is not None and not EARLIEST_MS <= at <= LATEST_MS:
             raise RecordError(f"{path}: lies before the year 2000; is it a default?")
+        if at is not None and not deal.deleted:
+            _check_ahead(path, at, published)
     if deal.stage in ("won", "lost") and deal.closed_at is None:
         raise RecordError(f"closed_at: missing, but a deal that is {deal.stage} was closed at some time")
     if deal.stage not in ("won", "lost") and deal.closed_at is not None:
@@ -165,15 +177,29 @@ def check_deal(deal: Deal) -> None:
         _check_money(deal.amount)
 
 
-def check_cost(cost: Cost) -> None:
-    """Refuses what no cost can be, wherever it came from. Raises RecordError."""
+def check_cost(cost: Cost, published: int | None = None) -> None:
+    """Refuses what no cost can be, wherever it came from. `published` is when it was (UTC ms), if that is known. Raises RecordError."""
     _check_id("cost_id", cost.cost_id, cost.version)
     for path, day in (("first_day", cost.first_day), ("last_day", cost.last_day)):
         if not EARLIEST_MS <= day * DAY_MS <= LATEST_MS:
             raise RecordError(f"{path}: lies outside the years 2000 to 9999; is it a default?")
+        if not cost.deleted:  # what an older release took can be withdrawn
+            _check_ahead(path, day * DAY_MS, published)
     if cost.last_day < cost.first_day:
         raise RecordError(f"last_day: {date_of(cost.last_day)} lies before first_day, {date_of(cost.first_day)}")
+    if cost.last_day - cost.first_day >= LONGEST_DAYS and not cost.deleted:
+        raise RecordError(
+            f"last_day: {date_of(cost.last_day)} lies more than ten years behind first_day, {date_of(cost.first_day)}; is it a default?"
+        )
     _check_money(cost.amount)
+
+
+def _check_ahead(path: str, at: int, published: int | None) -> None:
+    # Kafka gives -1 for a record without a time.
+    if published is not None and published > 0 and at > published + LONGEST_DAYS * DAY_MS:
+        raise RecordError(
+            f"{path}: {date_of(at // DAY_MS)} lies more than ten years ahead of the record's publication; is it a default?"
+        )
 
 
 def _check_id(path: str, id_: str, version: int) -> None:

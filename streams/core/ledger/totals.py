@@ -16,7 +16,7 @@ from streams.core.ledger.book import Resolved
 from streams.core.ledger.period import Period
 from streams.core.ledger.result import REVENUE, SPEND, Ledger
 from streams.core.ledger.trace import Cause, compare
-from streams.core.ledger.types import DAY_MS, DIMENSIONS
+from streams.core.ledger.types import DAY_MS, DIMENSIONS, LONGEST_DAYS
 
 MOST_CAUSES = 10
 """Causes that one record names, and touches that one cause names."""
@@ -98,20 +98,14 @@ def revised(published: Mapping[Figure, Total], ledger: Ledger, earlier: Ledger |
 def affected(
     span: tuple[int, int], resolved: Resolved, lookback_days: float, standing: Iterable[str] = ()
 ) -> list[Period]:
-    """Months and quarters whose figures may differ after what changed in a span of time (UTC ms): those from the first to the last
-    record, and of `standing`, the labels of periods with published figures, those that hold no record any more."""
+    """Months and quarters whose figures may differ after what changed in a span of time (UTC ms): of those that hold a record, and of
+    `standing`, the labels of periods with published figures, which may hold none any more."""
     start, end = span[0], span[1] + int(lookback_days * DAY_MS)
-    found: dict[str, Period] = {}
-    active = _active(resolved)
-    if active is not None and max(active[0], start) <= min(active[1], end):
-        months = list(periods.months(Period("", max(active[0], start) // DAY_MS, min(active[1], end) // DAY_MS)))
-        quarters = dict.fromkeys(periods.quarter_of(month.start_ms) for month in months)
-        found = {label: periods.parse(label) for label in [*(month.label for month in months), *quarters]}
-    for label in sorted(set(standing) - found.keys()):
-        period = periods.parse(label)
-        if period.start_ms <= end and start < period.end_ms:
-            found[label] = period
-    return list(found.values())
+    firsts = {periods.date_of(day).replace(day=1) for day in _days(resolved)}
+    months = [f"{first:%Y-%m}" for first in sorted(firsts)]
+    quarters = [periods.quarter_of(periods.day_number(first) * DAY_MS) for first in sorted(firsts)]
+    found = [periods.parse(label) for label in dict.fromkeys([*months, *quarters, *sorted(standing)])]
+    return [period for period in found if period.start_ms <= end and start < period.end_ms]
 
 
 def standing(published: Mapping[str, Mapping[Figure, Total]]) -> list[str]:
@@ -119,13 +113,14 @@ def standing(published: Mapping[str, Mapping[Figure, Total]]) -> list[str]:
     return [label for label, figures in published.items() if any(float(one.value) for one in figures.values())]
 
 
-def _active(resolved: Resolved) -> tuple[int, int] | None:
-    """From the first to the last record."""
-    ends = [of_one[i].at for of_one in resolved.touches.values() for i in (0, -1)]
-    ends += [deal.closed_at for deal, _ in resolved.deals if deal.closed_at is not None]
-    ends += [day * DAY_MS for cost in resolved.costs for day in (cost.first_day, cost.last_day)]
-    ends += [resolved.conflicts[i][0] for i in (0, -1) if resolved.conflicts]
-    return (min(ends), max(ends)) if ends else None
+def _days(resolved: Resolved) -> set[int]:
+    """Days with a record; of a cost one in each month, for as long as a cost may last: an older release took longer ones, too."""
+    found = {touch.at // DAY_MS for of_one in resolved.touches.values() for touch in of_one}
+    found.update(deal.closed_at // DAY_MS for deal, _ in resolved.deals if deal.closed_at is not None)
+    found.update(at // DAY_MS for at, _ in resolved.conflicts)
+    for first, last in {(cost.first_day, cost.last_day) for cost in resolved.costs}:
+        found.update(month.first for month in periods.months(Period("", first, min(last, first + LONGEST_DAYS))))
+    return found
 
 
 def _causes(earlier: Ledger, later: Ledger) -> dict[Figure, list[Cause]]:

@@ -29,6 +29,9 @@ STAGES: tuple[str, ...] = get_args(Stage)
 COST_KINDS: tuple[str, ...] = get_args(CostKind)
 
 DAY_MS = 86_400_000
+LONGEST_DAYS = 3660
+"""So long may a cost be spread, and so far ahead of its publication may a date lie: ten years and some days. A CRM's "for ever",
+such as 9999-12-31, would make as many periods as nobody reads."""
 NONE = "(none)"
 """Key of what has no channel, campaign or rep: a salary has no channel, a mail robot is no rep."""
 UNATTRIBUTED = "(no touch)"

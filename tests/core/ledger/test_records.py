@@ -67,6 +67,7 @@ def test_records_are_read() -> None:
         (records.deal, line(DEAL, amount={"amount": 1, "currency": "euro"}), "amount.currency: Expected `str` matching"),
         (records.deal, line(DEAL, version=0), "version: Expected `int` >= 1"),
         (records.cost, line(COST, last_day="2026-06-30"), "last_day: 2026-06-30 lies before first_day, 2026-07-01"),
+        (records.cost, line(COST, last_day="9999-12-31"), "last_day: 9999-12-31 lies more than ten years behind first_day, 2026-07-01"),
         (records.cost, line(COST, channel="fax"), "channel: Invalid enum value 'fax'"),
         (records.cost, line(COST, first_day="2026-02-30"), "first_day: Invalid"),
         (records.lead_event, line(LEAD, state="sold"), "state: Invalid enum value 'sold'"),
@@ -79,3 +80,23 @@ def test_a_mistake_is_told_with_its_field(parse: Any, data: bytes, told: str) ->
     with pytest.raises(RecordError) as caught:
         parse(data)
     assert str(caught.value).startswith(told)
+
+
+def test_what_lies_ten_years_ahead_is_a_default() -> None:
+    """A deal or cost with a day more than ten years ahead of its publication is refused with its field; one whose publication has no
+    time is not, nor what was published later, nor what is withdrawn."""
+    published = 1783500000000
+    deal, cost = (
+        records.deal(line(DEAL, closed_at="2062-08-25T12:00:00Z")),
+        records.cost(line(COST, first_day="2062-07-01", last_day="2062-07-31")),
+    )
+    with pytest.raises(
+        RecordError, match=r"^closed_at: 2062-08-25 lies more than ten years ahead of the record's publication"
+    ):
+        records.check_deal(deal, published)
+    with pytest.raises(RecordError, match=r"^first_day: 2062-07-01 lies more than ten years ahead"):
+        records.check_cost(cost, published)
+    for known in (None, -1, published + 30 * 366 * 86_400_000):
+        records.check_deal(deal, known)
+        records.check_cost(cost, known)
+    records.check_cost(records.cost(line(COST, last_day="9999-12-31", deleted=True)), published)

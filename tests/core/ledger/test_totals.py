@@ -9,7 +9,9 @@ from streams.core.ledger.facts import Facts
 from streams.core.ledger.figures import compute
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.totals import Figure, Total
+from streams.core.ledger.types import Cost
 from streams.core.policy import IdentityPolicy
+from streams.core.touch import Money
 from tests.core.ledger.test_records import COST, DEAL, line
 from tests.ledger import books as files
 
@@ -91,3 +93,16 @@ def test_a_period_that_is_nothing_rests() -> None:
     ledger.deal(closed_at="2026-08-25T12:00:00Z", version=3)
     ledger.known.span = facts.ALWAYS
     assert "2036-Q3" not in ledger.reckon()
+
+
+def test_only_periods_with_records_are_reckoned() -> None:
+    """Two costs far apart make the periods that hold them, and none between; a cost without an end, as an older release took it, makes
+    ten years of months at most."""
+    ledger = Published()
+    ledger.cost()
+    ledger.cost(cost_id="late", first_day="2036-02-01", last_day="2036-03-31")
+    ledger.known.span = facts.ALWAYS
+    assert ledger.reckon() == ["2026-07", "2036-02", "2036-03", "2026-Q3", "2036-Q1"]
+    endless = Cost("endless", "sales", "tool", 20635, 2932896, Money("100", "EUR"))
+    known = books.resolve(Facts([facts.of_cost(endless)]))
+    assert len(totals.affected(facts.ALWAYS, known, 90)) < 170

@@ -1,0 +1,54 @@
+"""Which records of the sources the ledger takes, and how it says why it does not take one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.core.ledger import records
+from streams.core.ledger.types import Cost, Deal
+from streams.core.outcome import Rejected
+from streams.core.policy import Policy
+from streams.core.touch import Money
+from streams.edge.codec import Codec
+from streams.edge.ledger_input import Input
+from streams.edge.reader import Stored
+from streams.edge.topics import COSTS, DEALS
+from streams.settings import Settings
+from tests.core.ledger.test_records import COST, DEAL, line
+
+SETTINGS = Settings(id_key="input")
+CODEC = Codec()
+PUBLISHED = 1_783_500_000_000
+
+
+def stored(record: Deal | Cost) -> Stored:
+    """The record in its topic."""
+    if isinstance(record, Deal):
+        return Stored(SETTINGS.topic(DEALS), 0, 7, PUBLISHED, b"key", CODEC.encode_deal(record))
+    return Stored(SETTINGS.topic(COSTS), 0, 7, PUBLISHED, b"key", CODEC.encode_cost(record))
+
+
+def refused(record: Deal | Cost, policy: Policy | None = None) -> str:
+    """Why a record is refused; nothing if it is taken."""
+    found = Input(SETTINGS, policy or Policy(), CODEC).facts(stored(record))
+    if isinstance(found, Rejected):
+        assert found.reason == "broken_record"
+        return found.detail
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (records.deal(line(DEAL)), ""),
+        (records.cost(line(COST)), ""),
+        (records.deal(line(DEAL, closed_at="2062-08-25T12:00:00Z")), "closed_at: 2062-08-25 lies more than ten years ahead"),
+        (records.cost(line(COST, first_day="2062-08-25", last_day="2062-08-26")), "first_day: 2062-08-25 lies more than"),
+        (Cost("c", "sales", "tool", 20635, 2932896, Money("1", "EUR")), "last_day: 9999-12-31 lies more than ten years ahead"),
+    ],
+)  # fmt: skip
+def test_days_far_ahead_are_refused(record: Any, told: str) -> None:
+    """A deal or cost with a day more than ten years behind the moment at which it was published becomes a dead letter that says so."""
+    assert refused(record).startswith(told) and bool(refused(record)) == bool(told)

@@ -9,13 +9,15 @@ from decimal import Decimal
 from prometheus_client import CollectorRegistry, Gauge
 
 from streams.core.ledger.lead_figures import PROBLEMS, LeadFigures, Open, percentile
+from streams.core.ledger.period import quarter_of
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.result import CONFLICTS, CREDIT, REVENUE, FunnelStep
 from streams.core.ledger.totals import Total
 from streams.edge.ledger_catalogue import CATALOGUE
 
 QUARTERS = 4
-"""The newest quarters that are shown: their number bounds the series."""
+"""The newest quarters that are shown, up to the present one: their number bounds the series. A contract's costs and a deal's day may
+lie in quarters to come."""
 
 QUANTILES = (0.5, 0.9)
 
@@ -46,10 +48,10 @@ class LedgerMetrics:
 
         self._open_places: set[tuple[str, str]] = set()
 
-    def show(self, totals: Iterable[Total], policy: LedgerPolicy) -> None:
-        """The figures of the newest quarters."""
+    def show(self, totals: Iterable[Total], policy: LedgerPolicy, now: int) -> None:
+        """The figures of the newest quarters at a moment (UTC ms)."""
         mine = [one for one in totals if "-Q" in one.period]
-        shown = _newest(one.period for one in mine)
+        shown = _newest((one.period for one in mine), now)
         for gauge in (self.roi, self.credit, self.spend, self.revenue, self.contacts, self.conflicts):
             gauge.clear()
         conflicts: Counter[tuple[str, str]] = Counter()
@@ -83,15 +85,15 @@ class LedgerMetrics:
             if count:
                 self.conflicts.labels(*where).set(1000 * conflicts[where] / count)
 
-    def show_funnels(self, funnels: Mapping[str, Iterable[FunnelStep]]) -> None:
-        """How far customers came, by quarter."""
+    def show_funnels(self, funnels: Mapping[str, Iterable[FunnelStep]], now: int) -> None:
+        """How far customers came, by quarter, up to that of a moment (UTC ms)."""
         self.funnel.clear()
-        for period in _newest(funnels):
+        for period in _newest(funnels, now):
             for step in funnels[period]:
                 self.funnel.labels(period, step.department, step.step).set(step.customers)
 
-    def show_leads(self, figures: LeadFigures) -> None:
-        """How hand-offs go, in the newest quarters."""
+    def show_leads(self, figures: LeadFigures, now: int) -> None:
+        """How hand-offs go, in the newest quarters at a moment (UTC ms)."""
         for gauge in (
             self.handoffs,
             self.acceptance,
@@ -105,7 +107,8 @@ class LedgerMetrics:
         shown = _newest(
             [one[0] for one in figures.assigned]
             + [one[0] for one in figures.stays]
-            + [one[0] for one in figures.speeds]
+            + [one[0] for one in figures.speeds],
+            now,
         )
         made: Counter[tuple[str, str]] = Counter()
         for (period, team, answer), count in figures.answers.items():
@@ -139,6 +142,7 @@ class LedgerMetrics:
             self.open.labels(*place).set(counts[place])
 
 
-def _newest(periods: Iterable[str]) -> list[str]:
-    """The newest quarters among them, in order."""
-    return sorted(set(periods))[-QUARTERS:]
+def _newest(periods: Iterable[str], now: int) -> list[str]:
+    """The newest quarters among them, in order, without those to come."""
+    present = quarter_of(now)
+    return sorted({period for period in periods if period <= present})[-QUARTERS:]

@@ -203,10 +203,6 @@ class LedgerProcess:
         for one in changed:
             self._published[one.period][one.place[1:]] = one
         await view.write(changed, self._everything())
-        self._metrics.show(self._everything(), self._policy.ledger)
-        quarters = {label: ledger.funnel for label, ledger in self._earlier.items() if "-Q" in label}
-        self._metrics.show_funnels(quarters)
-        self._metrics.show_leads(self._leads)
         self._show_now()
         for kind in ("touches", "homes", "deals", "costs", "leads", "conflicts"):
             self._metrics.facts.labels(kind).set(len(getattr(self._facts, kind)))
@@ -229,8 +225,12 @@ class LedgerProcess:
         return changed
 
     def _show_now(self) -> None:
-        """What holds of this moment, whether or not anything has changed."""
+        """What holds at this moment, whether or not anything has changed: a quarter begins, a lead is overdue."""
         now = time.time_ns() // 1_000_000
+        self._metrics.show(self._everything(), self._policy.ledger, now)
+        quarters = {label: ledger.funnel for label, ledger in self._earlier.items() if "-Q" in label}
+        self._metrics.show_funnels(quarters, now)
+        self._metrics.show_leads(self._leads, now)
         self._metrics.show_open(self._leads.open, now)
         self._metrics.current.set(now / 1000)
 

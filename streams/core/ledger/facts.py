@@ -14,7 +14,9 @@ from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import TypeVar
 
+from streams.core import identity_conflict
 from streams.core.commands import Command
+from streams.core.detect import planned_conflict
 from streams.core.identify import nodes
 from streams.core.leads.events import LeadEvent
 from streams.core.ledger.fact_types import (
@@ -61,6 +63,8 @@ __all__ = [
 ]  # fmt: skip
 
 V = TypeVar("V", HomeFact, MovedFact, DealFact, CostFact, LeadFact, ConflictFact)
+
+_NO_CONTACT = frozenset({identity_conflict.RULE, planned_conflict.NAME})
 
 ALWAYS = (0, 1 << 53)
 """A span of time without ends."""
@@ -128,8 +132,14 @@ def of_lead(event: LeadEvent) -> LeadFact:
 
 
 def of_conflict(finding: Finding) -> ConflictFact:
-    """A conflict; the newest touch of its evidence made it one. A retracted one may have lost its evidence."""
-    holds = finding.state != "retracted" and not finding.withdrawn and bool(finding.evidence)
+    """A conflict; the newest touch of its evidence made it one. A retracted one may have lost its evidence. What is no contact that a
+    department made in another's way does not hold here: a plan, and two CRM records of one customer."""
+    holds = (
+        finding.rule not in _NO_CONTACT
+        and finding.state != "retracted"
+        and not finding.withdrawn
+        and bool(finding.evidence)
+    )
     made_by = max(finding.evidence, key=lambda proof: proof.occurred_at, default=None)
     touch = ("", "", "") if made_by is None else (made_by.touch_id, made_by.department, made_by.channel)
     return ConflictFact(finding.finding_id, finding.revision, holds, finding.event_time, *touch)

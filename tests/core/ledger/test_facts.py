@@ -21,6 +21,7 @@ from streams.core.touch import IdentifiedTouch
 from tests.ledger import books as files
 from tests.ledger.command import BOARD
 from tests.ledger.identified import stream
+from tests.support.samples import CONFLICT
 
 POLICY = IdentityPolicy()
 
@@ -151,3 +152,22 @@ def test_conflicts_count_where_their_touch_does() -> None:
     mine = [f for f in figures if f.rep == touch.actor.id]  # type: ignore[union-attr]
     assert sum(f.value for f in mine) >= 1
     assert len({fact for fact in known.conflicts.values() if fact.holds}) >= sum(f.value for f in figures)
+
+
+@pytest.mark.parametrize(
+    ("rule", "counts"),
+    [
+        ("double_contact", True),
+        ("contact_after_opt_out", True),
+        ("planned_conflict", False),
+        ("identity_conflict", False),
+    ],
+)
+def test_only_contacts_that_were_made_are_conflicts(rule: str, counts: bool) -> None:
+    """A contact in another one's way counts as a conflict of its month; a plan that was not carried out does not, nor do two CRM records
+    of one customer."""
+    finding = replace(CONFLICT, rule=rule, state="detected", withdrawn=False)
+    period = periods.parse(periods.quarter_of(finding.event_time))
+    known = Facts([facts.of_conflict(finding)])
+    figures = compute(books.resolve(known), period, LedgerPolicy()).figures
+    assert bool([one for one in figures if one.measure == "conflicts"]) == counts

@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
 from streams.commands.worker import LOG_FORMAT
-from streams.core.ledger.money import MoneyError
 from streams.edge import crash_points
 from streams.edge.codec import DecodeError
 from streams.edge.ledger_input import Damaged
@@ -25,7 +24,7 @@ from streams.edge.reader import ReadError
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
 
 _ENDS = (
-    ReadError, PublishError, DecodeError, Damaged, MoneyError, Superseded, RegistryUnavailable, RegistryRefused,
+    ReadError, PublishError, DecodeError, Damaged, Superseded, RegistryUnavailable, RegistryRefused,
 )  # fmt: skip
 
 
@@ -38,9 +37,10 @@ _ENDS = (
 def ledger(policy_path: str | None, **options: Any) -> None:
     """Keep the ledger's figures up to date, until told to stop. One process works; more of an installation stand by for it.
 
-    It reads touches with their customers, deals and costs, and publishes every figure by month and quarter to the topic `ledger`, with its
-    revision and what changed it. The figures are those of `touchstream report --from-kafka`, to the cent. What it knows is kept in
-    the topic `ledger.facts`, pseudonymous, longer than the sources keep it; ended at any moment, it goes on from there.
+    It reads touches with their customers, deals, costs, lead events and conflicts. It publishes every figure by month and quarter to the
+    topic `ledger`, with its revision and what changed it, and serves how hand-offs go at /metrics. The figures are those of
+    `touchstream report --from-kafka`, to the cent. What it knows is kept in the topic `ledger.facts`, pseudonymous, longer than the
+    sources keep it; ended at any moment, it goes on from there.
     """
     settings = load_settings(policy_path=policy_path, **options)
     policy = load_policy(policy_path, settings)

@@ -6,7 +6,6 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -146,13 +145,20 @@ def _from_files(
 def _from_kafka(settings: Settings, policy: Policy, problems: list[str]) -> Callable[[], Resolved]:
     from streams.commands.publishing import run_kafka
     from streams.core.ledger import books
+    from streams.core.ledger.spend import with_rates
     from streams.edge import ledger_input
 
     try:
         known = run_kafka(ledger_input.read_all(settings, policy, problems))
     except ledger_input.Damaged as error:
         raise CommandError(str(error)) from None
-    return partial(books.resolve, known)
+
+    def resolve() -> Resolved:
+        resolved, left = with_rates(books.resolve(known), policy.ledger)
+        problems.extend(text if count == 1 else f"{text} ({count:,} of them)" for text, count in left.items())
+        return resolved
+
+    return resolve
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import msgspec
 
 from streams.core.ledger import facts, records
 from streams.core.ledger.facts import Fact, Facts
+from streams.core.ledger.spend import lacks_rate
+from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.core.touch import Origin
@@ -57,6 +59,7 @@ class Input:
         if topic == self._deals:
             deal = self._codec.decode_deal(value)
             records.check_deal(deal, published)
+            self._check_rate(deal)
             settings = self._settings
             fact = facts.of_deal(deal, self._policy.identity, settings.id_key, settings.default_region)
             if fact is None:
@@ -65,6 +68,7 @@ class Input:
         if topic == self._costs:
             cost = self._codec.decode_cost(value)
             records.check_cost(cost, published)
+            self._check_rate(cost)
             return [facts.of_cost(cost)]
         if topic == self._leads:
             return [facts.of_lead(self._codec.decode_lead_event(value))]
@@ -76,6 +80,11 @@ class Input:
         if not EARLIEST_MS <= identified.touch.occurred_at <= LATEST_MS:
             raise DecodeError("not_a_touch", "occurred_at lies outside the years 2000 to 9999")
         return list(facts.of_touch(identified))
+
+    def _check_rate(self, record: Deal | Cost) -> None:
+        lacking = None if record.amount is None else lacks_rate(record.amount.currency, self._policy.ledger)
+        if lacking is not None and not record.deleted:
+            raise records.RecordError(f"amount.currency: {lacking}")
 
 
 def _rejected(stored: Stored, reason: str, detail: str) -> Rejected:

@@ -23,6 +23,7 @@ from streams.core.ledger.facts import Fact, Facts
 from streams.core.ledger.figures import compute
 from streams.core.ledger.lead_figures import LeadFigures, lead_figures
 from streams.core.ledger.result import Ledger
+from streams.core.ledger.spend import with_rates
 from streams.core.ledger.totals import Figure, Total
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
@@ -59,6 +60,7 @@ class LedgerProcess:
         self._published: defaultdict[str, dict[Figure, Total]] = defaultdict(dict)
         self._earlier: dict[str, Ledger] = {}
         self._leads = LeadFigures()
+        self._told: set[str] = set()
         self._ends: dict[TopicPartition, int] = {}
         self._due_at = 0.0
         self._asked_at = 0.0
@@ -70,7 +72,6 @@ class LedgerProcess:
             ReadError, PublishError: Kafka, a topic or a schema registry is not there, or did not take a record.
             Superseded: another process has taken over.
             Damaged, DecodeError: what the ledger itself has written cannot be read.
-            MoneyError: the policy converts currencies and lacks a rate.
         """
         view = LedgerView(self._settings)
         try:
@@ -214,7 +215,10 @@ class LedgerProcess:
     def _reckoned(self) -> list[Total]:
         span = self._facts.spanned()
         assert span is not None, "asked only when something has changed"
-        resolved = books.resolve(self._facts)
+        resolved, left = with_rates(books.resolve(self._facts), self._policy.ledger)
+        for text in left.keys() - self._told:
+            log.warning("left out of the figures: %s", text)
+        self._told |= left.keys()
         self._leads = lead_figures(books.leads(self._facts), resolved.touches, self._policy)
         changed: list[Total] = []
         standing = totals.standing(self._published)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from streams.core.ledger import records
+from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
@@ -52,3 +54,15 @@ def refused(record: Deal | Cost, policy: Policy | None = None) -> str:
 def test_days_far_ahead_are_refused(record: Any, told: str) -> None:
     """A deal or cost with a day more than ten years behind the moment at which it was published becomes a dead letter that says so."""
     assert refused(record).startswith(told) and bool(refused(record)) == bool(told)
+
+
+def test_a_currency_without_a_rate_is_refused() -> None:
+    """Where the policy converts, a deal or cost in a currency that has no rate becomes a dead letter that says what to do; one that is
+    withdrawn, or in a currency with a rate, is taken, as all are where nothing is converted."""
+    policy = Policy(ledger=LedgerPolicy(currency="EUR", rates={"USD": 0.9}))
+    told = "amount.currency: no rate from GBP to EUR; add GBP to [ledger.rates] of the policy"
+    for parse, record in ((records.deal, DEAL), (records.cost, COST)):
+        pounds = parse(line(record, amount={"amount": 5, "currency": "GBP"}))
+        assert refused(pounds, policy) == told
+        assert refused(pounds) == refused(replace(pounds, deleted=True), policy) == ""
+        assert refused(parse(line(record, amount={"amount": 5, "currency": "USD"})), policy) == ""

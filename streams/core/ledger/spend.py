@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+
+from msgspec.structs import replace
 
 from streams.core.ledger import money
 from streams.core.ledger.book import Resolved
@@ -21,6 +23,44 @@ def value_of(amount: Money, policy: LedgerPolicy) -> tuple[str, int]:
     if policy.currency:
         return policy.currency, money.converted(amount, policy.currency, policy.rates)
     return amount.currency, money.minor(amount)
+
+
+def lacks_rate(currency: str, policy: LedgerPolicy) -> str | None:
+    """Why money in a currency cannot be shown, and what to do; None if it can."""
+    try:
+        if policy.currency and currency != policy.currency:
+            money.rate(currency, policy.currency, policy.rates)
+    except money.MoneyError as error:
+        return str(error)
+    return None
+
+
+def with_rates(resolved: Resolved, policy: LedgerPolicy) -> tuple[Resolved, dict[str, int]]:
+    """The records without deals, costs and costs of touches in a currency that has no rate; and what was left out, in words, with how
+    many records that is."""
+    used = {deal.amount.currency for deal, _ in resolved.deals if deal.amount is not None}
+    used |= {cost.amount.currency for cost in resolved.costs} | {one.cost.currency for one in resolved.touch_costs}
+    lacking = {currency: why for currency in sorted(used) if (why := lacks_rate(currency, policy)) is not None}
+    if not lacking:
+        return resolved, {}
+    left: Counter[str] = Counter()
+    deals, costs, touch_costs = [], [], []
+    for deal, customer in resolved.deals:
+        if deal.amount is not None and deal.amount.currency in lacking:
+            left[f"deal {deal.deal_id}: {lacking[deal.amount.currency]}"] += 1
+        else:
+            deals.append((deal, customer))
+    for cost in resolved.costs:
+        if cost.amount.currency in lacking:
+            left[f"cost {cost.cost_id}: {lacking[cost.amount.currency]}"] += 1
+        else:
+            costs.append(cost)
+    for one in resolved.touch_costs:
+        if one.cost.currency in lacking:
+            left[f"what touches cost in {one.cost.currency}: {lacking[one.cost.currency]}"] += 1
+        else:
+            touch_costs.append(one)
+    return replace(resolved, deals=deals, costs=costs, touch_costs=touch_costs), dict(left)
 
 
 def spread(cost: Cost, period: Period, policy: LedgerPolicy) -> Iterator[Spent]:

@@ -48,7 +48,7 @@ class HomeFact(_Fact, frozen=True, gc=False, array_like=True, tag="home"):
 
 
 class MovedFact(_Fact, frozen=True, gc=False, array_like=True, tag="moved"):
-    """All of a customer belongs to another: a merge that does not name its identifiers."""
+    """All of a customer belongs to another: a merge that does not name its identifiers. `into` is empty once the other was erased."""
 
     customer: str
     into: str
@@ -63,7 +63,7 @@ class ErasedFact(_Fact, frozen=True, gc=False, array_like=True, tag="erased"):
 
 
 class DealFact(_Fact, frozen=True, gc=False, array_like=True, tag="deal"):
-    """A deal; `ids` are its customer's, strongest first."""
+    """A deal; `ids` are its customer's, strongest first; none once the customer was erased."""
 
     deal_id: str
     version: int
@@ -157,8 +157,10 @@ def rank(fact: Fact) -> tuple[int, _Least] | tuple[int, _Least, int]:
         return fact.at, _Least(fact.into)
     if isinstance(fact, TouchFact):
         return fact.version, _Least(encode(msgspec.structs.replace(fact, resolved_at=0))), fact.resolved_at
-    if isinstance(fact, DealFact):
-        return fact.version, _Least(encode(fact))
+    if isinstance(
+        fact, DealFact
+    ):  # its ids count last, and none before any: they are erased before or after the other content comes
+        return fact.version, _Least(encode((msgspec.structs.replace(fact, ids=()), fact.ids)))
     if isinstance(fact, LeadFact | ConflictFact):
         return fact.revision, _Least(encode(fact))
     assert isinstance(fact, CostFact), "an erasure has no rank: it is a moment"

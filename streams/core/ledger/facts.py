@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from streams.core import identity_conflict
 from streams.core.commands import Command
 from streams.core.detect import planned_conflict
@@ -103,7 +105,7 @@ def of_command(command: Command) -> Iterator[Fact]:
         if not command.identifiers:
             yield MovedFact(command.customer_id, command.into, command.decided_at)
     elif command.kind == "customer_erased":
-        for id_ in command.identifiers or (command.customer_id,):
+        for id_ in dict.fromkeys((*command.identifiers, command.customer_id)):
             yield ErasedFact(id_, command.decided_at)
 
 
@@ -170,11 +172,13 @@ class Facts:
         if isinstance(fact, HomeFact):
             return self._take_home(fact)
         if isinstance(fact, MovedFact):
-            changed = _kept(self.moved, fact.customer, fact)
+            moved = self._unmoved(fact)
+            changed = {} if moved is None else _kept(self.moved, fact.customer, moved)
             if changed:
                 self._spans(*ALWAYS)
             return changed
         if isinstance(fact, DealFact):
+            fact = self._unnamed(fact)
             deal = self.deals.get(fact.deal_id)
             changed = _kept(self.deals, fact.deal_id, fact)
             self._deal_ids.update(fact.ids)
@@ -236,12 +240,14 @@ class Facts:
         """Whose an identifier is."""
         home = self.homes.get(identifier)
         customer, at = (identifier, -1) if home is None else (home.customer, home.at)
-        while (moved := self.moved.get(customer)) is not None and moved.at >= at and moved.into < customer:
+        while (moved := self.moved.get(customer)) is not None and moved.at >= at and "" < moved.into < customer:
             customer, at = moved.into, moved.at
         return customer
 
     def customer_of(self, deal: DealFact) -> str:
-        """Whose a deal is: that of the strongest of its ids that was ever seen."""
+        """Whose a deal is: that of the strongest of its ids that was ever seen; nobody else's when its ids were erased."""
+        if not deal.ids:
+            return f"erased:{deal.deal_id}"
         return self.customer(next((id_ for id_ in deal.ids if id_ in self.homes), deal.ids[0]))
 
     def _erased_at(self, identifier: str) -> int:
@@ -251,6 +257,18 @@ class Facts:
     def _is_erased(self, touch: TouchFact, at: int) -> bool:
         # What happened since stays, as on a timeline.
         return touch.resolved_at <= at and touch.at * 1000 <= at
+
+    def _unnamed(self, deal: DealFact) -> DealFact:
+        """A deal, without any of its ids if it was opened before a person with one of them was erased: what it brought in stays."""
+        if any(deal.opened_at * 1000 <= self._erased_at(id_) for id_ in deal.ids):
+            return replace(deal, ids=())
+        return deal
+
+    def _unmoved(self, moved: MovedFact) -> MovedFact | None:
+        """A move, to nobody if who it went to was erased since; None if who moved was."""
+        if moved.at <= self._erased_at(moved.customer):
+            return None
+        return replace(moved, into="") if moved.at <= self._erased_at(moved.into) else moved
 
     def _take_touch(self, fact: TouchFact) -> dict[bytes, Fact | None]:
         if self.erased and self._is_erased(fact, self._erased_at(fact.identifier)):
@@ -278,6 +296,17 @@ class Facts:
             if lead.at * 1000 <= fact.at:
                 del self.leads[lead.event_id]
                 changed[lead.key] = None
+        for deal in list(self.deals.values()):
+            unnamed = self._unnamed(deal)
+            if unnamed is not deal:
+                self.deals[deal.deal_id] = changed[deal.key] = unnamed
+        for moved in list(self.moved.values()):
+            unmoved = self._unmoved(moved)
+            if unmoved is None:
+                del self.moved[moved.customer]
+                changed[moved.key] = None
+            elif unmoved is not moved:
+                self.moved[moved.customer] = changed[moved.key] = unmoved
         home = self.homes.get(fact.identifier)
         if home is not None and home.at <= fact.at:
             del self.homes[fact.identifier]

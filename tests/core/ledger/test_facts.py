@@ -136,6 +136,29 @@ def test_an_erasure_takes_the_changes_of_a_lead() -> None:
     assert known.take(before) == {}
 
 
+def test_an_erasure_takes_a_deals_ids_and_moves() -> None:
+    """Of a person who is erased no id stays in a deal or a move, whichever comes first; what the deal brought in does, and a deal that is
+    opened later is a new start with its ids."""
+    (deal, later) = (fact for one in DEALS[:2] if (fact := facts.of_deal(one, POLICY, files.ID_KEY, files.REGION)))
+    at = deal.opened_at * 1000 + 1
+    later = replace(later, ids=deal.ids, opened_at=deal.opened_at + 1)
+    own = deal.ids[-1]
+    known: list[Fact] = [deal, later, MovedFact(own, "a", 5), MovedFact("z", own, 5)]
+    for erasures_first in (False, True):
+        erased = ErasedFact(own, at)
+        taken, log = Facts(), {}
+        for fact in [erased, *known] if erasures_first else [*known, erased]:
+            log.update(taken.take(fact))
+        assert taken.deals[deal.deal_id] == replace(deal, ids=()) == log[deal.key]
+        assert taken.deals[later.deal_id] == later
+        assert taken.moved == {"z": MovedFact("z", "", 5)} and log.get(b"moved:" + own.encode()) is None
+        assert own.encode() not in b"".join(
+            facts.encode(fact) for fact in log.values() if fact is not None and fact not in (later, erased)
+        )
+        assert taken.customer("z") == "z"
+        assert deal.deal_id in {one.deal_id for one, _ in books.resolve(taken).deals}
+
+
 def test_conflicts_count_where_their_touch_does() -> None:
     """A conflict stands in the month and box of the touch that made it, with its campaign and rep; one that was retracted nowhere."""
     period = periods.parse("2026-Q3")

@@ -16,6 +16,7 @@ import click
 
 from streams.commands.common import CommandError
 from streams.core import touch_json
+from streams.core.dead_letter import letter_key
 from streams.core.ingest import STAGE, Ignored
 from streams.core.outcome import Rejected
 from streams.core.touch import Touch
@@ -107,7 +108,11 @@ async def bury(client: Client, letters: list[Rejected], counts: Counts) -> None:
     """Put rejected input on the dead-letter topic and name each on standard error."""
     topic = client.settings.topic(DEAD_LETTER)
     now = time.time_ns() // 1_000_000
-    records = [Record(topic, letter.key, client.codec.encode_dead_letter(letter, now)) for letter in letters]
+    secret = client.settings.id_key
+    records = [
+        Record(topic, letter_key(letter.key, secret), client.codec.encode_dead_letter(letter, now))
+        for letter in letters
+    ]
     results = await client.publisher.publish_many(records)
     for letter, result in zip(letters, results, strict=True):
         if isinstance(result, PublishError):

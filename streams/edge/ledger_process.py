@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from streams.core.dead_letter import letter_key
 from streams.core.ledger import books, facts, totals
 from streams.core.ledger.facts import Fact, Facts
 from streams.core.ledger.figures import compute
@@ -186,7 +187,10 @@ class LedgerProcess:
         for one in letters:
             log.warning("not taken into the ledger: %s: %s", one.reason, one.detail)
         return [
-            *(Record(dead, one.key, codec.encode_dead_letter(one, now)) for one in letters),
+            *(
+                Record(dead, letter_key(one.key, self._settings.id_key), codec.encode_dead_letter(one, now))
+                for one in letters
+            ),
             *(Record(source.log, key, None if fact is None else facts.encode(fact)) for key, fact in changed.items()),
         ]
 

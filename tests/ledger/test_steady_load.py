@@ -1,4 +1,4 @@
-"""`touchstream ledger` while records keep coming: figures are published all the same."""
+"""`touchstream ledger` while records keep coming, and when what it has published is corrected."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from streams import Client
 from streams.settings import Settings
-from tests.core.ledger.test_records import COST
-from tests.ledger.processes import figures, published, running
+from tests.core.ledger.test_records import COST, DEAL
+from tests.ledger.processes import figures, published, running, wanted
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -53,3 +53,27 @@ def test_figures_are_published_while_records_come(make_settings: Callable[..., S
             wait_until(lambda: spend() > first, 60, "it to be published again under load")
             assert sent[0] > first
         wait_until(lambda: spend() == sent[0], 60, "the sum of all")
+
+
+def test_a_correction_leaves_nothing_behind(make_settings: Callable[..., Settings]) -> None:
+    """A deal and a cost that were entered with a day in years to come and are corrected stand in one quarter only, whether the process
+    works when the correction comes, or starts behind it."""
+    settings = make_settings(session_timeout=6.0)
+    revenue, spend = (("EUR", measure, "all", "all") for measure in ("revenue", "spend"))
+
+    def right() -> bool:
+        return figures(published(settings)) == wanted(settings)
+
+    with Client.sync(settings=settings) as client:
+        with running(settings):
+            client.deal(DEAL | {"closed_at": "2036-08-25T12:00:00Z"})
+            client.cost(COST | {"last_day": "2027-06-30"})
+            both = {("2036-Q3", *revenue), ("2027-Q2", *spend)}
+            wait_until(lambda: both <= figures(published(settings)).keys(), 60, "the mistakes to be published")
+            client.deal(DEAL | {"version": 3})
+            wait_until(right, 60, "the corrected deal to stand once")
+            assert ("2027-Q2", *spend) in figures(published(settings))
+        client.cost(COST | {"version": 2})
+        with running(settings):
+            wait_until(right, 60, "the corrected cost to stand once")
+    assert not both & figures(published(settings)).keys()

@@ -1,0 +1,67 @@
+"""What the ledger's process makes of records and facts, without Kafka: `tests.ledger` has it with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streams.core.dead_letter import letter_key
+from streams.core.ledger import facts, records
+from streams.core.ledger.policy import LedgerPolicy
+from streams.core.ledger.totals import Total
+from streams.core.policy import Policy
+from streams.edge.codec import Codec
+from streams.edge.ledger_input import Input
+from streams.edge.ledger_metrics import LedgerMetrics
+from streams.edge.ledger_process import LedgerProcess
+from streams.edge.reader import Stored
+from streams.edge.topics import DEALS
+from streams.settings import Settings
+from tests.core.ledger.test_records import COST, line
+
+SETTINGS = Settings(id_key="process")
+
+
+def process(policy: Policy | None = None) -> LedgerProcess:
+    """A process that has read nothing."""
+    return LedgerProcess(SETTINGS, policy or Policy(), LedgerMetrics(CollectorRegistry()))
+
+
+def test_a_dead_letter_has_no_plain_key() -> None:
+    """A record that its producer has keyed by a mail address is a dead letter under a keyed hash of it, as a worker's is."""
+    key, codec, policy = b"dana@example.com", Codec(), Policy()
+    broken = Stored(SETTINGS.topic(DEALS), 0, 7, 1_783_500_000_000, key, b"no deal")
+    (letter,) = asyncio.run(process()._learned([broken], Input(SETTINGS, policy, codec), codec))
+    assert letter.key == letter_key(key, SETTINGS.id_key) != key
+    assert codec.decode_dead_letter(letter.value or b"").key == key, "a replay needs it"
+
+
+def test_what_was_published_before_a_restart_is_taken_back() -> None:
+    """A process that recalls spend of a quarter in which its facts have no cost any more publishes that it is nothing."""
+    recalled = process()
+    old = Total("2027-Q2", "EUR", "spend", "all", "all", "5000.00", 3)
+    recalled._published[old.period][old.place[1:]] = old
+    recalled._facts.take(facts.of_cost(records.cost(line(COST))))
+    recalled._facts.span = facts.ALWAYS
+    changed = {one.place: (one.value, one.revision, one.previous) for one in recalled._reckoned()}
+    assert changed[old.place] == ("0.00", 4, "5000.00")
+    assert changed["2026-Q3", "EUR", "spend", "all", "all"] == ("20000.00", 1, None)
+
+
+def test_money_without_a_rate_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A cost in a currency without a rate that an earlier process took, or that the policy had a rate for, is left out and logged once."""
+    working = process(Policy(ledger=LedgerPolicy(currency="EUR")))
+    pounds = records.cost(line(COST, cost_id="pounds", amount={"amount": 7, "currency": "GBP"}))
+    for cost in (pounds, records.cost(line(COST))):
+        working._facts.take(facts.of_cost(cost))
+    with caplog.at_level(logging.WARNING):
+        changed = {one.place: one.value for one in working._reckoned()}
+        working._facts.span = facts.ALWAYS
+        working._reckoned()
+    assert changed["2026-Q3", "EUR", "spend", "all", "all"] == "20000.00"
+    assert [one.getMessage() for one in caplog.records] == [
+        "left out of the figures: cost pounds: no rate from GBP to EUR; add GBP to [ledger.rates] of the policy"
+    ]

@@ -23,6 +23,7 @@ from streams.core.ledger import books, facts, totals
 from streams.core.ledger.facts import Fact, Facts
 from streams.core.ledger.figures import compute
 from streams.core.ledger.lead_figures import LeadFigures, lead_figures
+from streams.core.ledger.period import quarter_of
 from streams.core.ledger.result import Ledger
 from streams.core.ledger.spend import with_rates
 from streams.core.ledger.totals import Figure, Total
@@ -62,6 +63,7 @@ class LedgerProcess:
         self._earlier: dict[str, Ledger] = {}
         self._leads = LeadFigures()
         self._told: set[str] = set()
+        self._quarter = ""  # that of the figures at /metrics; empty when they are to be shown anew
         self._ends: dict[TopicPartition, int] = {}
         self._due_at = 0.0
         self._asked_at = 0.0
@@ -208,6 +210,7 @@ class LedgerProcess:
         for one in changed:
             self._published[one.period][one.place[1:]] = one
         await view.write(changed, self._everything())
+        self._quarter = ""
         self._show_now()
         for kind in ("touches", "homes", "deals", "costs", "leads", "conflicts"):
             self._metrics.facts.labels(kind).set(len(getattr(self._facts, kind)))
@@ -233,12 +236,14 @@ class LedgerProcess:
         return changed
 
     def _show_now(self) -> None:
-        """What holds at this moment, whether or not anything has changed: a quarter begins, a lead is overdue."""
+        """What holds at this moment, whether or not anything has changed: a lead is overdue, a quarter begins."""
         now = time.time_ns() // 1_000_000
-        self._metrics.show(self._everything(), self._policy.ledger, now)
-        quarters = {label: ledger.funnel for label, ledger in self._earlier.items() if "-Q" in label}
-        self._metrics.show_funnels(quarters, now)
-        self._metrics.show_leads(self._leads, now)
+        if self._quarter != (quarter := quarter_of(now)):
+            self._quarter = quarter
+            self._metrics.show(self._everything(), self._policy.ledger, now)
+            funnels = {label: ledger.funnel for label, ledger in self._earlier.items() if "-Q" in label}
+            self._metrics.show_funnels(funnels, now)
+            self._metrics.show_leads(self._leads, now)
         self._metrics.show_open(self._leads.open, now)
         self._metrics.current.set(now / 1000)
 

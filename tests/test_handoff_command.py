@@ -42,7 +42,8 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
     """Three customers asked. `list` names them with their owner, due time and the campaign's mail; by mail address, lead id
     and customer id they are accepted, rejected with a date, and disqualified; what is not possible is refused with the worker's reason,
     what lacks a reason or has a wrong one never leaves; the SDK can do the same. The ledger's metrics and the
-    report's table of the old quarrel tell of it."""
+    report's table of the old quarrel tell of it. Who is qualified is won when the CRM's deal is, and a deal of
+    nobody is no dead letter; then sales corrects it by hand."""
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY, encoding="utf-8")
     settings = make_settings(policy_path=str(policy))
@@ -85,18 +86,38 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
                 client.answer_handoff("disqualify", str(third["customer"]), by="ana")
             client.answer_handoff("disqualify", str(third["customer"]), by="ana", reason="competitor")
         wait_until(lambda: state(settings, str(third["customer"])) == "disqualified", 60, "the SDK's answer")
-    assert [one["customer"] for one in listed()] == [dana["customer"]]
-    assert [letter.reason for letter in buried(settings)] == ["unroutable"]
-    export = json.loads(touchstream(settings, "customer", "export", "dana@example.com").stdout)
-    assert [one["kind"] for one in export["leads"]][-1] == "accepted" and export["deals"] == []
-    with running(settings) as process:
-        for metric, labels, value in (
-            ("open_handoffs", 'problem="none",team="iberia"', "1.0"), ("open_handoffs", 'problem="orphan",team="iberia"', "0.0"),
-            ("acceptance_ratio", 'team="iberia"', str(1 / 3)), ("recycle_ratio", 'reason="bad_timing"', str(1 / 3)),
-            ("contradicted_handoffs", 'team="iberia"', "0.0"), ("facts", 'kind="leads"', ""),
-        ):  # fmt: skip
-            line = re.compile(rf"^touchstream_ledger_{metric}{{[^}}]*{labels}}} {re.escape(value)}", re.MULTILINE)
-            wait_until(lambda line=line: line.search(served(process)), 60, f"the metric {metric}")  # type: ignore[misc]
+        assert [one["customer"] for one in listed()] == [dana["customer"]]
+        assert [letter.reason for letter in buried(settings)] == ["unroutable"]
+        export = json.loads(touchstream(settings, "customer", "export", "dana@example.com").stdout)
+        assert [one["kind"] for one in export["leads"]][-1] == "accepted" and export["deals"] == []
+        with running(settings) as process:
+            for metric, labels, value in (
+                ("open_handoffs", 'problem="none",team="iberia"', "1.0"), ("open_handoffs", 'problem="orphan",team="iberia"', "0.0"),
+                ("acceptance_ratio", 'team="iberia"', str(1 / 3)), ("recycle_ratio", 'reason="bad_timing"', str(1 / 3)),
+                ("contradicted_handoffs", 'team="iberia"', "0.0"), ("facts", 'kind="leads"', ""),
+            ):  # fmt: skip
+                line = re.compile(rf"^touchstream_ledger_{metric}{{[^}}]*{labels}}} {re.escape(value)}", re.MULTILINE)
+                wait_until(lambda line=line: line.search(served(process)), 60, f"the metric {metric}")  # type: ignore[misc]
+            assert touchstream(settings, "handoff", "qualify", "dana@example.com").stdout.startswith("qualified: lead ")
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+            sold = {
+                "deal_id": "opp-1",
+                "stage": "won",
+                "amount": {"amount": 9, "currency": "EUR"},
+                "opened_at": now,
+                "closed_at": now,
+            }
+            with Client.sync(settings=settings) as client:
+                client.deal({**sold, "customer": {"email": "dana@example.com"}})
+                client.deal({**sold, "deal_id": "opp-2", "customer": {"email": "nobody@example.com"}})
+            wait_until(lambda: state(settings, str(dana["customer"])) == "won", 60, "the deal to end the lead")
+        assert listed() == []
+        wrong = touchstream(settings, "handoff", "lost", str(dana["lead_id"]), "--deal", "opp-3", "--by", "ana")
+        assert wrong.exit_code == 1 and "is won; lead_deal (lost) is not possible then" in wrong.stderr
+        assert touchstream(settings, "handoff", "lost", str(dana["lead_id"]), "--by", "ana").stdout.startswith(
+            "lost: lead "
+        )
+        assert len(buried(settings)) == 2
     year = time.gmtime().tm_year
     told = tmp_path / "report.json"
     made = touchstream(settings, "report", "--period", f"{year}", "--from-kafka", "--json", str(told))

@@ -20,7 +20,7 @@ from streams.core.commands import Command
 from streams.core.leads import asked
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.states import STATES, WITH_SALES
-from streams.core.ledger.types import LeadReason
+from streams.core.ledger.types import LeadReason, Stage
 from streams.edge.client import Client
 from streams.settings import Settings
 
@@ -74,8 +74,8 @@ def list_(
     click.echo(rendering.counted(len(wanted), "lead"), err=True)
 
 
-def _answer_options(*, reason: bool, again: bool) -> Callable[[F], F]:
-    """Options of an answer: with a reason; with what happens to the lead next."""
+def _answer_options(*, reason: bool = False, again: bool = False, deal: bool = False) -> Callable[[F], F]:
+    """Options of an answer: with a reason; with what happens to the lead next; with a deal."""
 
     def added(command: F) -> F:
         options: list[Any] = [
@@ -98,6 +98,8 @@ def _answer_options(*, reason: bool, again: bool) -> Callable[[F], F]:
             options.append(
                 click.option("--reason", type=click.Choice(get_args(LeadReason)), required=True, help="Why.")
             )
+        if deal:
+            options.append(click.option("--deal", metavar="ID", help="The deal's id in the CRM."))
         options.append(click.argument("lead", metavar="LEAD"))
         for option in options:
             command = option(command)
@@ -107,7 +109,7 @@ def _answer_options(*, reason: bool, again: bool) -> Callable[[F], F]:
 
 
 @handoff.command()
-@_answer_options(reason=False, again=False)
+@_answer_options()
 def accept(**options: Any) -> None:
     """Say that you take the lead."""
     _answer("lead_accepted", **options)
@@ -128,22 +130,53 @@ def recycle(**options: Any) -> None:
 
 
 @handoff.command()
-@_answer_options(reason=True, again=False)
+@_answer_options(reason=True)
 def disqualify(**options: Any) -> None:
     """Say that nobody need work on the lead any more."""
     _answer("lead_disqualified", **options)
 
 
+@handoff.command()
+@_answer_options()
+def qualify(**options: Any) -> None:
+    """Say that the lead is worth a deal; a meeting with a person of sales says so, too."""
+    _answer("lead_qualified", **options)
+
+
+@handoff.command()
+@_answer_options(deal=True)
+def won(**options: Any) -> None:
+    """Say that the customer has bought: marketing may write again. `touchstream ledger` says so by itself of deals in the topic `deals`."""
+    _answer("lead_deal", stage="won", **options)
+
+
+@handoff.command()
+@_answer_options(deal=True)
+def lost(**options: Any) -> None:
+    """Say that nothing came of it: marketing may write again."""
+    _answer("lead_deal", stage="lost", **options)
+
+
 def _answer(
     kind: asked.AskedKind, lead: str, by: str, wait: float, bootstrap: str | None, topic_prefix: str | None,
-    reason: str | None = None, again: str | None = None, nurture_with: str | None = None,
+    reason: str | None = None, again: str | None = None, nurture_with: str | None = None, deal: str | None = None,
+    stage: Stage | None = None,
 ) -> None:  # fmt: skip
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     recycle_at = None if again is None else _moment(again)
     event = leads.find(settings, lead).event
     now = time.time_ns() // 1_000_000
     command = asked.lead_command(
-        kind, event.customer, by, now, event.lead_id, cast(LeadReason | None, reason), recycle_at, nurture_with
+        kind,
+        event.customer,
+        by,
+        now,
+        event.lead_id,
+        cast(LeadReason | None, reason),
+        recycle_at,
+        nurture_with,
+        deal,
+        stage,
     )
     if (wrong := asked.problem(command)) is not None:
         raise CommandError(wrong)

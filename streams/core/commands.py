@@ -36,11 +36,16 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str | None = None
     recycle_at: int | None = None
     nurture_with: str | None = None
+    deal_id: str | None = None
+    deal_stage: str | None = None
+    deal_at: int | None = None
     touch: Touch | None = None
 
 
-LEAD_KINDS = frozenset({"lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified"})
-"""What sales may say of a lead: see `streams.core.leads.asked`."""
+LEAD_KINDS = frozenset(
+    {"lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified", "lead_qualified", "lead_deal"}
+)
+"""What sales may say of a lead, and a CRM of its deal: see `streams.core.leads.asked`."""
 
 FROM_OUTSIDE = LEAD_KINDS | {
     "finding_acknowledged", "identity_split", "customer_erased", "policy_changed", "touch_planned",

@@ -31,7 +31,7 @@ from streams.core.ids import command_id
 from streams.core.leads import asked
 from streams.core.ledger import records
 from streams.core.ledger.records import RecordError
-from streams.core.ledger.types import Cost, Deal, LeadReason
+from streams.core.ledger.types import Cost, Deal, LeadReason, Stage
 from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError, from_mapping
@@ -53,9 +53,11 @@ IN_FLIGHT = 1000
 
 T = TypeVar("T")
 
-HandoffAnswer = Literal["accept", "reject", "recycle", "disqualify"]
-ANSWERS: dict[HandoffAnswer, asked.AskedKind] = {
-    "accept": "lead_accepted", "reject": "lead_rejected", "recycle": "lead_recycled", "disqualify": "lead_disqualified",
+HandoffAnswer = Literal["accept", "reject", "recycle", "disqualify", "qualify", "won", "lost"]
+ANSWERS: dict[HandoffAnswer, tuple[asked.AskedKind, Stage | None]] = {
+    "accept": ("lead_accepted", None), "reject": ("lead_rejected", None), "recycle": ("lead_recycled", None),
+    "disqualify": ("lead_disqualified", None), "qualify": ("lead_qualified", None), "won": ("lead_deal", "won"),
+    "lost": ("lead_deal", "lost"),
 }  # fmt: skip
 
 
@@ -236,18 +238,22 @@ class Client(Encoding):
 
     async def answer_handoff(
         self, answer: HandoffAnswer, customer_id: str, *, by: str, lead_id: str | None = None, reason: LeadReason | None = None,
-        recycle_at: int | None = None, nurture_with: str | None = None,
+        recycle_at: int | None = None, nurture_with: str | None = None, deal_id: str | None = None,
     ) -> str:  # fmt: skip
-        """Say that `by` of sales accepts, rejects, recycles or disqualifies the lead of a customer (ids as in the topic `leads`); returns
-        the command's id. All but accept need a reason; rejected and recycled ones may say when to look at it again (UTC ms) and what
-        marketing should nurture with. Workers answer in the topic `leads`, or with a dead letter when the lead is not in such a state.
+        """Say that `by` of sales accepts, rejects, recycles, disqualifies or qualifies the lead of a customer (ids as in the topic
+        `leads`), or that its deal (`deal_id`, if it has one) is won or lost; returns the command's id. To reject, recycle or disqualify
+        needs a reason; rejected and recycled ones may say when to look at it again (UTC ms) and what marketing should nurture with.
+        Workers answer in the topic `leads`, or with a dead letter when the lead is not in such a state.
 
         Raises:
             ValueError: the answer lacks something, or has too much.
             PublishError: Kafka did not acknowledge it.
         """
         now = time.time_ns() // 1_000_000
-        command = asked.lead_command(ANSWERS[answer], customer_id, by, now, lead_id, reason, recycle_at, nurture_with)
+        kind, stage = ANSWERS[answer]
+        command = asked.lead_command(
+            kind, customer_id, by, now, lead_id, reason, recycle_at, nurture_with, deal_id, stage
+        )
         if (wrong := asked.problem(command)) is not None:
             raise ValueError(wrong)
         return await self.publish_command(command)

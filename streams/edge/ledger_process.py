@@ -4,7 +4,8 @@ What is read becomes facts. What is new of them is written to the ledger's own t
 the topic holds all that was ever committed, and a start reads that topic and goes on. Facts may be read any number of times
 (`streams.core.ledger.facts`), so wherever a process ends, nothing is lost or counted twice. When all that was there has been read, the
 periods that it affects are reckoned anew, as `touchstream report` does, and figures that differ from the published ones are published with
-the next revision. One process works at a time, and more stand by (`streams.edge.ledger_turn`).
+the next revision. What a deal's new stage means for a lead goes to the topic `commands`, acknowledged before the fact is written: after a
+crash it may be told twice, under the same id. One process works at a time, and more stand by (`streams.edge.ledger_turn`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from collections.abc import Iterable, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from streams.core.commands import Command
 from streams.core.dead_letter import letter_key
+from streams.core.leads.deals import Deals
 from streams.core.ledger import books, facts, totals
 from streams.core.ledger.facts import Fact, Facts
 from streams.core.ledger.figures import compute
@@ -36,9 +39,9 @@ from streams.edge.ledger_metrics import LedgerMetrics
 from streams.edge.ledger_turn import Turn, joined
 from streams.edge.ledger_view import LedgerView
 from streams.edge.ledger_writer import LedgerWriter, Superseded
-from streams.edge.publisher import Record, describe
+from streams.edge.publisher import Publisher, PublishError, Record, describe
 from streams.edge.reader import ReadError, Stored, learn, open_codec, read
-from streams.edge.topics import DEAD_LETTER, LEDGER
+from streams.edge.topics import COMMANDS, DEAD_LETTER, LEDGER
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.ledger")
@@ -59,6 +62,7 @@ class LedgerProcess:
     def __init__(self, settings: Settings, policy: Policy, metrics: LedgerMetrics) -> None:
         self._settings, self._policy, self._metrics = settings, policy, metrics
         self._facts = Facts()
+        self._deals = Deals(self._facts)
         self._published: defaultdict[str, dict[Figure, Total]] = defaultdict(dict)
         self._earlier: dict[str, Ledger] = {}
         self._leads = LeadFigures()
@@ -85,11 +89,11 @@ class LedgerProcess:
                 try:
                     await _stand_by(consumer, turn, stop)
                     if not stop.is_set():
-                        async with LedgerWriter(self._settings) as writer:
+                        async with LedgerWriter(self._settings) as writer, Publisher(self._settings) as publisher:
                             await self._recall(source, codec)
                             await self._go_on(consumer)
                             while not stop.is_set():
-                                await self._step(consumer, turn, source, codec, writer, view)
+                                await self._step(consumer, turn, source, codec, writer, publisher, view)
                 finally:
                     await consumer.stop()
         except (KafkaError, OSError) as error:
@@ -113,6 +117,7 @@ class LedgerProcess:
                 if known is None or total.revision > known.revision:
                     self._published[total.period][total.place[1:]] = total
         self._facts.span = facts.ALWAYS
+        self._deals = Deals(self._facts)
         log.info("recalled %d touches in %.1f s", len(self._facts.touches), time.monotonic() - started)
 
     async def _go_on(self, consumer: AIOKafkaConsumer) -> None:
@@ -133,6 +138,7 @@ class LedgerProcess:
         source: Input,
         codec: Codec,
         writer: LedgerWriter,
+        publisher: Publisher,
         view: LedgerView,
     ) -> None:
         if turn.moved:
@@ -144,7 +150,8 @@ class LedgerProcess:
             for one in batch
         ]
         if records:
-            news = await self._learned(records, source, codec)
+            news, commands = await self._learned(records, source, codec)
+            await self._tell(commands, codec, publisher)
             await writer.write(news, {tp: batch[-1].offset + 1 for tp, batch in polled.items() if batch})
             crash_points.reach("ledger_after_facts")
         now = time.monotonic()
@@ -171,9 +178,20 @@ class LedgerProcess:
         self._ends = {tp: end for tp, end in self._ends.items() if positions.get(tp, 0) < end}
         return bool(ends) and not self._ends
 
-    async def _learned(self, records: Sequence[Stored], source: Input, codec: Codec) -> list[Record]:
-        """What is new in records, for the ledger's own topic, and dead letters of those that cannot be used."""
+    async def _tell(self, commands: Sequence[Command], codec: Codec, publisher: Publisher) -> None:
+        """What deals say of leads. Not in the transaction: its markers would stand in a topic that workers read."""
+        topic = self._settings.topic(COMMANDS)
+        records = [Record(topic, one.customer_id.encode(), codec.encode_command(one)) for one in commands]
+        for result in await publisher.publish_many(records) if records else ():
+            if isinstance(result, PublishError):
+                raise result
+
+    async def _learned(
+        self, records: Sequence[Stored], source: Input, codec: Codec
+    ) -> tuple[list[Record], list[Command]]:
+        """What is new in records, for the ledger's own topic, and dead letters of those that cannot be used; and what is to be told."""
         changed: dict[bytes, Fact | None] = {}
+        commands: list[Command] = []
         letters: list[Rejected] = []
         for stored in records:
             if stored.value is not None:
@@ -183,7 +201,9 @@ class LedgerProcess:
                 letters.append(found)
                 continue
             for fact in found:
-                changed.update(self._facts.take(fact))
+                news, said = self._deals.take(fact, stored.timestamp)
+                changed.update(news)
+                commands += said
         now = time.time_ns() // 1_000_000
         dead = self._settings.topic(DEAD_LETTER)
         for one in letters:
@@ -194,7 +214,7 @@ class LedgerProcess:
                 for one in letters
             ),
             *(Record(source.log, key, None if fact is None else facts.encode(fact)) for key, fact in changed.items()),
-        ]
+        ], commands
 
     async def _refresh(self, codec: Codec, writer: LedgerWriter, view: LedgerView) -> None:
         """Reckon the affected periods anew, and publish what is different."""

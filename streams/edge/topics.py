@@ -72,7 +72,7 @@ CATALOGUE: tuple[TopicSpec, ...] = (
         COMMANDS,
         "What others ask for: acknowledge a finding, answer a hand-off, split a customer, erase one, change the policy; what they plan.",
         "customer id, or any id of the customer",
-        "command", "`touchstream` commands, your systems", "worker, requests stage", _keep(30),
+        "command", "`touchstream` commands, `touchstream ledger`, your systems", "worker, requests stage", _keep(30),
     ),
     TopicSpec(
         IDENTITIES, "Log of the identity index: which identifier or id leads to which id. Rebuilds a lost Redis.", "identifier id",

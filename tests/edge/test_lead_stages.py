@@ -116,6 +116,14 @@ def test_nothing_follows_without_teams() -> None:
         (accept(ASKED, nurture_with="webinars"), "lead_rejected and lead_recycled only"),
         (accept(ASKED, kind="lead_recycled", reason="no_need", nurture_with="x" * 501), "more than 500 bytes"),
         (accept(ASKED, kind="lead_recycled", reason="no_need", recycle_at=1), "recycle_at lies outside"),
+        (
+            accept(ASKED, kind="lead_deal"),
+            "needs a deal_stage of open, qualification, proposal, negotiation, won, lost; none",
+        ),
+        (accept(ASKED, kind="lead_deal", deal_stage="wun"), "'wun' is none of them"),
+        (accept(ASKED, kind="lead_deal", deal_stage="won", deal_id="d" * 201), "more than 200 characters"),
+        (accept(ASKED, kind="lead_deal", deal_stage="won", deal_at=1), "deal_at lies outside"),
+        (accept(ASKED, kind="lead_qualified", deal_id="d1"), "go with lead_deal only"),
         (accept(ASKED, kind="lead_tick"), "only for workers"),
     ],
 )
@@ -154,6 +162,29 @@ def test_another_lead_is_not_meant() -> None:
     (letter,) = letters(run(stage, told(accept(ASKED + 1, lead_id="l-2"))))
     assert "is about the lead l-2, but customer" in letter.detail
     assert store.read(1, WHO.encode()) == before
+
+
+def test_a_deal_moves_the_lead_and_is_no_dead_letter() -> None:
+    """Qualified by ana, then won by what the ledger says, through both stages; what it says of nobody's lead is nothing to do, whereas ana
+    hears that there is none."""
+    stage, store = made()
+    run(stage, touch("ask", "lead_form", ASKED))
+    ended = accept(
+        ASKED + MINUTE, kind="lead_deal", requested_by=asked.LEDGER, deal_id="d1", deal_stage="won", deal_at=ASKED + 2
+    )
+    records = []
+    for command in (accept(ASKED + 1, kind="lead_qualified"), ended):
+        (out,) = passed(command).outputs
+        records.append(told(CODEC.decode_command(out.value or b"")))
+    made_of = events(run(stage, *records))
+    assert [(event.kind, event.state, event.deal) for event in made_of] == [
+        ("qualified", "qualified", ""), ("won", "won", "d1"),
+    ]  # fmt: skip
+    assert store.partitions[1].due == {}
+    stage, _ = made()
+    write = run(stage, told(ended), told(replace(ended, command_id="c-2", requested_by="ana")))
+    (letter,) = letters(write)
+    assert events(write) == [] and "has no lead; lead_deal is about one" in letter.detail
 
 
 def test_an_answer_follows_a_merged_customer() -> None:

@@ -10,6 +10,7 @@ them stand requests, with `at`, when they were made, and `by`:
     {"split": [{"email": "dana@example.com"}, {"phone": "+14155550100"}], "at": "...", "by": "rlee"}
     {"erase": {"email": "dana@example.com"}, "at": "...", "by": "rlee"}
     {"lead": "rejected", "of": {"email": "dana@example.com"}, "at": "...", "by": "rlee", "reason": "bad_timing", "recycle_at": "..."}
+    {"lead": "deal", "of": {...}, "at": "...", "by": "touchstream ledger", "deal_id": "opp-1", "stage": "won"}
     {"plan": {a touch, with its time to come}, "at": "...", "by": "mailer"}
 
 Timers of leads fire at their times, up to that of the last line, or `now`. Where there are leads, `leads` are their events, in order.
@@ -157,7 +158,8 @@ class Play:
         named = self._graph.find(identify.nodes(Customer(**asked["of"]), ID_KEY, REGION)[0])
         again = milliseconds(asked["recycle_at"]) if "recycle_at" in asked else None
         kind: Any = f"lead_{asked['lead']}"
-        said = lead_command(kind, named, by, at, None, asked.get("reason"), again, asked.get("nurture_with"))
+        said = lead_command(kind, named, by, at, None, asked.get("reason"), again, asked.get("nurture_with"),
+                            asked.get("deal_id"), asked.get("stage"))  # fmt: skip
         effect = customer.on_command(self.timelines.get(named, EMPTY), said, self._policy)
         self.timelines[named] = effect.timeline
         self.leads += effect.leads

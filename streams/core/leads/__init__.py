@@ -9,5 +9,6 @@ events      what is published
 brief       what sales is told with it
 follow      the events that follow when a timeline changes
 asked       what sales says, as commands
+deals       what the CRM's deals say, as commands
 told        what follows from them, and from the moments at which something is due
 """

@@ -1,4 +1,5 @@
-"""What sales says of a lead that it was handed, as commands and as acts; and that a moment has come at which something was due."""
+"""What sales says of a lead that it was handed, and the CRM of its deal, as commands and as acts; and that a moment has come at which
+something was due."""
 
 from __future__ import annotations
 
@@ -8,10 +9,19 @@ from streams.core.commands import LEAD_KINDS, Command
 from streams.core.entry import Entry
 from streams.core.ids import command_id
 from streams.core.leads.acts import Act, ActKind, derived_id, entry_of
-from streams.core.ledger.types import LeadReason
+from streams.core.ledger.records import MAX_ID
+from streams.core.ledger.types import STAGES, LeadReason, Stage
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 
-AskedKind = Literal["lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified"]
+AskedKind = Literal[
+    "lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified", "lead_qualified", "lead_deal"
+]
+
+DEAL = "lead_deal"
+"""The kind of the command by which somebody says where a deal stands."""
+
+LEDGER = "touchstream ledger"
+"""Who says what the CRM's deals mean for leads. Nobody waits for an answer then: what changes nothing is no dead letter."""
 
 TICK = "lead_tick"
 """The kind of the command by which a worker says that a moment has come."""
@@ -21,6 +31,7 @@ REASONS: tuple[str, ...] = get_args(LeadReason)
 LONGEST = 500
 """Bytes of what to nurture with: a sentence."""
 
+_REASONED = ("lead_rejected", "lead_recycled", "lead_disqualified")
 _DATED = ("lead_rejected", "lead_recycled")
 
 
@@ -33,12 +44,14 @@ def lead_command(
     reason: LeadReason | None = None,
     recycle_at: int | None = None,
     nurture_with: str | None = None,
+    deal_id: str | None = None,
+    deal_stage: Stage | None = None,
 ) -> Command:
     """The command by which `by` says so of the customer's lead; times in UTC ms. Said again at the same moment it is the same command."""
-    id_ = command_id(kind, customer, lead_id or "", by, str(issued_at))
+    id_ = command_id(kind, customer, lead_id or "", by, str(issued_at), *([deal_stage] if deal_stage else []))
     return Command(
         id_, customer, kind, issued_at, f"{by} says so", requested_by=by, lead_id=lead_id, reason=reason,
-        recycle_at=recycle_at, nurture_with=nurture_with,
+        recycle_at=recycle_at, nurture_with=nurture_with, deal_id=deal_id, deal_stage=deal_stage,
     )  # fmt: skip
 
 
@@ -52,18 +65,27 @@ def problem(command: Command) -> str | None:
     kind = command.kind
     if not command.requested_by:
         return f"{kind} needs requested_by: who of sales says so"
-    if kind != "lead_accepted" and command.reason not in REASONS:
-        said = "none was given" if command.reason is None else f"{command.reason!r} is none of them"
-        return f"{kind} needs a reason of {', '.join(REASONS)}; {said}"
+    if kind in _REASONED and command.reason not in REASONS:
+        return f"{kind} needs a reason of {', '.join(REASONS)}; {_given(command.reason)}"
     if kind not in _DATED and (command.recycle_at is not None or command.nurture_with is not None):
         return f"recycle_at and nurture_with go with {' and '.join(_DATED)} only, not with {kind}"
     if len((command.nurture_with or "").encode()) > LONGEST:
         return f"nurture_with takes more than {LONGEST} bytes: say it in a sentence"
-    for name in ("issued_at", "recycle_at"):
+    if kind == DEAL and command.deal_stage not in STAGES:
+        return f"{DEAL} needs a deal_stage of {', '.join(STAGES)}; {_given(command.deal_stage)}"
+    if kind != DEAL and (command.deal_id, command.deal_stage, command.deal_at) != (None, None, None):
+        return f"deal_id, deal_stage and deal_at go with {DEAL} only, not with {kind}"
+    if len(command.deal_id or "") > MAX_ID:
+        return f"deal_id takes more than {MAX_ID} characters"
+    for name in ("issued_at", "recycle_at", "deal_at"):
         at = getattr(command, name)
         if at is not None and not EARLIEST_MS <= at <= LATEST_MS:
             return f"{name} lies outside the years 2000 to 9999; it is UTC milliseconds"
     return None
+
+
+def _given(value: str | None) -> str:
+    return "none was given" if value is None else f"{value!r} is none of them"
 
 
 def act_id(command_id: str) -> str:
@@ -74,6 +96,11 @@ def act_id(command_id: str) -> str:
 def act(command: Command, at: int) -> Entry:
     """The command as an entry of the timeline; it must have no `problem`."""
     assert command.kind in LEAD_KINDS
-    reason = cast(LeadReason | None, command.reason if command.kind != "lead_accepted" else None)
-    said = Act(command.requested_by or "", reason, command.recycle_at, command.nurture_with)
-    return entry_of(cast(ActKind, command.kind), act_id(command.command_id), at, said, command.issued_at)
+    reason = cast(LeadReason | None, command.reason if command.kind in _REASONED else None)
+    stage = cast(Stage | None, command.deal_stage)
+    said = Act(
+        command.requested_by or "", reason, command.recycle_at, command.nurture_with, deal=command.deal_id or "", stage=stage
+    )  # fmt: skip
+    # A deal counts from when the CRM says it did: a list that is sent once a fortnight is not late, as a touch would be.
+    published_at = at if command.kind == DEAL else command.issued_at
+    return entry_of(cast(ActKind, command.kind), act_id(command.command_id), at, said, published_at)

@@ -172,10 +172,10 @@ def _act(steps: _Steps, act: Act, policy: Policy) -> None:
     kind, lead = steps.entry.kind, steps.lead
     if kind == "lead_carried":
         steps.take(act.lead)
-    elif kind == "lead_deal":
-        _deal(steps, act)
     elif lead is None or kind == "lead_tick":
         return
+    elif kind == "lead_deal":
+        _deal(steps, lead, act)
     elif kind == "lead_assigned":
         _assigned(steps, act)
     elif kind == "lead_accepted":
@@ -232,15 +232,17 @@ def _given_back(entry: Entry, act: Act, policy: Policy) -> dict[str, Any]:
     }
 
 
-def _deal(steps: _Steps, act: Act) -> None:
-    """The CRM's word on a deal. Sales may have found the customer itself: then it is a lead now."""
-    lead = steps.lead
-    ended = lead is not None and lead.state in ENDED
-    if lead is None or (ended and lead.deal != act.deal and act.stage not in ("won", "lost")):
+def _deal(steps: _Steps, lead: LeadState, act: Act) -> None:
+    """What is said of a deal. Whom sales found without marketing has no lead, and gets none by a deal: marketing would fall silent for
+    every deal in the CRM. A lead follows the deal that moved it last: that another one is lost says nothing of it."""
+    deal = act.deal or lead.deal
+    if lead.state in ENDED and lead.deal != deal and act.stage not in ("won", "lost"):
         steps.begin()
+    if act.stage == "lost" and lead.deal not in ("", deal):
+        return
     if act.stage == "won" or act.stage == "lost":
-        if steps.lead is not None and steps.lead.state != act.stage:
-            steps.to(act.stage, act.stage, deal=act.deal, timers=())
-    elif steps.lead is not None and steps.lead.state != "opportunity":
-        timers = tuple(timer for timer in steps.lead.timers if timer[1] != "recycle_due")
-        steps.to("opportunity", "opportunity", deal=act.deal, timers=timers)
+        if lead.state != act.stage:
+            steps.to(act.stage, act.stage, deal=deal, timers=())
+    elif lead.state != "opportunity":
+        timers = tuple(timer for timer in lead.timers if timer[1] != "recycle_due")
+        steps.to("opportunity", "opportunity", deal=deal, timers=timers)

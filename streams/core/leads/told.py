@@ -9,6 +9,7 @@ from streams.core.commands import Command
 from streams.core.entry import Entry
 from streams.core.leads import acts, asked
 from streams.core.leads.events import LeadEvent
+from streams.core.leads.fold import active
 from streams.core.leads.follow import followed
 from streams.core.leads.states import WITH_SALES, LeadState, next_due
 from streams.core.outcome import Cause, Finding, RejectReason
@@ -39,7 +40,9 @@ def said(timeline: Timeline, command: Command, policy: Policy) -> Told:
     wrong = asked.problem(command)
     if wrong is not None:
         return Told(timeline, refused=("unroutable", wrong))
-    entry = asked.act(command, _when(timeline.lead, command.issued_at, policy))
+    entry = asked.act(command, _when(timeline.lead, command, policy))
+    if command.kind == asked.DEAL and command.requested_by == asked.LEDGER:
+        return _deal(timeline, entry, command, policy)
     done = _added(timeline, entry, command, policy)
     if done.timeline is timeline or done.refused is not None:
         return done
@@ -52,8 +55,23 @@ def said(timeline: Timeline, command: Command, policy: Policy) -> Told:
     return done
 
 
-def _when(lead: LeadState | None, issued_at: int, policy: Policy) -> int:
-    """Who answers has got the lead before, even if their clock is behind ours by a little."""
+def _deal(timeline: Timeline, entry: Entry, command: Command, policy: Policy) -> Told:
+    """What the ledger tells of a deal, which most customers have without a lead. It stays on the timeline then: a touch that comes late may
+    begin the lead before the deal. Of a customer of whom nothing is known, or no more, nothing is kept."""
+    unknown = timeline.lead is None and (not timeline.entries or not active(policy))
+    if unknown or (timeline.erased_at and entry.at * 1000 <= timeline.erased_at):
+        return Told(timeline)
+    done = _added(timeline, entry, command, policy)
+    return Told(timeline) if done.refused is not None else done
+
+
+def _when(lead: LeadState | None, command: Command, policy: Policy) -> int:
+    """Who answers has got the lead before, even if their clock is behind ours by a little; and what is said of a deal comes after what was
+    said of it before, whatever days the CRM gives."""
+    issued_at = command.issued_at
+    if command.kind == asked.DEAL:
+        at = min(issued_at if command.deal_at is None else command.deal_at, issued_at)
+        return max(at, lead.since + 1) if lead is not None and lead.deal and lead.deal == command.deal_id else at
     slack = int(policy.touch.max_future_minutes * MINUTE_MS)
     if lead is not None and lead.state in WITH_SALES and 0 <= lead.assigned_at - issued_at <= slack:
         return lead.assigned_at + 1
@@ -65,6 +83,7 @@ def _impossible(lead: LeadState | None, command: Command) -> str:
     if lead is None:
         return f"customer {customer} has no lead; {kind} is about one"
     state = f"{lead.state} and accepted" if lead.accepted and lead.state != "accepted" else lead.state
+    kind = kind if command.deal_stage is None else f"{kind} ({command.deal_stage})"
     return f"the lead {lead.id} of customer {customer} is {state}; {kind} is not possible then"
 
 

@@ -29,3 +29,17 @@ def test_marketing_holds_while_sales_has_the_lead() -> None:
     assert allowed(world, at("2026-03-03T13:00"))
     world.touch("again", "replied", at("2026-05-03T08:00"))
     assert not allowed(world, at("2026-05-03T09:00"))
+
+
+def test_a_deal_that_is_decided_ends_the_hold() -> None:
+    """Who is qualified, and whose deal is open, is with sales, and marketing holds; once the deal is won or lost marketing may write
+    again."""
+    for stage in ("won", "lost"):
+        world = World()
+        world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+        world.act("lead_qualified", at("2026-03-03T09:00"))
+        assert not allowed(world, at("2026-03-03T10:00"))
+        world.act("lead_deal", at("2026-03-04T09:00"), deal="d1", stage="proposal")
+        assert not allowed(world, at("2026-03-04T10:00"))
+        world.act("lead_deal", at("2026-03-20T09:00"), deal="d1", stage=stage)
+        assert allowed(world, at("2026-03-20T10:00"))

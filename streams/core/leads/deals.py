@@ -1,0 +1,73 @@
+"""What the CRM's deals say of leads: one command each time that a deal is first seen, or has come to another stage.
+
+The ledger takes deals in, knows whose they are, and tells. What it has told follows from its facts: the same facts, in the same order, give
+the same commands, and a command that comes twice has the same id.
+"""
+
+from __future__ import annotations
+
+from streams.core.commands import Command
+from streams.core.ids import command_id
+from streams.core.leads import asked
+from streams.core.ledger.fact_types import DealFact, Fact, HomeFact
+from streams.core.ledger.facts import Facts
+
+
+class Deals:
+    """Beside the ledger's facts. A deal whose customer nobody knows yet waits until a touch shows one of its identifiers."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._waiting: dict[str, set[str]] = {}
+        for deal in facts.deals.values():
+            self._wait(deal)
+
+    def take(self, fact: Fact, received_at: int) -> tuple[dict[bytes, Fact | None], list[Command]]:
+        """What is new by this fact, as `Facts.take` says it, and what is to be told of deals; `received_at` is when Kafka received it
+        (UTC ms)."""
+        before = self._facts.deals.get(fact.deal_id) if isinstance(fact, DealFact) else None
+        told = before is not None and self._known(before)
+        changed = self._facts.take(fact)
+        if not changed:
+            return changed, []
+        if isinstance(fact, DealFact):
+            if not self._known(fact):
+                self._wait(fact)
+                return changed, []
+            return changed, self._told(fact, before if told else None, received_at)
+        if isinstance(fact, HomeFact) and fact.identifier in self._waiting:
+            found = [self._facts.deals[id_] for id_ in sorted(self._waiting[fact.identifier])]
+            return changed, [command for deal in found for command in self._told(deal, None, received_at)]
+        return changed, []
+
+    def _known(self, deal: DealFact) -> bool:
+        return any(id_ in self._facts.homes for id_ in deal.ids)
+
+    def _wait(self, deal: DealFact) -> None:
+        if not self._known(deal):
+            for id_ in deal.ids:
+                self._waiting.setdefault(id_, set()).add(deal.deal_id)
+
+    def _told(self, deal: DealFact, before: DealFact | None, received_at: int) -> list[Command]:
+        for id_ in deal.ids:
+            self._waiting.get(id_, set()).discard(deal.deal_id)
+        command = deal_command(deal, before, self._facts.customer_of(deal), received_at)
+        return [] if command is None else [command]
+
+
+def deal_command(deal: DealFact, before: DealFact | None, customer: str, received_at: int) -> Command | None:
+    """What a deal says of its customer's lead; None when nothing that was not said of it `before`, or when the deal was a mistake."""
+    if before is not None and (before.deleted or before.ids != deal.ids):
+        before = None  # to this customer it is new
+    if deal.deleted or (before is not None and before.stage == deal.stage):
+        return None
+    # A CRM says when a deal was opened and closed, but not when it went on or was opened again: then it was when it said so.
+    at = deal.closed_at if before is None or before.closed_at is None else None
+    if at is None and before is None:
+        at = deal.opened_at
+    id_ = command_id(asked.DEAL, deal.deal_id, str(deal.version), deal.stage)
+    issued_at = received_at if at is None else max(received_at, at)  # it may have waited for a touch that is older than the deal
+    return Command(
+        id_, customer, asked.DEAL, issued_at, f"deal {deal.deal_id} of the CRM", requested_by=asked.LEDGER, deal_id=deal.deal_id,
+        deal_stage=deal.stage, deal_at=at,
+    )  # fmt: skip

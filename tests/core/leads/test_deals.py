@@ -1,0 +1,131 @@
+"""What the CRM's deals say of leads: each stage once, of whom a touch has shown, and nothing of it is a dead letter."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from streams.core.commands import Command
+from streams.core.leads import asked, told
+from streams.core.leads.deals import Deals
+from streams.core.ledger.fact_types import DealFact, HomeFact
+from streams.core.ledger.facts import Facts
+from streams.core.ledger.types import Stage
+from streams.core.policy import Policy
+from streams.core.timeline import EMPTY
+from tests.core.leads.world import CUSTOMER, World, at, said
+
+HOME = HomeFact("c2-b", CUSTOMER, 1)
+OPENED, CLOSED, TOLD = at("2026-03-03T10:00"), at("2026-03-20T10:00"), at("2026-03-21T02:00")
+
+
+def deal(version: int, stage: Stage, **changes: object) -> DealFact:
+    """One version of a deal of somebody with a CRM id, which no touch has shown, and a mail address."""
+    closed = CLOSED if stage in ("won", "lost") else None
+    return replace(DealFact("d1", version, False, ("c1-a", "c2-b"), stage, OPENED, closed, None, None), **changes)
+
+
+def told_by(deals: Deals, *facts: DealFact | HomeFact) -> list[tuple[str | None, int | None]]:
+    """Stage and time of what is told."""
+    return [(one.deal_stage, one.deal_at) for fact in facts for one in deals.take(fact, TOLD)[1]]
+
+
+def test_each_stage_is_told_once() -> None:
+    """The first is told with its opening, the end with its closing; a version without news, one read twice or one that comes too late is
+    not told, nor is a deal that was a mistake; what is opened again was so when the CRM said so."""
+    deals = Deals(Facts([HOME]))
+    assert told_by(deals, deal(1, "open"), deal(1, "open"), deal(2, "open", owner="bo")) == [("open", OPENED)]
+    assert told_by(deals, deal(4, "won"), deal(3, "proposal")) == [("won", CLOSED)]
+    assert told_by(deals, deal(5, "proposal"), deal(6, "lost")) == [("proposal", None), ("lost", CLOSED)]
+    assert told_by(deals, deal(7, "won"), deal(8, "won", deleted=True)) == [("won", None)]
+    assert told_by(deals, deal(9, "won")) == [("won", CLOSED)]
+
+
+def test_the_same_facts_say_the_same() -> None:
+    """The command's id is that of the deal, its version and its stage; it goes to the customer of the identifier that a touch has shown."""
+    (one,), (other,) = (Deals(Facts([HOME])).take(deal(1, "open"), when)[1] for when in (TOLD, TOLD + 9))
+    assert (one.command_id, one.customer_id, one.requested_by) == (other.command_id, CUSTOMER, asked.LEDGER)
+    assert asked.problem(one) is None
+    assert Deals(Facts([HOME])).take(deal(2, "open"), TOLD)[1][0].command_id != one.command_id
+
+
+def test_a_deal_waits_for_its_customer() -> None:
+    """A deal of nobody whom a touch has shown is told, as it is by then, when one does: once, and also by a process that was started since.
+    It is not told as of before it was closed, though the touch is older."""
+    facts = Facts()
+    deals = Deals(facts)
+    assert told_by(deals, deal(1, "open"), deal(2, "won")) == []
+    again = Deals(Facts(facts.deals.values()))
+    for one in (deals, again):
+        (command,) = one.take(HOME, OPENED)[1]
+        assert (command.deal_stage, command.deal_at, command.issued_at) == ("won", CLOSED, CLOSED)
+        assert told_by(one, HomeFact("c1-a", CUSTOMER, 2)) == []
+    assert told_by(Deals(facts), HomeFact("c1-a", CUSTOMER, 3)) == []
+
+
+def say(world: World, command: Command, policy: Policy | None = None) -> told.Told:
+    """The timeline is told so."""
+    done = told.said(world.timeline, command, policy or world.policy)
+    world.timeline = done.timeline
+    world.records += done.events
+    return done
+
+
+def by_ledger(stage: Stage, when: int, told_at: int = TOLD, deal_id: str = "d1") -> Command:
+    """What the ledger says of a deal."""
+    id_ = f"{deal_id} {stage} {when}"
+    return Command(
+        id_,
+        CUSTOMER,
+        "lead_deal",
+        told_at,
+        "",
+        requested_by=asked.LEDGER,
+        deal_id=deal_id,
+        deal_stage=stage,
+        deal_at=when,
+    )
+
+
+def test_deals_move_a_lead() -> None:
+    """To opportunity, and to won at the closing; told twice it changes nothing. Opened again and lost on the old date, it is lost; that
+    another deal is lost says nothing of it."""
+    world = World()
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    for command in (by_ledger("open", OPENED), by_ledger("won", CLOSED), by_ledger("won", CLOSED)):
+        assert say(world, command).refused is None
+    say(world, by_ledger("lost", CLOSED, deal_id="d2"))
+    assert [line.split(" ", 1)[1] for line in world.told()[-2:]] == ["opportunity opportunity", "won won"]
+    assert world.lead is not None and (world.lead.state, world.lead.deal, world.lead.since) == ("won", "d1", CLOSED)
+    say(world, by_ledger("proposal", TOLD))
+    say(world, by_ledger("lost", CLOSED))
+    assert world.lead.state == "lost" and said(world.lead.since) == "2026-03-21T02:00"
+
+
+def test_a_deal_without_a_lead_is_nothing() -> None:
+    """A customer whom no touch has shown, or who has no lead, gets none by a deal, nor does one of a company without teams or one who was
+    erased since; a lead that begins before the deal by a touch that comes late is moved by it all the same."""
+    nobody = told.said(EMPTY, by_ledger("open", OPENED), World().policy)
+    assert (nobody.timeline is EMPTY, nobody.refused) == (True, None)
+    world = World()
+    world.touch("mail", "sent", at("2026-03-02T08:00"))
+    assert say(world, by_ledger("open", OPENED), Policy()).timeline.entries == world.timeline.entries[:1]
+    erased = replace(world.timeline, erased_at=OPENED * 1000)
+    assert told.said(erased, by_ledger("open", OPENED), world.policy).timeline is erased
+    done = say(world, by_ledger("open", OPENED))
+    assert (done.events, done.refused, world.lead) == ((), None, None)
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"), came=TOLD)
+    assert world.told()[-1] == "2026-03-03T10:00 opportunity opportunity"
+
+
+@pytest.mark.parametrize("stage", ["won", "lost"])
+def test_what_people_say_of_a_deal_is_answered(stage: Stage) -> None:
+    """Said by a person, it moves the lead, without a deal's id too; of nobody's lead, or said twice, it is refused in plain words."""
+    world = World()
+    command = asked.lead_command("lead_deal", CUSTOMER, "ana", OPENED, deal_stage=stage)
+    refused = say(world, command).refused
+    assert refused is not None and "has no lead; lead_deal is about one" in refused[1]
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    assert [event.kind for event in say(world, command).events] == [stage]
+    refused = say(world, replace(command, command_id="again", issued_at=OPENED + 9)).refused
+    assert refused is not None and f"is {stage}; lead_deal ({stage}) is not possible then" in refused[1]

@@ -92,6 +92,7 @@ def test_deals_move_a_lead() -> None:
     another deal is lost says nothing of it."""
     world = World()
     world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    world.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
     for command in (by_ledger("open", OPENED), by_ledger("won", CLOSED), by_ledger("won", CLOSED)):
         assert say(world, command).refused is None
     say(world, by_ledger("lost", CLOSED, deal_id="d2"))

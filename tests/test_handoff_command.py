@@ -113,7 +113,7 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
             wait_until(lambda: state(settings, str(dana["customer"])) == "won", 60, "the deal to end the lead")
         assert listed() == []
         wrong = touchstream(settings, "handoff", "lost", str(dana["lead_id"]), "--deal", "opp-3", "--by", "ana")
-        assert wrong.exit_code == 1 and "is won; lead_deal (lost) is not possible then" in wrong.stderr
+        assert wrong.exit_code == 1 and "is won and accepted; lead_deal (lost) is not possible then" in wrong.stderr
         assert touchstream(settings, "handoff", "lost", str(dana["lead_id"]), "--by", "ana").stdout.startswith(
             "lost: lead "
         )

@@ -170,7 +170,7 @@ def test_a_deal_moves_the_lead_and_is_no_dead_letter() -> None:
     stage, store = made()
     run(stage, touch("ask", "lead_form", ASKED))
     ended = accept(
-        ASKED + MINUTE, kind="lead_deal", requested_by=asked.LEDGER, deal_id="d1", deal_stage="won", deal_at=ASKED + 2
+        ASKED + MINUTE, kind="lead_deal", requested_by=asked.LEDGER, deal_id="d1", deal_stage="won", deal_at=ASKED + 9
     )
     records = []
     for command in (accept(ASKED + 1, kind="lead_qualified"), ended):

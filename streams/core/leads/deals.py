@@ -31,13 +31,15 @@ class Deals:
         if not changed:
             return changed, []
         if isinstance(fact, DealFact):
+            fact = self._facts.deals[fact.deal_id]  # its customer may have been erased
             if not self._known(fact):
                 self._wait(fact)
                 return changed, []
             return changed, self._told(fact, before if told else None, received_at)
         if isinstance(fact, HomeFact) and fact.identifier in self._waiting:
-            found = [self._facts.deals[id_] for id_ in sorted(self._waiting[fact.identifier])]
-            return changed, [command for deal in found for command in self._told(deal, None, received_at)]
+            found = [self._facts.deals[id_] for id_ in sorted(self._waiting.pop(fact.identifier))]
+            known = [deal for deal in found if self._known(deal)]  # not those whose customer was erased
+            return changed, [command for deal in known for command in self._told(deal, None, received_at)]
         return changed, []
 
     def _known(self, deal: DealFact) -> bool:

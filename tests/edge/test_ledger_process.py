@@ -34,7 +34,7 @@ def test_a_dead_letter_has_no_plain_key() -> None:
     """A record that its producer has keyed by a mail address is a dead letter under a keyed hash of it, as a worker's is."""
     key, codec, policy = b"dana@example.com", Codec(), Policy()
     broken = Stored(SETTINGS.topic(DEALS), 0, 7, 1_783_500_000_000, key, b"no deal")
-    (letter,) = asyncio.run(process()._learned([broken], Input(SETTINGS, policy, codec), codec))
+    (letter,), _ = asyncio.run(process()._learned([broken], Input(SETTINGS, policy, codec), codec))
     assert letter.key == letter_key(key, SETTINGS.id_key) != key
     assert codec.decode_dead_letter(letter.value or b"").key == key, "a replay needs it"
 

@@ -14,7 +14,8 @@ import click
 from streams.commands import leads, rendering
 from streams.commands.asking import answered
 from streams.commands.backtest import moment_of
-from streams.commands.common import CommandError, kafka_options, load_policy, load_settings, policy_option, progress
+from streams.commands.common import CommandError, kafka_options, load_settings, policy_option, progress
+from streams.commands.policy_in_force import policy_in_force
 from streams.commands.publishing import run_kafka
 from streams.core.commands import Command
 from streams.core.leads import asked
@@ -54,7 +55,7 @@ def list_(
 ) -> None:  # fmt: skip
     """Print leads: whose they are, until when somebody must get in touch, and what the customer was told last. Due ones come first."""
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    policy = load_policy(policy_path, settings)
+    policy = policy_in_force(policy_path, settings)
     now = time.time_ns() // 1_000_000
     states = frozenset(state) or WITH_SALES
     with progress("reading leads and timelines"):

@@ -109,8 +109,8 @@ def report(
     except periods.PeriodError as error:
         raise CommandError(f"--period: {error}") from None
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    policy = load_policy(policy_path, settings)
     needs_report("the report")
+    policy = _published_policy(policy_path, settings) if from_kafka else load_policy(policy_path, settings)
     earlier = None if against is None else _earlier(against)
 
     problems: list[str] = []
@@ -140,6 +140,12 @@ def _from_files(
     _read(leads, records.lead_event, book.add_lead, problems)
     problems += book.problems
     return book.resolve
+
+
+def _published_policy(policy_path: str | None, settings: Settings) -> Policy:
+    from streams.commands.policy_in_force import policy_in_force
+
+    return policy_in_force(policy_path, settings)
 
 
 def _from_kafka(settings: Settings, policy: Policy, problems: list[str]) -> Callable[[], Resolved]:

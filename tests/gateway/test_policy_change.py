@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from streams.core import published
-from streams.core.published import Published
-from streams.edge.client import Client
-from streams.edge.publisher import Record
-from streams.edge.topics import POLICIES
 from streams.settings import Settings
 from tests.gateway.running import HOUR, Gateway, now_ms, show, touch
+from tests.support.publishing import say
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
 ASK = {"customer": {"email": "dana@example.com"}, "channel": "email", "department": "marketing"}
 OFF = "[governance]\nversion = '{}'\n[[rules]]\nname = 'departments-apart'\nenabled = {}\n"
-
-
-def say(settings: Settings, told: Published, value: bytes | None = None) -> None:
-    """What the workers write once all partitions have the marker."""
-
-    async def write() -> None:
-        async with Client(settings=settings) as client:
-            record = value or client.codec.encode_policy(told)
-            await client.publisher.publish(Record(settings.topic(POLICIES), told.publication_id.encode(), record))
-
-    asyncio.run(write())
 
 
 def test_a_gateway_switches_without_a_restart(make_settings: Callable[..., Settings]) -> None:

@@ -11,8 +11,11 @@ from streams import Client
 from streams.core import backtest
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
+from streams.core.published import Published, made
 from streams.core.touch import Touch
-from streams.edge import reader
+from streams.edge import policies, reader
+from streams.edge.publisher import Record
+from streams.edge.topics import POLICIES
 from streams.settings import Settings
 
 
@@ -20,6 +23,23 @@ def publish(settings: Settings, touches: list[Touch]) -> None:
     """All touches into Kafka, acknowledged."""
     with Client.sync(settings=settings) as client:
         client.send_many(touches)
+
+
+def put_policy(settings: Settings, text: str) -> None:
+    """This policy comes into force."""
+    before = policies.newest(asyncio.run(policies.history(settings)))
+    say(settings, made(text, "published.toml", "p.ito", time.time_ns() // 1_000_000, before))
+
+
+def say(settings: Settings, told: Published, value: bytes | None = None) -> None:
+    """A publication as the workers write it once all partitions have the marker; or `value` in its place."""
+
+    async def write() -> None:
+        async with Client(settings=settings) as client:
+            record = value or client.codec.encode_policy(told)
+            await client.publisher.publish(Record(settings.topic(POLICIES), told.publication_id.encode(), record))
+
+    asyncio.run(write())
 
 
 def expected(settings: Settings, touches: list[Touch]) -> list[Finding]:

@@ -27,7 +27,7 @@ from streams.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_PROBLEMS = ("orphan", "overdue")
+_PROBLEMS = ("orphan", "overdue", "contradicted")
 
 
 @click.group()
@@ -45,7 +45,11 @@ def handoff() -> None:
 @click.option(
     "--state", type=click.Choice(STATES), multiple=True, help="Only those in these states; default: with sales."
 )
-@click.option("--problem", type=click.Choice(_PROBLEMS), help="Only those without an owner, or past their due time.")
+@click.option(
+    "--problem",
+    type=click.Choice(_PROBLEMS),
+    help="Only those without an owner, past their due time, or reached by a campaign in the last 7 days.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, with all that sales is told of each.")
 @policy_option
 @kafka_options
@@ -63,9 +67,10 @@ def list_(
         wanted = [
             lead for lead in found.values()
             if lead.event.state in states and (owner is None or lead.event.owner == owner) and (team is None or lead.event.team == team)
-            and (problem is None or problem in lead.problems(now))
         ]  # fmt: skip
         briefs = run_kafka(leads.briefs(settings, wanted, policy, now))
+        if problem is not None:
+            wanted = [lead for lead in wanted if problem in lead.problems(now, briefs.get(lead.event.customer))]
     for lead in sorted(wanted, key=lambda lead: (lead.due_at is None, lead.due_at or 0, lead.event.customer)):
         told = briefs.get(lead.event.customer)
         if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -18,8 +18,9 @@ from streams.core.dead_letter import DeadLetter
 from streams.core.entry import DamagedError
 from streams.core.leads import asked, event_json
 from streams.core.leads.brief import Brief, brief
+from streams.core.leads.contradiction import campaign_contacts, contradicts, last_after
 from streams.core.leads.events import LeadEvent, standing
-from streams.core.leads.states import UNTOUCHED
+from streams.core.leads.states import UNTOUCHED, WITH_SALES
 from streams.core.policy import Policy
 from streams.core.touch_json import rfc3339
 from streams.edge.codec import Codec, DecodeError
@@ -32,27 +33,35 @@ SKEW_MS = 10 * 60_000
 """How far the clock of who asks may be ahead of Kafka's: its answer is looked for from so much earlier."""
 
 
+class Told(Struct, frozen=True):
+    """What sales is told of a lead; the customer's name as touches give it. `campaign_at` (UTC ms): when marketing last got in touch since
+    the hand-off; None: never."""
+
+    name: str | None
+    brief: Brief
+    campaign_at: int | None = None
+
+
 class Lead(Struct, frozen=True):
-    """A customer's lead: its newest change."""
+    """A customer's lead: its newest change, and when it was handed off (UTC ms; None: it was not)."""
 
     event: LeadEvent
+    handed_off_at: int | None = None
 
     @property
     def due_at(self) -> int | None:
         """Until when somebody must get in touch (UTC ms); None when somebody has, or need not."""
         return self.event.due_at if self.event.state in UNTOUCHED else None
 
-    def problems(self, now: int) -> list[str]:
+    def problems(self, now: int, told: Told | None) -> list[str]:
         """Why somebody must act on it at a moment (UTC ms)."""
-        late = self.due_at is not None and self.due_at < now
-        return ["orphan"] * (self.event.owner is None and self.due_at is not None) + ["overdue"] * late
-
-
-class Told(Struct, frozen=True):
-    """What sales is told of a lead; the customer's name as touches give it."""
-
-    name: str | None
-    brief: Brief
+        due = self.due_at
+        found = {
+            "orphan": self.event.owner is None and due is not None,
+            "overdue": due is not None and due < now,
+            "contradicted": told is not None and self.event.state in WITH_SALES and contradicts(told.campaign_at, now),
+        }
+        return [problem for problem, there in found.items() if there]
 
 
 async def current(settings: Settings) -> dict[str, Lead]:
@@ -65,21 +74,30 @@ async def current(settings: Settings) -> dict[str, Lead]:
                 raise event
             events.setdefault(event.customer, []).append(event)
     held = {customer: standing(of_one) for customer, of_one in events.items()}
-    return {customer: Lead(of_one[-1]) for customer, of_one in held.items() if of_one}
+    return {customer: _lead(of_one) for customer, of_one in held.items() if of_one}
+
+
+def _lead(events: Sequence[LeadEvent]) -> Lead:
+    last = events[-1]
+    begun = (
+        one.at for one in events if one.kind == "handed_off" and one.lead_id == last.lead_id and one.cycle == last.cycle
+    )
+    return Lead(last, next(begun, None))
 
 
 async def briefs(settings: Settings, leads: Iterable[Lead], policy: Policy, now: int) -> dict[str, Told]:
     """What sales is told of each at a moment, by customer, as far as the workers still hold the timeline. Raises ReadError."""
-    wanted = {lead.event.customer for lead in leads}
+    wanted = {lead.event.customer: lead for lead in leads}
     if not wanted:
         return {}
     timelines = await history(settings, wanted)
     found = {}
-    for customer in wanted:
+    for customer, lead in wanted.items():
         try:
             timeline = timelines[customer]
             if timeline.lead is not None:
-                found[customer] = Told(timeline.name, brief(timeline, timeline.lead, policy, now))
+                campaign_at = last_after(campaign_contacts(timeline.entries, policy), lead.handed_off_at)
+                found[customer] = Told(timeline.name, brief(timeline, timeline.lead, policy, now), campaign_at)
         except KeyError:
             continue
         except DamagedError as error:
@@ -130,7 +148,7 @@ def text(lead: Lead, told: Told | None, now: int) -> str:
     """For people: due time, state, owner, customer; why and whose; what the customer was told last; what is still running; the ids."""
     event = lead.event
     due = "" if lead.due_at is None else f", due {rfc3339(lead.due_at)}"
-    problems = "".join(f" [{problem.upper()}]" for problem in lead.problems(now))
+    problems = "".join(f" [{problem.upper()}]" for problem in lead.problems(now, told))
     who = event.customer if told is None or told.name is None else f"{told.name} ({event.customer})"
     lines = [
         f"{event.state} since {rfc3339(event.at)}{due}{problems}  {event.owner or 'nobody'} ({event.team or 'no team'})  {who}"
@@ -153,7 +171,7 @@ def text(lead: Lead, told: Told | None, now: int) -> str:
 def as_dict(lead: Lead, told: Told | None, now: int) -> dict[str, Any]:
     """The same for scripts."""
     values = event_json.as_dict(lead.event)
-    values["problems"] = lead.problems(now)
+    values["problems"] = lead.problems(now, told)
     if told is not None:
         values |= {"customer_name": told.name, "brief": msgspec.to_builtins(told.brief)}
     return values

@@ -17,6 +17,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from streams.core.govern.clocks import known_zone
+from streams.core.leads.contradiction import campaign_contacts, contradicts, last_after
 from streams.core.leads.events import ledger_state
 from streams.core.leads.routing import calendar_of
 from streams.core.leads.states import UNTOUCHED, WITH_SALES
@@ -25,7 +26,6 @@ from streams.core.ledger.period import quarter_of
 from streams.core.ledger.quarrel import ANSWERS, FOREVER, NO_ANSWER
 from streams.core.ledger.types import JourneyTouch
 from streams.core.policy import Policy
-from streams.core.touch import CONTACT_KINDS
 
 Clock = Literal["elapsed", "business"]
 PROBLEMS = ("none", "orphan", "overdue", "contradicted")
@@ -33,17 +33,18 @@ PROBLEMS = ("none", "orphan", "overdue", "contradicted")
 
 
 class Open(Struct, frozen=True, gc=False):
-    """A lead that is with sales. `due_at` (UTC ms): until when somebody must have got in touch; None when somebody has."""
+    """A lead that is with sales. `due_at` (UTC ms): until when somebody must have got in touch; None when somebody has.
+    `campaign_at` (UTC ms): when marketing last got in touch since; None: never."""
 
     team: str
     owner: str | None
     due_at: int | None
-    contradicted: bool
+    campaign_at: int | None
 
     def problems(self, now: int) -> list[str]:
         """Why somebody must act on it at a moment (UTC ms)."""
         found = {"orphan": self.owner is None, "overdue": self.due_at is not None and self.due_at < now,
-                 "contradicted": self.contradicted}  # fmt: skip
+                 "contradicted": contradicts(self.campaign_at, now)}  # fmt: skip
         return [problem for problem, there in found.items() if there]
 
 
@@ -74,7 +75,7 @@ def lead_figures(
     """The figures of all leads, by customer and in order, as `books.leads` gives them; `touches` are the customers'."""
     figures = LeadFigures()
     for customer, events in leads.items():
-        marketing = [touch.at for touch in touches.get(customer, ()) if _is_marketing(touch, policy)]
+        marketing = campaign_contacts(touches.get(customer, ()), policy)
         for event in events:
             _sample(figures, event)
             if event.kind in ("handed_off", "reassigned"):
@@ -121,9 +122,9 @@ def _one_lead(figures: LeadFigures, events: Sequence[LeadFact], marketing: Seque
         figures.contradicted[quarter, event.team] += _any_between(marketing, event.at, given_back)
     last = events[-1]
     if last.state in WITH_SALES:
-        handed_over = next((one.at for one in events if one.cycle == last.cycle and one.kind == "handed_off"), FOREVER)
+        handed_over = next((one.at for one in events if one.cycle == last.cycle and one.kind == "handed_off"), None)
         due_at = last.due_at if last.state in UNTOUCHED else None
-        figures.open.append(Open(last.team, last.owner, due_at, _any_between(marketing, handed_over, FOREVER)))
+        figures.open.append(Open(last.team, last.owner, due_at, last_after(marketing, handed_over)))
 
 
 def _answer(cycle: Sequence[LeadFact]) -> tuple[str, str | None]:
@@ -132,11 +133,6 @@ def _answer(cycle: Sequence[LeadFact]) -> tuple[str, str | None]:
         if answer is not None:
             return answer, None if answer == "accepted" else event.reason
     return NO_ANSWER, None
-
-
-def _is_marketing(touch: JourneyTouch, policy: Policy) -> bool:
-    ours = touch.department in policy.handoff.departments
-    return ours and touch.direction == "outbound" and touch.kind in CONTACT_KINDS
 
 
 def _any_between(times: Sequence[int], after: int, before: int) -> bool:

@@ -99,7 +99,15 @@ def test_open_leads_and_their_problems() -> None:
     world = touched()
     assert problems(figures(world, marketing=((world, during),))) == [["contradicted"]]
     assert problems(figures(world, marketing=((world, before),))) == [[]]
-    assert Open("iberia", None, None, False).problems(now) == ["orphan"]
+    assert Open("iberia", None, None, None).problems(now) == ["orphan"]
+
+
+def test_a_campaign_that_stops_contradicts_no_more() -> None:
+    """Seven days after the campaign's last mail the lead, which is open still, is contradicted no more."""
+    world, mails = touched(), ("2026-03-02T12:00", "2026-03-04T12:00")
+    (lead,) = figures(world, marketing=tuple((world, at(mail)) for mail in mails)).open
+    assert lead.problems(at("2026-03-11T11:59")) == ["contradicted"]
+    assert lead.problems(at("2026-03-11T12:00")) == []
 
 
 def test_a_campaign_contradicts_only_while_sales_has_the_customer() -> None:

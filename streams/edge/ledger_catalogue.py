@@ -68,7 +68,8 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     MetricSpec(
         "touchstream_ledger_handoffs", "gauge", ("period", "team", "answer"),
         "Hand-offs made in the quarter, by sales' first answer: accepted, rejected, recycled, disqualified, no_answer.",
-        "Many without an answer: see touchstream_ledger_open_handoffs for those that wait now.",
+        "Many without an answer: see touchstream_ledger_open_handoffs for those that wait now. Over half the answers are refusals: read"
+        " the reasons (touchstream_ledger_recycle_ratio) with both departments, then change [handoff] in the policy.",
         of="ledger",
     ),
     MetricSpec(

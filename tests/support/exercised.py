@@ -39,7 +39,7 @@ def exercise_ledger(metrics: LedgerMetrics, _step: int = 0) -> None:
             for step in ("contacted", "won"):
                 metrics.funnel.labels(period, department, step).set(40)
             metrics.conflicts.labels(period, department).set(12)
-        for answer in ("accepted", "no_answer"):
+        for answer in ("accepted", "rejected", "no_answer"):
             metrics.handoffs.labels(period, "iberia", answer).set(20)
         metrics.acceptance.labels(period, "iberia").set(0.5)
         metrics.recycled.labels(period, "not_icp").set(0.1)

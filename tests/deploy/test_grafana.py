@@ -54,6 +54,14 @@ BOTH = [*dashboard_panels(), *dashboard_panels(DASHBOARD_ONE)]
 
 
 @pytest.mark.parametrize("panel", BOTH, ids=lambda panel: str(panel["title"]))
+def test_shares_of_different_wholes_are_not_averaged(panel: dict[str, Any]) -> None:
+    """A share of the ledger is shown for each quarter: the mean of two quarters' shares is no share of anything."""
+    for target in panel["targets"]:
+        if "_ratio{" in target["expr"] and "touchstream_ledger" in target["expr"]:
+            assert "avg" not in target["expr"] and "period" in target["legendFormat"]
+
+
+@pytest.mark.parametrize("panel", BOTH, ids=lambda panel: str(panel["title"]))
 def test_a_panel_explains_itself(panel: dict[str, Any]) -> None:
     """A panel has a unit, the chosen data source, and a description with meaning, remedy and the metric that it shows."""
     meaning, advice, metric = panel["description"].split("\n\n")

@@ -20,7 +20,9 @@ from streams.commands.rendering import counted
 from streams.commands.topics import retention
 from streams.core.backtest import fold
 from streams.core.erasure import Erasure
+from streams.core.leads.acts import INTERNAL
 from streams.core.outcome import Finding
+from streams.core.timeline import touch_count
 from streams.core.touch_json import rfc3339
 from streams.edge.client import Client
 from streams.edge.codec import DecodeError
@@ -111,7 +113,7 @@ async def _count(settings: Settings, known: Known) -> tuple[int, int, int]:
         await search.timelines()
         await search.findings()
         await search.reservations()
-    touches = sum(len(one.entries) + len(one.opt_outs) for one in search.held.timelines.values())
+    touches = sum(map(touch_count, search.held.timelines.values()))
     standing: dict[str, Finding] = {}
     fold(standing, search.found)
     return touches, sum(finding.state != "retracted" for finding in standing.values()), len(search.reserved)
@@ -200,7 +202,9 @@ def _exported(settings: Settings, known: Known, held: holding.Holding) -> dict[s
 
 def _summary(known: Known, values: dict[str, Any]) -> str:
     """What an export holds, for people."""
-    on_timelines = sum(len(one.get("touches", ())) for one in values["timelines"])
+    on_timelines = sum(
+        touch["direction"] != INTERNAL for one in values["timelines"] for touch in one.get("touches", ())
+    )
     unknown = values["dead_letters_of_unknown_people"]
     lines = [
         f"customer {known.person.customer_id}: {counted(len(known.person.ids), 'id')},"

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from streams.core import segments
 from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, is_opt_out, key
+from streams.core.leads.acts import INTERNAL
 from streams.core.leads.states import LeadState, next_due
 from streams.core.policy import Policy
 from streams.core.segments import Entries, Load, Row, Segment
@@ -226,6 +227,12 @@ def may_have_plans(data: bytes) -> bool:
     """Whether a value of the changelog may hold plans, told without decoding it: they stand at its end, none as an empty array. What is
     left of pruned leads stands before them, nothing as a nil, which no text contains."""
     return is_customer(data) and data[-2:] != _NO_PLANS
+
+
+def touch_count(timeline: Timeline) -> int:
+    """How many touches are on it, without what was done to a lead."""
+    acts = sum(entry.direction == INTERNAL for entry in timeline.entries) if timeline.lead is not None else 0
+    return len(timeline.entries) + len(timeline.opt_outs) - acts
 
 
 def standing(timeline: Timeline) -> tuple[Entry, ...]:

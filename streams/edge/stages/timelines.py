@@ -19,11 +19,10 @@ from streams.core import published as publishing
 from streams.core.commands import Command
 from streams.core.customer import Effect
 from streams.core.entry import DamagedError
-from streams.core.leads.acts import INTERNAL
 from streams.core.policy import Policy, PolicyError
 from streams.core.published import Published
 from streams.core.segments import LARGEST
-from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key, segment_keys
+from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key, segment_keys, touch_count
 from streams.core.touch import IdentifiedTouch
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge import companies, doubt
@@ -181,7 +180,7 @@ class Timelines(Stage):
             self._members |= companies.of_timeline(customer, after, secret)
         kept = segment_keys(customer.encode(), after)
         segments = sum(key not in kept for key in self._store.segments(partition, customer.encode()))
-        gone = _touches(before) - _touches(after)
+        gone = touch_count(before) - touch_count(after)
         part = erasures.timeline_part(self._settings, self._codec, command, gone, len(effect.findings), segments)
         return [*self._outputs(record, effect), part]
 
@@ -261,9 +260,3 @@ class Timelines(Stage):
     def _unreadable(self, customer: str, error: DamagedError) -> NoReturn:
         """Going on would write over what cannot be read."""
         doubt.leave(f"the timeline of {customer} in the changelog cannot be read", error)
-
-
-def _touches(timeline: Timeline) -> int:
-    """How many touches are on it, without what was done to a lead."""
-    acts = sum(entry.direction == INTERNAL for entry in timeline.entries) if timeline.lead is not None else 0
-    return len(timeline.entries) + len(timeline.opt_outs) - acts

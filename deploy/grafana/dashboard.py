@@ -63,8 +63,11 @@ class Panel(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Row(Struct, frozen=True, forbid_unknown_fields=True):
+    """`same_as`: its panels are those of the first dashboard's row of that title."""
+
     title: str
-    panel: list[Panel]
+    panel: list[Panel] = []
+    same_as: str = ""
 
 
 def rows(panels: Path = PANELS) -> list[Row]:
@@ -72,8 +75,13 @@ def rows(panels: Path = PANELS) -> list[Row]:
 
     Raises:
         msgspec.ValidationError: a panel has a field that is unknown or of the wrong type.
+        KeyError: a row is to be the same as one that is not there.
     """
-    return msgspec.convert(tomllib.loads(panels.read_text(encoding="utf-8"))["row"], list[Row])
+    found = msgspec.convert(tomllib.loads(panels.read_text(encoding="utf-8"))["row"], list[Row])
+    if panels == PANELS:
+        return found
+    first = {row.title: row.panel for row in rows()}
+    return [msgspec.structs.replace(row, panel=first[row.same_as]) if row.same_as else row for row in found]
 
 
 def dashboard() -> Json:

@@ -50,6 +50,15 @@ def test_every_figure_of_the_ledger_is_shown() -> None:
     assert second["title"] == "sales and marketing as one" and first["uid"] != second["uid"]
 
 
+def test_leads_are_shown_on_both_dashboards() -> None:
+    """Each metric of leads that workers serve is in a panel of both: who looks at hand-offs by quarter sees how they go today."""
+    metrics = [spec.name for spec in CATALOGUE if "_lead" in spec.name]
+    assert len(metrics) > 4
+    for dashboard in (DASHBOARD, DASHBOARD_ONE):
+        shown = "".join(target["expr"] for panel in dashboard_panels(dashboard) for target in panel["targets"])
+        assert [name for name in metrics if name not in shown] == []
+
+
 BOTH = [*dashboard_panels(), *dashboard_panels(DASHBOARD_ONE)]
 
 

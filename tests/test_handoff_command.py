@@ -16,6 +16,7 @@ from streams.commands import leads
 from streams.settings import Settings
 from tests.ledger.processes import running, served
 from tests.support.commands import buried, objects, touchstream
+from tests.support.publishing import put_policy
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker
 
@@ -67,11 +68,17 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
         assert text.count("handed_off since ") == text.count(", due ") == text.count("  ana (iberia)  ") == 3
         assert text.count(" message: marketing, email sent 'spring'") == text.count("still running: spring") == 3, text
 
+        assert touchstream(settings, "send", *MAIL, "--email", "dana@example.com").exit_code == 0
+        (mailed,) = wait_until(lambda: listed("--problem", "contradicted"), 60, "the campaign that goes on to be told")
+        assert mailed["problems"] == ["contradicted"]
+        text = touchstream(settings, "handoff", "list", "--policy", str(policy)).stdout
+        assert text.count(" [CONTRADICTED]  ana (iberia)  ") == 1, text
         done = touchstream(settings, "handoff", "accept", "dana@example.com", "--by", "ana")
         assert done.exit_code == 0 and done.stdout.startswith("accepted: lead "), done.output
         again = touchstream(settings, "handoff", "accept", "dana@example.com", "--by", "ana")
         assert again.exit_code == 1 and "is not possible then" in again.stderr
         (dana,) = listed("--state", "accepted")
+        assert dana["customer"] == mailed["customer"]
         second, third = [one for one in found if one["customer"] != dana["customer"]]
         lacking = touchstream(settings, "handoff", "reject", str(second["lead_id"]))
         assert lacking.exit_code == 2 and "--reason" in lacking.stderr
@@ -86,15 +93,22 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
                 client.answer_handoff("disqualify", str(third["customer"]), by="ana")
             client.answer_handoff("disqualify", str(third["customer"]), by="ana", reason="competitor")
         wait_until(lambda: state(settings, str(third["customer"])) == "disqualified", 60, "the SDK's answer")
-        assert [one["customer"] for one in listed()] == [dana["customer"]]
+        put_policy(settings, f"{POLICY}[handoff]\nthreshold = 77\n")
+        (one,) = listed()
+        assert (one["customer"], one["brief"]["threshold"]) == (dana["customer"], 77), "the file says nothing any more"  # type: ignore[index]
         assert [letter.reason for letter in buried(settings)] == ["unroutable"]
-        export = json.loads(touchstream(settings, "customer", "export", "dana@example.com").stdout)
+        exported = touchstream(settings, "customer", "export", "dana@example.com")
+        assert "3 touches as published, 3 on 1 timeline" in exported.stderr, "what was done to the lead is no touch"
+        asked = touchstream(settings, "customer", "erase", "dana@example.com", stdin="n\n")
+        assert "3 touches on timelines" in asked.stderr, asked.stderr
+        export = json.loads(exported.stdout)
         assert [one["kind"] for one in export["leads"]][-1] == "accepted" and export["deals"] == []
         with running(settings) as process:
             for metric, labels, value in (
-                ("open_handoffs", 'problem="none",team="iberia"', "1.0"), ("open_handoffs", 'problem="orphan",team="iberia"', "0.0"),
+                ("open_handoffs", 'problem="contradicted",team="iberia"', "1.0"),
+                ("open_handoffs", 'problem="orphan",team="iberia"', "0.0"),
                 ("acceptance_ratio", 'team="iberia"', str(1 / 3)), ("recycle_ratio", 'reason="bad_timing"', str(1 / 3)),
-                ("contradicted_handoffs", 'team="iberia"', "0.0"), ("facts", 'kind="leads"', ""),
+                ("contradicted_handoffs", 'team="iberia"', "1.0"), ("facts", 'kind="leads"', ""),
             ):  # fmt: skip
                 line = re.compile(rf"^touchstream_ledger_{metric}{{[^}}]*{labels}}} {re.escape(value)}", re.MULTILINE)
                 wait_until(lambda line=line: line.search(served(process)), 60, f"the metric {metric}")  # type: ignore[misc]

@@ -244,15 +244,13 @@ def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     after = plans.put(timeline, here)
     if after is timeline and timeline is before:
         return Effect(timeline, "duplicate", commands=commands)
+    full = plans.too_many(timeline, after, policy)
+    if full is not None:
+        return Effect(timeline, "refused", commands=commands, refused=("unroutable", full))
     cause, new = _cause(command), None
     if not command.source_customer_id:
         plan = here[0]
         known = any(one.id == plan.id for one in timeline.plans)
-        if not known and len(timeline.plans) >= plans.MOST:
-            detail = (
-                f"{len(timeline.plans)} touches are planned for customer {command.customer_id} already; withdraw some"
-            )
-            return Effect(timeline, "refused", refused=("unroutable", detail))
         cause = Cause("deletion" if plan.kind == DELETED else ("correction" if known else "touch"), plan.id)
         new = None if known else plan.id
     findings, after = plans.follow(before, after, policy, command.customer_id, cause, new=new)
@@ -299,7 +297,9 @@ def _lead_told(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     """What sales says goes where the customer went."""
     customer, at = command.customer_id, command.decided_at
     into, since = timeline.left.get(customer, (timeline.merged_into or "", timeline.identity_at))
-    if into and at < since:
+    # After a split that gave the id back its lead is here again.
+    here = timeline.lead is not None and command.lead_id in (None, timeline.lead.id)
+    if into and at < since and not here:
         onward = replace(command, customer_id=into, decided_at=since)
         return Effect(timeline, "forwarded", commands=(onward,))
     done = told.said(timeline, command, policy)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from streams.core import claims, detect, keeping
 from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, left_behind
-from streams.core.leads.acts import carried
+from streams.core.leads.acts import CARRIED, carried
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import MINUTE_MS, Policy
 from streams.core.timeline import Timeline, find, place, standing, too_old
@@ -87,6 +87,12 @@ def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: 
             return Step(timeline, "duplicate")
         same = replace(entry, published_at=known.published_at, late=known.late, identifier=known.identifier) == known
         return Step(timeline, "duplicate" if same else "id_conflict")
+    if entry.kind == CARRIED and too_old(timeline, entry, policy):
+        # What became of a lead before touches that were pruned does not end with them.
+        oldest = max(
+            timeline.floor[0] + 1, timeline.entries[-1].at - policy.timeline.retention_ms if timeline.entries else 0
+        )
+        entry = replace(entry, at=max(entry.at, oldest))
     if too_old(timeline, entry, policy):
         return (
             _add_old_opt_out(timeline, entry, policy, customer, cause)

@@ -1,7 +1,8 @@
 """Planned touches of a customer: contacts to come, as tools announce them (`Timeline.plans`, by time), and what follows from them.
 
 A plan is an entry with its time to come, under the id that its touch will have. Of several records with one id the one with the highest
-(version, published_at) holds; of one that was withdrawn a tombstone stays until its time is past, so that an older record does not bring it
+(version, published_at) holds, of equal ones the later;
+of one that was withdrawn a tombstone stays until its time is past, so that an older record does not bring it
 back. A plan ends when its touch is there. And it ends when it is past, by the customer's own clock, which the newest touch and the newest
 plan move on: no timer of a worker, so whoever reads the same records again ends it at the same one.
 
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from streams.core import detect, touch_check
 from streams.core.detect import planned_conflict
 from streams.core.detect.planned_conflict import clock
-from streams.core.entry import DELETED, Entry, key, tombstone
+from streams.core.entry import DELETED, Entry, encode_entry, key, tombstone
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline, find
@@ -28,7 +29,10 @@ PLANNED = "touch_planned"
 """The kind of the command that brings plans."""
 
 MOST = 200
-"""Plans that a customer may have when another one comes, some 60 kB in each record of their timeline; with more, some tool is mad."""
+"""Plans to come that a customer may have; with more, some tool is mad."""
+
+LARGEST = 200_000
+"""Bytes of all plans of a customer, withdrawn ones too: they stand in each record of the timeline, which Kafka takes up to a size."""
 
 
 def check(touch: Touch) -> None:
@@ -43,11 +47,24 @@ def put(timeline: Timeline, plans: Iterable[Entry]) -> Timeline:
     held = {plan.id: plan for plan in timeline.plans}
     for plan in plans:
         known = held.get(plan.id)
-        if (known is None or _order(known) < _order(plan)) and find(timeline, plan.id) is None:
+        if (known is None or _order(known) <= _order(plan)) and find(timeline, plan.id) is None:
             new = tombstone(plan) if plan.kind == DELETED else plan
             held[plan.id] = replace(new, late=known is not None and known.late)
     kept = tuple(sorted(held.values(), key=key))
     return timeline if kept == timeline.plans else replace(timeline, plans=kept)
+
+
+def too_many(before: Timeline, after: Timeline, policy: Policy) -> str | None:
+    """Why a customer cannot have what plans came; None when there is room."""
+    if after.plans is before.plans:
+        return None
+    to_come = sum(plan.kind != DELETED for plan in _without_ended(after, policy, None).plans)
+    if to_come > MOST:
+        return f"the customer would have {to_come} planned touches, and may have {MOST}; withdraw some"
+    size = sum(len(encode_entry(plan)) for plan in after.plans)
+    if size > LARGEST:
+        return f"the customer's planned touches would take {size} bytes, and may take {LARGEST}; shorten their labels, or withdraw some"
+    return None
 
 
 def _order(plan: Entry) -> tuple[int, int]:

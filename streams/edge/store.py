@@ -77,7 +77,7 @@ class Partition:
             self.due[key] = due
             heappush(self._alarms, (due, key))
             if len(self._alarms) > 2 * len(self.due) + 1_000:
-                self._alarms = [(at, customer) for customer, at in self.due.items()]
+                self._alarms = [(max(at, self._told.get(customer, at)), customer) for customer, at in self.due.items()]
                 heapify(self._alarms)
 
     def rung(self, now: int) -> Iterator[tuple[bytes, int]]:

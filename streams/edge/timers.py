@@ -9,6 +9,7 @@ once. Timers wait while much waits to be read: a call that stopped a clock may b
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Collection
 from typing import Any
@@ -20,6 +21,8 @@ from streams.edge.lane import Out, Write
 from streams.edge.store import Store
 from streams.edge.topics import IDENTIFIED
 from streams.settings import Settings
+
+log = logging.getLogger("touchstream.timers")
 
 EVERY = 1.0
 """Seconds between two looks; where nothing is due one costs nothing."""
@@ -50,9 +53,14 @@ def register(app: Any, timers: Timers) -> None:
     """The worker's task."""
 
     async def tell() -> None:
+        waiting = False
         while not app.should_stop:
             await asyncio.sleep(EVERY)
-            if app.rebalancing or sum(view.lags_of(app).values()) > BEHIND:
+            behind = sum(view.lags_of(app).values())
+            if behind > BEHIND and not waiting:
+                log.info("timers of leads wait: %d records are not worked off", behind)
+            waiting = behind > BEHIND
+            if app.rebalancing or waiting:
                 continue
             write = timers.due(tuple(app.writes.changelog_ends), time.time_ns() // 1_000_000)
             if write.outputs:

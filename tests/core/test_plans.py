@@ -215,7 +215,43 @@ def test_more_plans_than_anybody_makes() -> None:
     full = replace(EMPTY, plans=tuple(some))
     effect = on_command(full, planned(CALL), Policy())
     assert effect.refused is not None and "withdraw some" in effect.refused[1]
-    assert on_command(full, planned(withdrawn(some[3])), Policy()).outcome == "applied"
+    room = on_command(full, planned(withdrawn(some[3])), Policy())
+    assert room.outcome == "applied"
+    assert on_command(room.timeline, planned(CALL), Policy()).outcome == "applied"
+
+
+def test_plans_that_are_past_take_no_room() -> None:
+    """Two hundred that are over do not keep a new one out."""
+    some = [replace(MAIL, id=f"p{n}", kind="impression", channel="ads", at=MAIL.at + n) for n in range(plans.MOST)]
+    later = replace(CALL, at=CALL.at + 60 * DAY, published_at=CALL.at + 59 * DAY)
+    effect = on_command(replace(EMPTY, plans=tuple(some)), planned(later), Policy())
+    assert [plan.id for plan in effect.timeline.plans] == ["call"]
+
+
+def test_plans_that_take_more_than_kafka_takes() -> None:
+    """Plans with endless labels are refused before they fill the timeline's record, also where two customers meet."""
+    some = [replace(MAIL, id=f"p{n}", label="x" * 8_000, at=MAIL.at + n) for n in range(24)]
+    timeline, _ = play(EMPTY, *map(planned, some))
+    more = replace(CALL, label="y" * 9_000)
+    for command in (planned(more), planned(more, source="c4-b")):
+        refused = on_command(timeline, command, Policy()).refused
+        assert refused is not None and "may take 200000" in refused[1]
+
+
+def test_a_plan_for_the_end_of_time() -> None:
+    """Some tools write the calendar's last day for "no date": the customer's other plans are judged, and nothing fails."""
+    never = replace(CALL, at=253_402_300_799_000)
+    timeline, found = play(EMPTY, planned(never), planned(MAIL), planned(replace(CALL, id="c2")))
+    assert {one.touch_ids for one in found} == {("mail",), ("c2",)}
+    assert len(timeline.plans) == 3
+
+
+def test_of_equal_records_the_later_holds() -> None:
+    """Of one file's two lines with one id, which Kafka stamps in one millisecond, the second one holds."""
+    timeline, _ = play(EMPTY, planned(MAIL), planned(replace(MAIL, at=MAIL.at + HOUR)))
+    assert [plan.at for plan in timeline.plans] == [MAIL.at + HOUR]
+    timeline, _ = play(timeline, planned(withdrawn(MAIL, MAIL.published_at)))
+    assert [plan.kind for plan in timeline.plans] == [DELETED]
 
 
 def test_a_plan_is_outbound() -> None:

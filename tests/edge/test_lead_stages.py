@@ -124,6 +124,8 @@ def test_nothing_follows_without_teams() -> None:
         (accept(ASKED, kind="lead_deal", deal_stage="won", deal_id="d" * 201), "more than 200 characters"),
         (accept(ASKED, kind="lead_deal", deal_stage="won", deal_at=1), "deal_at lies outside"),
         (accept(ASKED, kind="lead_qualified", deal_id="d1"), "go with lead_deal only"),
+        (accept(ASKED, requested_by="x" * 201), "requested_by takes more than 200 bytes"),
+        (accept(ASKED, lead_id="x" * 201), "lead_id takes more than 200 bytes"),
         (accept(ASKED, kind="lead_tick"), "only for workers"),
     ],
 )
@@ -267,3 +269,25 @@ def test_the_metrics_count_what_is_told() -> None:
     assert value("touchstream_leads_returned_total", {"kind": "recycled", "reason": "no_budget"}) == 1
     assert value("touchstream_speed_to_lead_seconds_sum", {"team": "iberia"}) == 300 * 60
     assert value("touchstream_lead_time_in_state_seconds_count", {"state": "working"}) == 1
+
+
+def test_an_answer_that_is_read_twice() -> None:
+    """A rejection by which another rep gets the lead at once, read again: it changes nothing, and is no dead letter."""
+    stage, _ = made()
+    run(stage, touch("ask", "lead_form", ASKED))
+    said = told(accept(ASKED + MINUTE, kind="lead_rejected", reason="wrong_territory"))
+    assert next(event.kind for event in events(run(stage, said))) == "rejected"
+    again = run(stage, said)
+    assert events(again) == [] and letters(again) == []
+
+
+def test_an_answer_after_a_merge_that_was_none() -> None:
+    """The customer was taken for another one, and is not: what sales says of their lead reaches it, and not the other one's."""
+    stage, store = made()
+    run(stage, touch("ask", "lead_form", ASKED))
+    other = "c1-" + "2" * 24
+    timeline = decode(store.read(1, WHO.encode()) or b"")
+    apart = replace(timeline, left={WHO: (other, ASKED)}, identity_at=ASKED + 1)
+    store.write(1, {WHO.encode(): encode(apart)})
+    write = run(stage, told(accept(ASKED + MINUTE)))
+    assert [event.kind for event in events(write)] == ["accepted"]

@@ -80,7 +80,7 @@ def test_a_plan_goes_to_its_customer() -> None:
 
 
 def test_what_is_no_plan_is_a_dead_letter() -> None:
-    """Without a touch, a reaction, nobody's, past by more than the grace, and what is no touch; the rest of the micro-batch goes on."""
+    """Without a touch, a reaction, nobody's, long past, no touch at all, or for the end of time; the rest of the micro-batch goes on."""
     soon = touch("m", LATER)
     wrong = [
         asked(None),
@@ -88,10 +88,11 @@ def test_what_is_no_plan_is_a_dead_letter() -> None:
         asked(replace(soon, customer=Customer(email="nobody"))),
         asked(soon, at=T0 + (LATER + 60 * 25) * MINUTE),
         asked(replace(soon, touch_id="")),
+        asked(replace(soon, occurred_at=253_402_300_799_000)),
     ]
     write = requests(MemoryIndex(), *wrong[:3], asked(soon), *wrong[3:])
     reasons = [what[0] for topic, _, what in story(write) if topic == "touches.dead-letter"]
-    assert reasons == ["unroutable", "not_a_touch", "no_identifier", "too_old", "not_a_touch"]
+    assert reasons == ["unroutable", "not_a_touch", "no_identifier", "too_old", "not_a_touch", "occurred_in_future"]
     assert [decode_entry(one.entries[0]).id for one in told(write)] == ["m"]
 
 

@@ -23,6 +23,10 @@ ActKind = Literal[
 ]  # fmt: skip
 
 
+CARRIED = "lead_carried"
+"""The act that brings a lead whose own acts and touches are pruned."""
+
+
 class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     """One act. `by` is who did it. Assigned: `owner` (None: nobody was free), `team`, `why` in a sentence, the first touch is due at
     `due_at`, and `timers`. Rejected, recycled, disqualified: the `reason`; recycled: when to look at it again and what to nurture with.
@@ -65,7 +69,7 @@ def tick(customer: str, at: int) -> Entry:
 
 def carried(customer: str, lead: LeadState, at: int) -> Entry:
     """A lead on its way to another customer id; the entries that made it are pruned."""
-    return entry_of("lead_carried", derived_id("carried", customer, lead.id, at), at, Act(lead=lead))
+    return entry_of(CARRIED, derived_id("carried", customer, lead.id, at), at, Act(lead=lead))
 
 
 def derived_id(*parts: object) -> str:

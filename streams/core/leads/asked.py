@@ -31,6 +31,9 @@ REASONS: tuple[str, ...] = get_args(LeadReason)
 LONGEST = 500
 """Bytes of what to nurture with: a sentence."""
 
+LONGEST_ID = 200
+"""Bytes of who says so, and of a lead's id: both stay in the timeline."""
+
 _REASONED = ("lead_rejected", "lead_recycled", "lead_disqualified")
 _DATED = ("lead_rejected", "lead_recycled")
 
@@ -69,6 +72,9 @@ def problem(command: Command) -> str | None:
         return f"{kind} needs a reason of {', '.join(REASONS)}; {_given(command.reason)}"
     if kind not in _DATED and (command.recycle_at is not None or command.nurture_with is not None):
         return f"recycle_at and nurture_with go with {' and '.join(_DATED)} only, not with {kind}"
+    for name, value in (("requested_by", command.requested_by), ("lead_id", command.lead_id)):
+        if len((value or "").encode()) > LONGEST_ID:
+            return f"{name} takes more than {LONGEST_ID} bytes: it is an id"
     if len((command.nurture_with or "").encode()) > LONGEST:
         return f"nurture_with takes more than {LONGEST} bytes: say it in a sentence"
     if kind == DEAL and command.deal_stage not in STAGES:

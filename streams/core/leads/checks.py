@@ -36,6 +36,7 @@ def _teams(teams: tuple[Team, ...]) -> Iterator[Problem]:
             )
             yield Problem(f"teams[{i}].segment.attributes", (*at, "segment", "attributes"), what)
         yield from _calendar(team.calendar, f"teams[{i}].calendar", (*at, "calendar"))
+        yield from _escalation(team, i)
         for n, rep in enumerate(team.reps):
             where, path = f"teams[{i}].reps[{n}]", (*at, "reps", n)
             if rep.id in reps:
@@ -48,6 +49,15 @@ def _teams(teams: tuple[Team, ...]) -> Iterator[Problem]:
                 if away.last < away.first:
                     what = f"the absence ends on {away.last}, before it begins on {away.first}"
                     yield Problem(f"{where}.absent[{k}]", (*path, "absent", k), what)
+
+
+def _escalation(team: Team, i: int) -> Iterator[Problem]:
+    known: set[object] = set()
+    for n, step in enumerate(team.escalations):
+        if step.after in known:
+            what = f"another step comes after `{step.after}`, too; of two at one time only one would be told"
+            yield Problem(f"teams[{i}].escalations[{n}].after", ("teams", i, "escalations", n, "after"), what)
+        known.add(step.after)
 
 
 def _calendar(calendar: Calendar, where: str, path: Path) -> Iterator[Problem]:

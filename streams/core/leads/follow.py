@@ -92,7 +92,7 @@ def _settled(
 ) -> tuple[Timeline, tuple[Change, ...]]:
     """A lead that waits for a rep is given to one."""
     lead = timeline.lead
-    if lead is None or lead.state != "mql":
+    if lead is None or lead.state != "mql" or not timeline.entries:
         return timeline, ()
     at = max(now, timeline.entries[-1].at + 1)
     last = lead.attempt >= policy.leads.reassignments

@@ -36,7 +36,7 @@ class Calendar(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Rep(Struct, frozen=True, forbid_unknown_fields=True):
     """`id` as in the `actor` of touches. `weight`: the rep's share of the leads, beside those of the team. `capacity`: open leads at which
-    no more come. `calendar` is the team's unless given."""
+    no more come; workers, of which each sees only its own customers, do not heed it yet. `calendar` is the team's unless given."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
     weight: Annotated[float, Meta(gt=0, le=1000)] = 1

@@ -14,7 +14,7 @@ from streams.core.leads.follow import followed
 from streams.core.leads.states import WITH_SALES, LeadState, next_due
 from streams.core.outcome import Cause, Finding, RejectReason
 from streams.core.policy import MINUTE_MS, Policy
-from streams.core.timeline import Timeline
+from streams.core.timeline import Timeline, find
 
 
 class Told(Struct, frozen=True, gc=False):
@@ -40,6 +40,9 @@ def said(timeline: Timeline, command: Command, policy: Policy) -> Told:
     wrong = asked.problem(command)
     if wrong is not None:
         return Told(timeline, refused=("unroutable", wrong))
+    # Read twice: what was said then would be placed otherwise now.
+    if find(timeline, asked.act_id(command.command_id)) is not None:
+        return Told(timeline)
     entry = asked.act(command, _when(timeline.lead, command, policy))
     if command.kind == asked.DEAL and command.requested_by == asked.LEDGER:
         return _deal(timeline, entry, command, policy)

@@ -15,12 +15,15 @@ from streams.core import pipeline, plans
 from streams.core.commands import Command
 from streams.core.entry import encode_entry, entry_of
 from streams.core.identity_facts import Resolved, cause_of
-from streams.core.policy import Policy
+from streams.core.policy import DAY_MS, Policy
 from streams.core.touch import Touch
 from streams.core.touch_check import TouchError
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.stages.base import origin
 from streams.edge.stages.ingest import Ingest, Refused
+
+FARTHEST_MS = 2 * 366 * DAY_MS
+"""How far ahead a touch may be planned; tools that know no date write one at the end of the calendar."""
 
 
 class Asked(NamedTuple):
@@ -46,6 +49,11 @@ def asked(record: Any, command: Command, policy: Policy, ingest: Ingest) -> Aske
             "too_old",
             "occurred_at, the time it is planned for, was past when Kafka received the plan, by more than planned.grace_hours ="
             f" {policy.planned.grace_hours:g}; publish what was made as a touch",
+        )
+    if touch.occurred_at > record.timestamp + FARTHEST_MS and not touch.deleted:
+        raise Refused(
+            "occurred_in_future",
+            "occurred_at, the time it is planned for, is more than two years ahead; give the date, not a stand-in for none",
         )
     return Asked(record, command, touch, ingest.ids_of(touch))
 

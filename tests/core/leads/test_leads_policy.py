@@ -14,6 +14,8 @@ id = "ana"
 id = "bo"
 """
 
+TWICE = 'escalations = [{ after = "1h", action = "manager" }, { after = "1h", action = "reassign" }]\n'
+
 
 @pytest.mark.parametrize(
     ("text", "told"),
@@ -24,6 +26,7 @@ id = "bo"
         (TEAMS + 'calendar = { country = "ESP1" }', "p:7: teams[0].reps[1].calendar.country: no holidays are known of `ESP1`"),
         (TEAMS + "absent = [{ first = 2026-03-04, last = 2026-03-03 }]", "p:7: teams[0].reps[1].absent[0]: the absence ends on"),
         ('[[teams]]\nname = "n"\nsegment = { attributes = { tier = ["a"] } }', "p:3: teams[0].segment.attributes: attributes are"),
+        (TEAMS.replace("[[", TWICE + "[[", 2).replace(TWICE, "", 1), "p:3: teams[0].escalations[1].after: another step comes after `1h`"),
         ('[leads.owners]\nacme = " "', "p:2: leads.owners.acme: an account needs the id of its owner"),
     ],
 )  # fmt: skip

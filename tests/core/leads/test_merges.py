@@ -64,6 +64,21 @@ def test_a_lead_outlives_its_touches() -> None:
     assert stays.standing()[0].state == "working"
 
 
+def test_a_lead_outlives_its_touches_at_a_customer_who_was_seen_lately() -> None:
+    """It moves to a customer whose timeline does not reach back to where it was made."""
+    policy = parse(TEAM + "[timeline]\nmax_touches = 10\n")
+    goes, stays = World(policy, OTHER), World(policy)
+    goes.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    goes.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
+    for n in range(12):
+        goes.touch(f"n{n:02d}", "opened", at("2026-03-04T08:00") + n)
+    stays.touch("now", "opened", at("2026-07-01T08:00"))
+    was = goes.lead
+    stays.receive(goes.leave(at("2026-07-02T08:00")), at("2026-07-02T08:00"))
+    assert was is not None and stays.lead is not None
+    assert (stays.lead.id, stays.lead.state) == (was.id, was.state)
+
+
 def test_a_long_merge_keeps_the_rep() -> None:
     """More entries than one command takes, the assignment long after the request: nobody else gets the lead in between, and nothing that
     is told under the new id is taken back."""

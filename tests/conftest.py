@@ -12,6 +12,7 @@ from streams.edge import topic_admin
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.settings import Settings
 from tests.support.stack import fresh_settings, started
+from tests.support.waiting import wait_until
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +39,7 @@ def make_settings(stack: EmbeddedStack) -> Iterator[Callable[..., Settings]]:
         return settings
 
     yield make
+    wait_until(stack.broker.responds, 60, "the broker, which the test may have paused, to be back")
     for settings in made:
         asyncio.run(topic_admin.delete(settings))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import os
 import re
 import shlex
@@ -9,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,16 @@ def commands() -> list[str]:
     return found
 
 
+def _form(who: str, days: float = 0) -> str:
+    """A line of a touches' file: somebody asks for contact, so many days from now."""
+    at = dt.datetime.fromtimestamp(time.time() + days * 86_400 - 1, dt.UTC)
+    touch = {
+        "channel": "ads", "department": "marketing", "direction": "inbound", "kind": "lead_form", "occurred_at": at.isoformat(),
+        "touch_id": f"form-{who}", "customer": {"email": f"{who}@example.com"},
+    }  # fmt: skip
+    return json.dumps(touch) + "\n"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the files that the README's commands name."""
@@ -55,6 +68,11 @@ def folder(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "streams" / "policy.toml", tmp_path / "NEW.toml")
     (tmp_path / "pricing.html").write_text("<p>The Pro plan costs $49 a month.</p>", encoding="utf-8")
     (tmp_path / "profile.txt").write_text("Ask me about our Pro plan, now $59 a month.", encoding="utf-8")
+    (tmp_path / "PLANS.jsonl").write_text(
+        _form("dana", days=1).replace("inbound", "outbound").replace("lead_form", "impression")
+    )
+    (tmp_path / "forms.jsonl").write_text(_form("lee") + _form("kim"), encoding="utf-8")
+    (tmp_path / "teams.toml").write_text('[[teams]]\nname = "north"\n[[teams.reps]]\nid = "ana"\n', encoding="utf-8")
     for name in ("deals", "costs", "leads"):
         shutil.copy(ROOT / "tests" / "ledger" / "board" / f"{name}.jsonl", tmp_path)
     return tmp_path
@@ -72,6 +90,7 @@ def test_the_readme_has_the_commands_we_know() -> None:
 def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> None:
     """Each command ends with 0 in the order of the README, or runs until it is told to stop and then ends with 0."""
     env = environment(settings) | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # noqa: TID251 - the child needs it
+    handoffs: list[str] = []
     backtest = f"touchstream backtest FILE.jsonl --policy {folder / 'NEW.toml'}"
     for command in [
         *commands(),
@@ -98,11 +117,14 @@ def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> N
             with Worker(settings):  # it waits for the receipt
                 done = _run(command, env, folder)
                 assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        elif command == "touchstream tail conflicts":
+        elif command.startswith("touchstream handoff"):
+            handoffs.append(command)
+        elif command == "touchstream tail conflicts" or command.endswith(" --follow"):
             _runs_until_stopped(command, env, folder)
         else:
             done = _run(command, env, folder)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    _hand_offs(handoffs, settings, env, folder)
 
 
 def _run(command: str, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -120,6 +142,16 @@ def _runs_until_stopped(command: str, env: dict[str, str], folder: Path) -> None
     finally:
         process.kill()
         process.wait(30)
+
+
+def _hand_offs(commands: list[str], settings: Settings, env: dict[str, str], folder: Path) -> None:
+    """Sales answers what two people asked for; a worker whose policy has a team hands it over."""
+    with Worker(settings, TOUCHSTREAM_POLICY_PATH=str(folder / "teams.toml")):
+        assert _run("touchstream send < forms.jsonl", env, folder).returncode == 0
+        wait_until(lambda: "2 leads" in _run(commands[0], env, folder).stderr, 60, "the two hand-offs")
+        for command in commands:
+            done = _run(command, env, folder)
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.stack

@@ -69,7 +69,8 @@ def forecast(
     start = moment_of(now, "--now") if now else time.time_ns() // 1_000_000
     shown = Shown(policy, days, as_json)
     if follow:
-        run_kafka(_follow(settings, shown))
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how this ends
+            run_kafka(_follow(settings, shown))
         return
     if file is None:
         with progress("reading timelines"):

@@ -4,7 +4,7 @@ those are, and no rule of `streams.core.detect` looks at them."""
 from __future__ import annotations
 
 import uuid
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +23,7 @@ ActKind = Literal[
 ]  # fmt: skip
 
 
-CARRIED = "lead_carried"
+CARRIED: Final = "lead_carried"
 """The act that brings a lead whose own acts and touches are pruned."""
 
 

@@ -69,6 +69,8 @@ def list_(
             if lead.event.state in states and (owner is None or lead.event.owner == owner) and (team is None or lead.event.team == team)
         ]  # fmt: skip
         briefs = run_kafka(leads.briefs(settings, wanted, policy, now))
+        # Of somebody who was erased, or goes by another id since, the topic has what was told before; it is nobody's lead now.
+        wanted = [lead for lead in wanted if lead.event.customer in briefs]
         if problem is not None:
             wanted = [lead for lead in wanted if problem in lead.problems(now, briefs.get(lead.event.customer))]
     for lead in sorted(wanted, key=lambda lead: (lead.due_at is None, lead.due_at or 0, lead.event.customer)):

@@ -7,7 +7,7 @@ import getpass
 import json
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -17,13 +17,10 @@ from streams.commands.backtest import moment_of
 from streams.commands.common import CommandError, kafka_options, load_settings, policy_option, progress
 from streams.commands.policy_in_force import policy_in_force
 from streams.commands.publishing import run_kafka
-from streams.core.commands import Command
-from streams.core.leads import asked
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.states import STATES, WITH_SALES
-from streams.core.ledger.types import LeadReason, Stage
-from streams.edge.client import Client
-from streams.settings import Settings
+from streams.core.ledger.types import LeadReason
+from streams.edge.client import Client, HandoffAnswer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -120,81 +117,77 @@ def _answer_options(*, reason: bool = False, again: bool = False, deal: bool = F
 @_answer_options()
 def accept(**options: Any) -> None:
     """Say that you take the lead."""
-    _answer("lead_accepted", **options)
+    _answer("accept", **options)
 
 
 @handoff.command()
 @_answer_options(reason=True, again=True)
 def reject(**options: Any) -> None:
     """Turn the lead down; whether it goes back to marketing, to another rep, or ends, the policy says by the reason."""
-    _answer("lead_rejected", **options)
+    _answer("reject", **options)
 
 
 @handoff.command()
 @_answer_options(reason=True, again=True)
 def recycle(**options: Any) -> None:
     """Give a lead that you have worked on back to marketing."""
-    _answer("lead_recycled", **options)
+    _answer("recycle", **options)
 
 
 @handoff.command()
 @_answer_options(reason=True)
 def disqualify(**options: Any) -> None:
     """Say that nobody need work on the lead any more."""
-    _answer("lead_disqualified", **options)
+    _answer("disqualify", **options)
 
 
 @handoff.command()
 @_answer_options()
 def qualify(**options: Any) -> None:
     """Say that the lead is worth a deal; a meeting with a person of sales says so, too."""
-    _answer("lead_qualified", **options)
+    _answer("qualify", **options)
 
 
 @handoff.command()
 @_answer_options(deal=True)
 def won(**options: Any) -> None:
     """Say that the customer has bought: marketing may write again. `touchstream ledger` says so by itself of deals in the topic `deals`."""
-    _answer("lead_deal", stage="won", **options)
+    _answer("won", **options)
 
 
 @handoff.command()
 @_answer_options(deal=True)
 def lost(**options: Any) -> None:
     """Say that nothing came of it: marketing may write again."""
-    _answer("lead_deal", stage="lost", **options)
+    _answer("lost", **options)
 
 
 def _answer(
-    kind: asked.AskedKind, lead: str, by: str, wait: float, bootstrap: str | None, topic_prefix: str | None,
-    reason: str | None = None, again: str | None = None, nurture_with: str | None = None, deal: str | None = None,
-    stage: Stage | None = None,
+    answer: HandoffAnswer, lead: str, by: str, wait: float, bootstrap: str | None, topic_prefix: str | None,
+    reason: LeadReason | None = None, again: str | None = None, nurture_with: str | None = None, deal: str | None = None,
 ) -> None:  # fmt: skip
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     recycle_at = None if again is None else _moment(again)
     event = leads.find(settings, lead).event
-    now = time.time_ns() // 1_000_000
-    command = asked.lead_command(
-        kind,
-        event.customer,
-        by,
-        now,
-        event.lead_id,
-        cast(LeadReason | None, reason),
-        recycle_at,
-        nurture_with,
-        deal,
-        stage,
-    )
-    if (wrong := asked.problem(command)) is not None:
-        raise CommandError(wrong)
-    run_kafka(_publish(settings, command))
+    since = time.time_ns() // 1_000_000
+
+    async def publish() -> str:
+        async with Client(settings=settings) as client:
+            return await client.answer_handoff(
+                answer, event.customer, by=by, lead_id=event.lead_id, reason=reason, recycle_at=recycle_at,
+                nurture_with=nurture_with, deal_id=deal,
+            )  # fmt: skip
+
+    try:
+        command_id = run_kafka(publish())
+    except ValueError as error:
+        raise CommandError(str(error)) from None
     if not wait:
         click.echo("asked for; the workers will publish what comes of it to the topic `leads`")
         return
 
     def look() -> tuple[LeadEvent | str] | None:
-        found = run_kafka(leads.outcome(settings, command))
+        found = run_kafka(leads.outcome(settings, command_id, since))
         return None if found is None else (found,)
 
     told = answered(look, wait)
@@ -206,11 +199,6 @@ def _answer(
     if isinstance(said, str):
         raise CommandError(said)
     click.echo(rendering.clean(leads.sentence(said)))
-
-
-async def _publish(settings: Settings, command: Command) -> None:
-    async with Client(settings=settings) as client:
-        await client.publish_command(command)
 
 
 def _moment(text: str) -> int:

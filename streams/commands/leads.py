@@ -13,7 +13,6 @@ from streams.commands.common import CommandError
 from streams.commands.identifiers import look_up
 from streams.commands.publishing import run_kafka
 from streams.commands.rendering import evidence
-from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.entry import DamagedError
 from streams.core.leads import asked, event_json
@@ -118,9 +117,9 @@ def find(settings: Settings, text: str) -> Lead:
     return max(theirs, key=lambda lead: lead.event.at)
 
 
-async def outcome(settings: Settings, command: Command) -> LeadEvent | str | None:
-    """What came of a command: the change of the lead, or why it was refused; None when nothing has yet."""
-    cause, start = asked.act_id(command.command_id), command.issued_at - SKEW_MS
+async def outcome(settings: Settings, command_id: str, issued_at: int) -> LeadEvent | str | None:
+    """What came of a command of a moment (UTC ms): the change of the lead, or why it was refused; None when nothing has yet."""
+    cause, start = asked.act_id(command_id), issued_at - SKEW_MS
     async with open_codec(settings) as codec:
         records = read(settings, [settings.topic(LEADS)], start=start, follow=False)
         async with aclosing(decoded(records, codec, codec.decode_lead_event)) as events:  # type: ignore[type-var]
@@ -130,16 +129,16 @@ async def outcome(settings: Settings, command: Command) -> LeadEvent | str | Non
         records = read(settings, [settings.topic(DEAD_LETTER)], start=start, follow=False)
         async with aclosing(decoded(records, codec, codec.decode_dead_letter)) as letters:  # type: ignore[type-var]
             async for stored, letter in letters:
-                if isinstance(letter, DeadLetter) and await _is_of(letter, command, codec, stored):
+                if isinstance(letter, DeadLetter) and await _is_of(letter, command_id, codec, stored):
                     return letter.detail
     return None
 
 
-async def _is_of(letter: DeadLetter, command: Command, codec: Codec, stored: Stored) -> bool:
+async def _is_of(letter: DeadLetter, command_id: str, codec: Codec, stored: Stored) -> bool:
     try:
         # A schema of the registry, which the record of the letter itself does not name.
         await learn(codec, letter.payload, stored.address)
-        return codec.decode_command(letter.payload).command_id == command.command_id
+        return codec.decode_command(letter.payload).command_id == command_id
     except DecodeError:  # of something else
         return False
 

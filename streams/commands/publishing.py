@@ -16,16 +16,14 @@ import click
 
 from streams.commands.common import CommandError
 from streams.core import touch_json
-from streams.core.dead_letter import letter_key
 from streams.core.ingest import STAGE, Ignored
 from streams.core.outcome import Rejected
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError
 from streams.edge.client import IN_FLIGHT, Client, PublishError, Sent
 from streams.edge.codec import DecodeError
-from streams.edge.publisher import Record
+from streams.edge.encoding import letter_record
 from streams.edge.reader import ReadError
-from streams.edge.topics import DEAD_LETTER
 from streams.settings import SettingsError
 
 T = TypeVar("T")
@@ -106,13 +104,8 @@ async def publish(client: Client, items: Iterable[Item], counts: Counts) -> None
 
 async def bury(client: Client, letters: list[Rejected], counts: Counts) -> None:
     """Put rejected input on the dead-letter topic and name each on standard error."""
-    topic = client.settings.topic(DEAD_LETTER)
     now = time.time_ns() // 1_000_000
-    secret = client.settings.id_key
-    records = [
-        Record(topic, letter_key(letter.key, secret), client.codec.encode_dead_letter(letter, now))
-        for letter in letters
-    ]
+    records = [letter_record(letter, client.settings, client.codec, now) for letter in letters]
     results = await client.publisher.publish_many(records)
     for letter, result in zip(letters, results, strict=True):
         if isinstance(result, PublishError):

@@ -1,10 +1,9 @@
 """Planned touches of a customer: contacts to come, as tools announce them (`Timeline.plans`, by time), and what follows from them.
 
 A plan is an entry with its time to come, under the id that its touch will have. Of several records with one id the one with the highest
-(version, published_at) holds, of equal ones the later;
-of one that was withdrawn a tombstone stays until its time is past, so that an older record does not bring it
-back. A plan ends when its touch is there. And it ends when it is past, by the customer's own clock, which the newest touch and the newest
-plan move on: no timer of a worker, so whoever reads the same records again ends it at the same one.
+(version, published_at) holds, of equal ones the later; of one that was withdrawn a tombstone stays until its time is past, so that an older
+record does not bring it back. A plan ends when its touch is there. And it ends when it is past, by the customer's own clock, which the
+newest touch and the newest plan move on: no timer of a worker, so whoever reads the same records again ends it at the same one.
 
 Of each plan the timeline remembers whether a finding about it stands (`Entry.late`, which says nothing of what is to come). So it is told
 what differs from what was told, also when another policy decided then.

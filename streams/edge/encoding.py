@@ -7,17 +7,25 @@ from functools import partial
 
 from streams.core import plans
 from streams.core.commands import Command
+from streams.core.dead_letter import letter_key
 from streams.core.identify import contact_key
 from streams.core.ids import command_id
 from streams.core.ledger import records
 from streams.core.ledger.records import RecordError
 from streams.core.ledger.types import Cost, Deal
+from streams.core.outcome import Rejected
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError, check
 from streams.edge.codec import Codec, EncodeError
 from streams.edge.publisher import Record
-from streams.edge.topics import COMMANDS, COSTS, DEALS, TOUCH_TOPICS
+from streams.edge.topics import COMMANDS, COSTS, DEAD_LETTER, DEALS, TOUCH_TOPICS
 from streams.settings import Settings
+
+
+def letter_record(letter: Rejected, settings: Settings, codec: Codec, now: int) -> Record:
+    """The Kafka record of a dead letter at a moment (UTC ms), under its key in a form that names nobody."""
+    key = letter_key(letter.key, settings.id_key)
+    return Record(settings.topic(DEAD_LETTER), key, codec.encode_dead_letter(letter, now))
 
 
 class Encoding:

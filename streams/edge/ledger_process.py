@@ -20,7 +20,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from streams.core.commands import Command
-from streams.core.dead_letter import letter_key
 from streams.core.leads.deals import Deals
 from streams.core.ledger import books, facts, totals
 from streams.core.ledger.facts import Fact, Facts
@@ -34,6 +33,7 @@ from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.edge import crash_points
 from streams.edge.codec import Codec, DecodeError
+from streams.edge.encoding import letter_record
 from streams.edge.ledger_input import Input
 from streams.edge.ledger_metrics import LedgerMetrics
 from streams.edge.ledger_turn import Turn, joined
@@ -41,7 +41,7 @@ from streams.edge.ledger_view import LedgerView
 from streams.edge.ledger_writer import LedgerWriter, Superseded
 from streams.edge.publisher import Publisher, PublishError, Record, describe
 from streams.edge.reader import ReadError, Stored, learn, open_codec, read
-from streams.edge.topics import COMMANDS, DEAD_LETTER, LEDGER
+from streams.edge.topics import COMMANDS, LEDGER
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.ledger")
@@ -205,14 +205,10 @@ class LedgerProcess:
                 changed.update(news)
                 commands += said
         now = time.time_ns() // 1_000_000
-        dead = self._settings.topic(DEAD_LETTER)
         for one in letters:
             log.warning("not taken into the ledger: %s: %s", one.reason, one.detail)
         return [
-            *(
-                Record(dead, letter_key(one.key, self._settings.id_key), codec.encode_dead_letter(one, now))
-                for one in letters
-            ),
+            *(letter_record(one, self._settings, codec, now) for one in letters),
             *(Record(source.log, key, None if fact is None else facts.encode(fact)) for key, fact in changed.items()),
         ], commands
 

@@ -130,9 +130,8 @@ class Gate:
                     if time.monotonic() - self._away_since >= PATIENCE:
                         raise
                 else:
-                    if (
-                        answered[1] is not None or not self._memory.is_lost
-                    ):  # a refusal needs no Kafka: it says nothing of it
+                    # A refusal needs no Kafka: it says nothing of it.
+                    if answered[1] is not None or not self._memory.is_lost:
                         self._away_since = None
                     return answered
                 await asyncio.sleep(AWAY)

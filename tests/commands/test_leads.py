@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from streams.commands import leads
 from streams.core.commands import Command
 from streams.core.leads import asked
+from streams.core.leads.events import LeadEvent
 from streams.core.outcome import Rejected
 from streams.core.touch import Origin
 from streams.edge.client import Client
@@ -31,6 +32,11 @@ def accepted(ahead_ms: int = 0) -> Command:
     return asked.lead_command("lead_accepted", CUSTOMER, "ana", time.time_ns() // 1_000_000 + ahead_ms, "lead")
 
 
+def outcome(settings: Settings, command: Command) -> LeadEvent | str | None:
+    """What came of it."""
+    return asyncio.run(leads.outcome(settings, command.command_id, command.issued_at))
+
+
 async def refuse(settings: Settings, command: Command) -> None:
     """The worker's dead letter of a command, behind one of something else that nobody can read."""
     async with Client(settings=settings) as client:
@@ -48,15 +54,15 @@ def test_a_refusal_is_found_with_a_schema_registry(settings: Settings, tmp_path:
         own = replace(settings, schema_registry_url=registry.url)
         command = accepted()
         asyncio.run(refuse(own, command))
-        assert asyncio.run(leads.outcome(own, command)) == "no such lead"
-        assert asyncio.run(leads.outcome(own, accepted(1))) is None, "another command's"
+        assert outcome(own, command) == "no such lead"
+        assert outcome(own, accepted(1)) is None, "another command's"
 
 
 def test_an_answer_is_found_though_the_clock_of_who_asks_is_ahead(settings: Settings) -> None:
     """With a clock a minute ahead of Kafka's both the refusal and the lead's change are found."""
     refused, done = accepted(60_000), accepted(60_001)
     asyncio.run(refuse(settings, refused))
-    assert asyncio.run(leads.outcome(settings, refused)) == "no such lead"
+    assert outcome(settings, refused) == "no such lead"
     event = replace(LEAD_EVENT, customer=CUSTOMER, cause=asked.act_id(done.command_id))
 
     async def change() -> None:
@@ -65,4 +71,4 @@ def test_an_answer_is_found_though_the_clock_of_who_asks_is_ahead(settings: Sett
             await client.publisher.publish(Record(settings.topic(LEADS), CUSTOMER.encode(), value))
 
     asyncio.run(change())
-    assert asyncio.run(leads.outcome(settings, done)) == event
+    assert outcome(settings, done) == event

@@ -68,9 +68,8 @@ def deal_command(deal: DealFact, before: DealFact | None, customer: str, receive
     if at is None and before is None:
         at = deal.opened_at
     id_ = command_id(asked.DEAL, deal.deal_id, str(deal.version), deal.stage)
-    issued_at = (
-        received_at if at is None else max(received_at, at)
-    )  # it may have waited for a touch that is older than the deal
+    # It may have waited for a touch that is older than the deal.
+    issued_at = received_at if at is None else max(received_at, at)
     return Command(
         id_, customer, asked.DEAL, issued_at, f"deal {deal.deal_id} of the CRM", requested_by=asked.LEDGER, deal_id=deal.deal_id,
         deal_stage=deal.stage, deal_at=at,

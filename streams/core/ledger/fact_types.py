@@ -157,9 +157,8 @@ def rank(fact: Fact) -> tuple[int, _Least] | tuple[int, _Least, int]:
         return fact.at, _Least(fact.into)
     if isinstance(fact, TouchFact):
         return fact.version, _Least(encode(msgspec.structs.replace(fact, resolved_at=0))), fact.resolved_at
-    if isinstance(
-        fact, DealFact
-    ):  # its ids count last, and none before any: they are erased before or after the other content comes
+    if isinstance(fact, DealFact):
+        # Its ids count last, and none before any: they are erased before or after the other content comes.
         return fact.version, _Least(encode((msgspec.structs.replace(fact, ids=()), fact.ids)))
     if isinstance(fact, LeadFact | ConflictFact):
         return fact.revision, _Least(encode(fact))

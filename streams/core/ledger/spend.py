@@ -44,23 +44,22 @@ def with_rates(resolved: Resolved, policy: LedgerPolicy) -> tuple[Resolved, dict
     if not lacking:
         return resolved, {}
     left: Counter[str] = Counter()
-    deals, costs, touch_costs = [], [], []
-    for deal, customer in resolved.deals:
-        if deal.amount is not None and deal.amount.currency in lacking:
-            left[f"deal {deal.deal_id}: {lacking[deal.amount.currency]}"] += 1
-        else:
-            deals.append((deal, customer))
-    for cost in resolved.costs:
-        if cost.amount.currency in lacking:
-            left[f"cost {cost.cost_id}: {lacking[cost.amount.currency]}"] += 1
-        else:
-            costs.append(cost)
-    for one in resolved.touch_costs:
-        if one.cost.currency in lacking:
-            left[f"what touches cost in {one.cost.currency}: {lacking[one.cost.currency]}"] += 1
-        else:
-            touch_costs.append(one)
-    return replace(resolved, deals=deals, costs=costs, touch_costs=touch_costs), dict(left)
+
+    def shown(amount: Money | None, what: str) -> bool:
+        why = None if amount is None else lacking.get(amount.currency)
+        if why is not None:
+            left[f"{what}: {why}"] += 1
+        return why is None
+
+    sound = replace(
+        resolved,
+        deals=[one for one in resolved.deals if shown(one[0].amount, f"deal {one[0].deal_id}")],
+        costs=[one for one in resolved.costs if shown(one.amount, f"cost {one.cost_id}")],
+        touch_costs=[
+            one for one in resolved.touch_costs if shown(one.cost, f"what touches cost in {one.cost.currency}")
+        ],
+    )
+    return sound, dict(left)
 
 
 def spread(cost: Cost, period: Period, policy: LedgerPolicy) -> Iterator[Spent]:

@@ -11,6 +11,17 @@ from tests.core.leads.world import TEAM, World, at
 OTHER = "c2-00000000000000000000000b"
 
 
+def pruned() -> tuple[World, World]:
+    """A customer whose timeline has lost what made the lead, and one without anything."""
+    policy = parse(TEAM + "[timeline]\nmax_touches = 10\n")
+    goes, stays = World(policy, OTHER), World(policy)
+    goes.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    goes.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
+    for n in range(12):
+        goes.touch(f"n{n:02d}", "opened", at("2026-03-04T08:00") + n)
+    return goes, stays
+
+
 def test_two_hand_offs_become_one() -> None:
     """Both asked and were handed off; merged, the earlier hand-off stands with its rep, the later request is a second one of the same
     interest, and what was published of the other id is retracted."""
@@ -49,12 +60,7 @@ def test_the_order_of_a_merge_does_not_matter_to_what_holds() -> None:
 
 def test_a_lead_outlives_its_touches() -> None:
     """What made the lead is pruned; it is still there, and it moves with the customer."""
-    policy = parse(TEAM + "[timeline]\nmax_touches = 10\n")
-    goes, stays = World(policy, OTHER), World(policy)
-    goes.touch("ask", "lead_form", at("2026-03-03T08:00"))
-    goes.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
-    for n in range(12):
-        goes.touch(f"n{n:02d}", "opened", at("2026-03-04T08:00") + n)
+    goes, stays = pruned()
     assert goes.lead is not None and goes.timeline.lead_base is not None
     was = goes.lead
     assert "ask" not in [entry.id for entry in goes.timeline.entries]
@@ -66,12 +72,7 @@ def test_a_lead_outlives_its_touches() -> None:
 
 def test_a_lead_outlives_its_touches_at_a_customer_who_was_seen_lately() -> None:
     """It moves to a customer whose timeline does not reach back to where it was made."""
-    policy = parse(TEAM + "[timeline]\nmax_touches = 10\n")
-    goes, stays = World(policy, OTHER), World(policy)
-    goes.touch("ask", "lead_form", at("2026-03-03T08:00"))
-    goes.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
-    for n in range(12):
-        goes.touch(f"n{n:02d}", "opened", at("2026-03-04T08:00") + n)
+    goes, stays = pruned()
     stays.touch("now", "opened", at("2026-07-01T08:00"))
     was = goes.lead
     stays.receive(goes.leave(at("2026-07-02T08:00")), at("2026-07-02T08:00"))

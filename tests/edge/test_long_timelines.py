@@ -10,6 +10,8 @@ import faust
 import pytest
 from prometheus_client import CollectorRegistry
 
+from streams.core import published
+from streams.core.commands import Command
 from streams.core.customer import merge_command
 from streams.core.segments import LARGEST
 from streams.core.timeline import Timeline, encode
@@ -19,6 +21,7 @@ from streams.edge.lane import Write
 from streams.edge.metrics import Metrics
 from streams.edge.restore import Restore
 from streams.edge.stages import Timelines
+from streams.edge.stages.timelines import POLICY as POLICY_KEY
 from streams.edge.store import Store
 from streams.edge.topics import IDENTIFIED, changelog
 from streams.settings import Settings
@@ -146,3 +149,20 @@ def test_a_restored_worker_goes_on_where_the_log_ends(settings: Settings) -> Non
     assert [value is None for _, value in told[-3:]] == [False, False, True]
     assert other.partitions[1].values == store.partitions[1].values
     assert other.sizes() == store.sizes()
+
+
+def test_what_is_no_customers_key_is_no_timeline(timelines: Timelines) -> None:
+    """Touches and commands whose customer is the policy's key or a segment's are dead letters; the worker does not take the value that is
+    there for a timeline that it cannot read, which would end it, and begins none."""
+    first = take(timelines, *(identified_record(A, touch(f"t-{n:03d}", n, kind="delivered")) for n in range(100)))
+    segment = next(key for key in first.changelog or {} if b"#" in key).decode()
+    timelines._store.write(1, {POLICY_KEY: published.encode(published.made("", "p.toml", "p.ito", T0, None))})
+    commands = [
+        Command("r-1", customer, kind, T0, "a letter", decided_at=1)
+        for customer in (POLICY_KEY.decode(), segment)
+        for kind in ("finding_acknowledged", "lead_accepted", "lead_tick", "customer_erased", "customer_merged", "touch_planned")
+    ]  # fmt: skip
+    touches = [identified_record(customer, touch("t-x")) for customer in (POLICY_KEY.decode(), segment, "")]
+    write = take(timelines, *map(command_record, commands), *touches)
+    assert {what[0] for topic, _, what in story(write) if topic == "touches.dead-letter"} == {"not_a_touch"}
+    assert (len(write.outputs), write.changelog) == (len(commands) + len(touches), {})

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streams.core.commands import Command
+from streams.core.commands import LEAD_KINDS, Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.policy import Policy
 from streams.edge.embedded.ports import free_port
@@ -129,3 +129,21 @@ def test_the_same_request_again(settings: Settings) -> None:
     ]
     assert {b"c1-7|c1-7", b"c1-7|c2-dana"} <= {out.key for out in first.last}
     assert all(out.value is None for out in first.last)
+
+
+@pytest.mark.parametrize("kind", ["finding_acknowledged", *sorted(LEAD_KINDS)])
+@pytest.mark.parametrize("customer", ["#policy", f"{ID}#00ff00ff00ff00ff", "dana@example.com", ""])
+def test_what_is_said_of_nobody_is_refused_at_the_door(kind: str, customer: str) -> None:
+    """The key of the policy, of a segment or a plain address as a customer's id: a dead letter, since a timeline stage would read under it
+    what is no timeline."""
+    command = Command("r-1", customer, kind, T0, "a letter", finding_id="f-1", requested_by="p.ito", reason="no_need")
+
+    async def run() -> Write:
+        index = IdentityIndex(SETTINGS, Metrics(CollectorRegistry()))
+        write = await requests(SETTINGS, index).run([Record("x.commands", CODEC.encode_command(command))])
+        await index.close()
+        return write
+
+    write = asyncio.run(run())
+    ((letter,), (_,)) = (letters(write), write.outputs)
+    assert letter.reason == "unroutable" and "pseudonymous id of a customer" in letter.detail

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from streams.core import erasure, identity_conflict, plans, published
 from streams.core.commands import FROM_OUTSIDE, LEAD_KINDS, Command
+from streams.core.identify import is_node
 from streams.core.identity_facts import Erased, Fact, Request
 from streams.core.leads import asked
 from streams.core.policy import Policy, PolicyError, fingerprint
@@ -104,6 +105,10 @@ class Requests(Stage):
         if command.kind == published.CHANGED:
             self._change_policy(record, command, write)
             return
+        if not is_node(command.customer_id):
+            raise _Unroutable(
+                f"{command.kind} needs the pseudonymous id of a customer as its customer_id, such as findings and lead events bear"
+            )
         if command.kind in LEAD_KINDS:
             self._say(record, command, write)
             return

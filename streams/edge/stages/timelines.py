@@ -19,6 +19,7 @@ from streams.core import published as publishing
 from streams.core.commands import Command
 from streams.core.customer import Effect
 from streams.core.entry import DamagedError
+from streams.core.identify import is_node
 from streams.core.policy import Policy, PolicyError
 from streams.core.published import Published
 from streams.core.segments import LARGEST
@@ -108,6 +109,7 @@ class Timelines(Stage):
         published is returned."""
         if record.topic == self._identified and not self._codec.is_command(record.value or b""):
             identified = self._codec.decode_identified(record.value or b"")
+            _check_customer(identified.customer_id)
             if not EARLIEST_MS <= identified.touch.occurred_at <= LATEST_MS:  # no worker of ours wrote this
                 raise DecodeError(
                     "not_a_touch", "occurred_at lies outside the years 2000 to 9999; only workers write here"
@@ -122,6 +124,7 @@ class Timelines(Stage):
         if command.kind == publishing.CHANGED:
             self._switch(partition, command)
             return []
+        _check_customer(command.customer_id)
         if command.kind == erasures.ERASE:
             erased.add(command.customer_id)
             return self._erase(partition, record, command, opened)
@@ -260,3 +263,9 @@ class Timelines(Stage):
     def _unreadable(self, customer: str, error: DamagedError) -> NoReturn:
         """Going on would write over what cannot be read."""
         doubt.leave(f"the timeline of {customer} in the changelog cannot be read", error)
+
+
+def _check_customer(customer: str) -> None:
+    """Raises DecodeError: under this key the changelog holds no timeline, but perhaps the policy or a segment."""
+    if not is_node(customer):
+        raise DecodeError("not_a_touch", "customer_id is none of our pseudonymous ids; only workers write here")

@@ -152,9 +152,6 @@ class IdentityIndex:
         try:
             await self._catch_up()
             at, *found = await self._run("overdue", [str(OVERDUE_AFTER), str(_AT_ONCE)])
-        except ResponseError as error:
-            self._check(error)
-            return []
         except _FAILURES as error:
             self._failed(error)
             return []
@@ -214,17 +211,19 @@ class IdentityIndex:
             try:
                 await self._catch_up()
                 return await self._run(operation, operands)
-            except ResponseError as error:
-                if str(error).startswith("SHARED"):
-                    raise SharedIdentifier(f"many people have {operands[0]!r}") from None
-                self._check(error)
             except _FAILURES as error:
+                if _says(error, "SHARED"):
+                    raise SharedIdentifier(f"many people have {operands[0]!r}") from None
                 self._failed(error)
         raise IndexUnavailable("the identity index is away, or was lost again and again while it was asked")
 
     def _failed(self, error: BaseException) -> None:
-        self._away_until = time.monotonic() + RETRY_AFTER
+        """The index only has to be built anew, or it is away: a server that refuses to write (MISCONF, OOM, READONLY) is no better."""
         self.suspect()
+        if _says(error, "UNSYNCED"):
+            log.warning("identity index is empty: rebuilding it from the topic %s", IDENTITIES)
+            return
+        self._away_until = time.monotonic() + RETRY_AFTER
         log.warning("identity index away, deciding from each touch alone: %s: %s", type(error).__name__, error)
 
     async def _connected(self, connection: Any) -> None:
@@ -283,7 +282,9 @@ class IdentityIndex:
                 operands = [operand for ids, cause in part for operand in (" ".join(ids), cause)]
                 news, *answers = await self._run("resolve", [settled.place, self._policy, *operands])
             except ResponseError as error:
-                self._check(error)
+                if not _says(error, "UNSYNCED"):
+                    raise
+                self._failed(error)
                 return None, 0
             place, whole, clock, *gone = map(bytes.decode, news)
             at = int(clock)
@@ -304,13 +305,6 @@ class IdentityIndex:
         async with self._syncing:
             while self._behind:
                 await self.sync()
-
-    def _check(self, error: ResponseError) -> None:
-        """Whether the index only has to be built anew; else raises."""
-        if not str(error).startswith("UNSYNCED"):
-            raise error
-        log.warning("identity index is empty: rebuilding it from the topic %s", IDENTITIES)
-        self.suspect()
 
     async def _run(self, operation: str, operands: Sequence[str | bytes]) -> Any:
         return await self._script(args=[operation, self._prefix, *operands])
@@ -344,3 +338,8 @@ class IdentityIndex:
             raise
         finally:
             self.synced_at = time.monotonic()
+
+
+def _says(error: BaseException, word: str) -> bool:
+    """Whether the index itself answered with this."""
+    return isinstance(error, ResponseError) and str(error).startswith(word)

@@ -10,8 +10,9 @@ import pytest
 import redis
 from aiokafka import AIOKafkaConsumer
 
-from streams.core.identity_facts import Resolved
+from streams.core.identity_facts import Fact, Resolved
 from streams.edge.embedded.stack import EmbeddedStack
+from streams.edge.identity_index import IndexUnavailable
 from streams.edge.topics import IDENTITIES
 from streams.settings import Settings
 from tests.support.identities import Worker, back, flush, healed, remove, workers
@@ -208,3 +209,43 @@ async def publish_late(worker: Worker, answers: list[Resolved], told: bool) -> N
     else:
         await worker.log(answers)
         worker.index.suspect()
+
+
+@pytest.mark.parametrize(
+    ("refusing", "serving"),
+    [
+        (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"]),
+        (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+    ],
+    ids=["full", "read-only"],
+)
+def test_redis_that_refuses_to_write(settings: Settings, refusing: list[str], serving: list[str]) -> None:
+    """A server that answers, but with an error, is away like one that does not: touches are decided alone and counted, nothing is overdue,
+    what only the index can decide waits, and no error leaves the index; once the server writes again, all go on."""
+
+    async def run() -> None:
+        async with workers(settings, 2) as (some, redirects):
+            await some[0].touch((A, B))
+            with redis.Redis.from_url(settings.redis_url) as client:
+                client.execute_command(*refusing)
+                try:
+                    for worker in some:
+                        worker.index.suspect()  # as after a rebalance: the first thing to do is to read the log
+                        assert await worker.index.overdue() == []
+                    await asyncio.sleep(0.1)
+                    assert [answer.resolved_at for answer in await some[1].resolve((B, C))] == [0]
+                    assert some[1].outcomes()["unavailable"] == 1
+                    for asked in (
+                        lambda: some[0].ask(A, B),
+                        lambda: some[0].index.erase(A, "r", 1),
+                        lambda: some[0].index.erasure_done("r"),
+                    ):
+                        await asyncio.sleep(0.1)
+                        with pytest.raises(IndexUnavailable):
+                            await asked()
+                    await some[1].index.logged([Fact(B, C)])
+                finally:
+                    client.execute_command(*serving)
+            await healed(some, redirects, (A, B))
+
+    asyncio.run(run())

@@ -179,6 +179,11 @@ def segment_key(customer: bytes, digest: bytes) -> bytes:
     return b"%b#%b" % (customer, digest.hex().encode())
 
 
+def customer_of(key: bytes) -> bytes:
+    """Whose segment a key of the changelog means."""
+    return key.partition(b"#")[0]
+
+
 def records(customer: bytes, before: Timeline, after: Timeline) -> dict[bytes, bytes | None]:
     """What turns `before` into `after` in the changelog, by key and in this order: new segments, the head, and a null for each
     segment that is no more. So what the log holds is one of the two at any moment, and perhaps segments that nobody means."""

@@ -18,7 +18,8 @@ from faust.types import TP, EventT
 
 from streams.core.entry import DamagedError
 from streams.core.erasure import MARK_SIZES, erased_at
-from streams.core.timeline import due_of, is_customer, segment_key
+from streams.core.segments import FORMAT
+from streams.core.timeline import customer_of, due_of, is_customer
 
 AGAIN_MS = 60_000
 """After which something that is due is told again, if it still is."""
@@ -31,15 +32,17 @@ class Partition:
 
     `offset` is where the changelog goes on behind what was restored from it. `marks` are the customers of whom nothing is left but
     when they were erased (identity index's clock, us). `due` says of customers when something of their lead is due (UTC ms); in
-    `_alarms` is when to look at whom, perhaps more often than needed, in `_told` when to tell whom again.
+    `_alarms` is when to look at whom, perhaps more often than needed, in `_told` when to tell whom again. `segments` are the keys of
+    each customer's segments, which only long timelines have.
     """
 
-    __slots__ = ("_alarms", "_told", "customers", "due", "marks", "offset", "size", "values")
+    __slots__ = ("_alarms", "_told", "customers", "due", "marks", "offset", "segments", "size", "values")
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
         self.marks: dict[bytes, int] = {}
         self.due: dict[bytes, int] = {}
+        self.segments: dict[bytes, set[bytes]] = {}
         self._alarms: list[tuple[int, bytes]] = []
         self._told: dict[bytes, int] = {}
         self.customers = 0
@@ -53,14 +56,25 @@ class Partition:
             if self.marks.pop(key, None) is None:
                 self.customers -= is_customer(old)
             self.size -= len(old)
+            if old[:1] == FORMAT:
+                self._unseal(key)
         if value is not None:
             self.values[key] = value
+            if value[:1] == FORMAT:
+                self.segments.setdefault(customer_of(key), set()).add(key)
             self.size += len(value)
             if len(value) in MARK_SIZES and (at := erased_at(value)):
                 self.marks[key] = at
             else:
                 self.customers += is_customer(value)
         self._time(key, value)
+
+    def _unseal(self, key: bytes) -> None:
+        customer = customer_of(key)
+        keys = self.segments[customer]
+        keys.discard(key)
+        if not keys:
+            del self.segments[customer]
 
     def _time(self, key: bytes, value: bytes | None) -> None:
         try:
@@ -105,9 +119,9 @@ class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
         return None if held is None else held.values.get(key)
 
     def segments(self, partition: int, customer: bytes) -> list[bytes]:
-        """Keys of all segments held of a customer, also of those that no timeline means any more. Walks the partition."""
-        held, prefix = self.partitions.get(partition), segment_key(customer, b"")
-        return [] if held is None else [key for key in held.values if key.startswith(prefix)]
+        """Keys of all segments held of a customer, also of those that no timeline means any more."""
+        held = self.partitions.get(partition)
+        return [] if held is None else sorted(held.segments.get(customer, ()))
 
     def marks(self) -> dict[bytes, int]:
         """Customers of whom nothing is left but when they were erased (identity index's clock, us)."""

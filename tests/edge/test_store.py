@@ -110,6 +110,23 @@ def test_segments_of_one_customer(store: Store) -> None:
     assert (store.segments(0, b"c1-b"), store.segments(7, b"c1-a")) == ([], [])
 
 
+def test_segments_are_found_without_a_walk(store: Store) -> None:
+    """However many customers a partition holds, to ask for the segments of one does not look at the others: those of who has none cost
+    nothing, also after all of theirs went, or a value that is no segment took the place of one."""
+
+    class Unwalked(dict[bytes, bytes]):
+        def __iter__(self) -> Iterator[bytes]:
+            raise AssertionError("the partition was walked")
+
+        keys = items = values = __iter__  # type: ignore[assignment]
+
+    store.partitions[0].values = Unwalked()
+    store.write(0, {b"a#1": SEGMENT, b"a#2": SEGMENT, b"a": HEAD, b"b#1": SEGMENT, b"b#2": SEGMENT, b"b": HEAD})
+    store.write(0, {b"a#1": None, b"a#2": None, b"a": OWN, b"b#1": SEGMENT, b"b#2": OWN, b"x#1": None})
+    assert (store.segments(0, b"a"), store.segments(0, b"b")) == ([], [b"b#1"])
+    assert store.partitions[0].segments == {b"b": {b"b#1"}}
+
+
 def test_marks_of_erasures(store: Store) -> None:
     """A customer of whom only the moment of an erasure is left is known as such, until something else or nothing takes its place."""
     mark = encode(Timeline(erased_at=1_772_442_722_000_123))

@@ -18,13 +18,12 @@ from streams.commands.common import CommandError, kafka_options, load_settings, 
 from streams.commands.policy_in_force import policy_in_force
 from streams.commands.publishing import run_kafka
 from streams.core.leads.events import LeadEvent
+from streams.core.leads.problems import PROBLEMS
 from streams.core.leads.states import STATES, WITH_SALES
 from streams.core.ledger.types import LeadReason
 from streams.edge.client import Client, HandoffAnswer
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_PROBLEMS = ("orphan", "overdue", "contradicted")
 
 
 @click.group()
@@ -44,8 +43,8 @@ def handoff() -> None:
 )
 @click.option(
     "--problem",
-    type=click.Choice(_PROBLEMS),
-    help="Only those without an owner, past their due time, or reached by a campaign in the last 7 days.",
+    type=click.Choice(PROBLEMS),
+    help="Only those that nobody owns or has taken up, past their due time, or reached by a campaign in the last 7 days.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, with all that sales is told of each.")
 @policy_option

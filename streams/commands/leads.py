@@ -16,10 +16,10 @@ from streams.commands.rendering import evidence
 from streams.core.dead_letter import DeadLetter
 from streams.core.entry import DamagedError
 from streams.core.leads import asked, event_json
+from streams.core.leads import problems as judged
 from streams.core.leads.brief import Brief, brief
-from streams.core.leads.contradiction import campaign_contacts, contradicts, last_after
+from streams.core.leads.contradiction import campaign_contacts, last_after
 from streams.core.leads.events import LeadEvent, standing
-from streams.core.leads.states import UNTOUCHED, WITH_SALES
 from streams.core.policy import Policy
 from streams.core.touch_json import rfc3339
 from streams.edge.codec import Codec, DecodeError
@@ -50,17 +50,11 @@ class Lead(Struct, frozen=True):
     @property
     def due_at(self) -> int | None:
         """Until when somebody must get in touch (UTC ms); None when somebody has, or need not."""
-        return self.event.due_at if self.event.state in UNTOUCHED else None
+        return judged.due(self.event)
 
     def problems(self, now: int, told: Told | None) -> list[str]:
         """Why somebody must act on it at a moment (UTC ms)."""
-        due = self.due_at
-        found = {
-            "orphan": self.event.owner is None and due is not None,
-            "overdue": due is not None and due < now,
-            "contradicted": told is not None and self.event.state in WITH_SALES and contradicts(told.campaign_at, now),
-        }
-        return [problem for problem, there in found.items() if there]
+        return judged.problems(self.event, None if told is None else told.campaign_at, now)
 
 
 async def current(settings: Settings) -> dict[str, Lead]:

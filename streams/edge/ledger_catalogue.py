@@ -97,8 +97,8 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     ),
     _spec(
         "touchstream_ledger_open_handoffs", "gauge", ("team", "problem"),
-        "Leads that are with sales now; problem: none, orphan (no owner), overdue (nobody got in touch in time), contradicted (a"
-        " campaign has reached the customer since, within 7 days). A lead with several counts in each.",
+        "Leads that are with sales now; problem: none, orphan (nobody owns it or has taken it up), overdue (nobody got in touch in"
+        " time), contradicted (a campaign has reached the customer since, within 7 days). A lead with several counts in each.",
         "`touchstream handoff list` names them. orphan: no team takes the customer, or nobody is free: mend [[teams]]. overdue: call, or"
         " give it to somebody else. contradicted: take the customer out of the campaign; 7 days after its last contact it counts no more.",
     ),

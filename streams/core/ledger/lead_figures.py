@@ -17,10 +17,11 @@ from typing import Literal
 from msgspec import Struct, field
 
 from streams.core.govern.clocks import known_zone
-from streams.core.leads.contradiction import campaign_contacts, contradicts, last_after
+from streams.core.leads import problems
+from streams.core.leads.contradiction import campaign_contacts, last_after
 from streams.core.leads.events import ledger_state
 from streams.core.leads.routing import calendar_of
-from streams.core.leads.states import UNTOUCHED, WITH_SALES
+from streams.core.leads.states import WITH_SALES, State
 from streams.core.ledger.facts import LeadFact
 from streams.core.ledger.period import quarter_of
 from streams.core.ledger.quarrel import ANSWERS, FOREVER, NO_ANSWER
@@ -28,24 +29,23 @@ from streams.core.ledger.types import JourneyTouch
 from streams.core.policy import Policy
 
 Clock = Literal["elapsed", "business"]
-PROBLEMS = ("none", "orphan", "overdue", "contradicted")
-"""Of leads that are with sales; one may have several of the last three."""
+PROBLEMS = ("none", *problems.PROBLEMS)
+"""Of leads that are with sales; "none" stands for itself."""
 
 
 class Open(Struct, frozen=True, gc=False):
-    """A lead that is with sales. `due_at` (UTC ms): until when somebody must have got in touch; None when somebody has.
+    """A lead that is with sales. `due_at` (UTC ms): until when somebody must get in touch, as it was set with the assignment.
     `campaign_at` (UTC ms): when marketing last got in touch since; None: never."""
 
     team: str
+    state: State
     owner: str | None
     due_at: int | None
     campaign_at: int | None
 
     def problems(self, now: int) -> list[str]:
         """Why somebody must act on it at a moment (UTC ms)."""
-        found = {"orphan": self.owner is None, "overdue": self.due_at is not None and self.due_at < now,
-                 "contradicted": contradicts(self.campaign_at, now)}  # fmt: skip
-        return [problem for problem, there in found.items() if there]
+        return problems.problems(self, self.campaign_at, now)
 
 
 class LeadFigures(Struct, frozen=True):
@@ -123,8 +123,7 @@ def _one_lead(figures: LeadFigures, events: Sequence[LeadFact], marketing: Seque
     last = events[-1]
     if last.state in WITH_SALES:
         handed_over = next((one.at for one in events if one.cycle == last.cycle and one.kind == "handed_off"), None)
-        due_at = last.due_at if last.state in UNTOUCHED else None
-        figures.open.append(Open(last.team, last.owner, due_at, last_after(marketing, handed_over)))
+        figures.open.append(Open(last.team, last.state, last.owner, last.due_at, last_after(marketing, handed_over)))
 
 
 def _answer(cycle: Sequence[LeadFact]) -> tuple[str, str | None]:

@@ -103,6 +103,12 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
         assert "3 touches on timelines" in asked.stderr, asked.stderr
         export = json.loads(exported.stdout)
         assert [one["kind"] for one in export["leads"]][-1] == "accepted" and export["deals"] == []
+        (timeline,) = export["timelines"]
+        assert [len(timeline["touches"]), timeline["lead"]["state"]] == [3, "accepted"]
+        assert [(one["kind"], one.get("by")) for one in timeline["lead_acts"]] == [
+            ("lead_assigned", None),
+            ("lead_accepted", "ana"),
+        ]
         with running(settings) as process:
             for metric, labels, value in (
                 ("open_handoffs", 'problem="contradicted",team="iberia"', "1.0"),

@@ -17,10 +17,10 @@ from streams.commands.identifiers import NAMES, Known, kind_option, look_up, nam
 from streams.commands.identity import as_plain
 from streams.commands.publishing import run_kafka
 from streams.commands.rendering import counted
+from streams.commands.timeline_json import timeline_json
 from streams.commands.topics import retention
 from streams.core.backtest import fold
 from streams.core.erasure import Erasure
-from streams.core.leads.acts import INTERNAL
 from streams.core.outcome import Finding
 from streams.core.timeline import touch_count
 from streams.core.touch_json import rfc3339
@@ -184,7 +184,7 @@ def _exported(settings: Settings, known: Known, held: holding.Holding) -> dict[s
         "exported_by": f"touchstream {settings_module.version()}",
         "customer_id": known.person.customer_id,
         "identity": as_plain(known.person, held.plain),
-        "timelines": [holding.timeline_json(id_, timeline) for id_, timeline in held.timelines.items()],
+        "timelines": [timeline_json(id_, timeline) for id_, timeline in held.timelines.items()],
         "touches": held.touches,
         "identified_touches": held.identified,
         "findings": held.findings,
@@ -202,9 +202,7 @@ def _exported(settings: Settings, known: Known, held: holding.Holding) -> dict[s
 
 def _summary(known: Known, values: dict[str, Any]) -> str:
     """What an export holds, for people."""
-    on_timelines = sum(
-        touch["direction"] != INTERNAL for one in values["timelines"] for touch in one.get("touches", ())
-    )
+    on_timelines = sum(len(one.get("touches", ())) for one in values["timelines"])
     unknown = values["dead_letters_of_unknown_people"]
     lines = [
         f"customer {known.person.customer_id}: {counted(len(known.person.ids), 'id')},"

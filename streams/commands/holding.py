@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +18,11 @@ import msgspec
 from streams.commands import receipts, rendering
 from streams.commands.identifiers import Known
 from streams.commands.replaying import Unreplayable, read_again
+from streams.commands.timeline_json import entries_json
 from streams.core import finding_json, touch_json
 from streams.core.commands import Command
 from streams.core.dead_letter import DeadLetter
-from streams.core.entry import DamagedError, Entry, decode_entry, is_opt_out
+from streams.core.entry import DamagedError, decode_entry
 from streams.core.erasure import Receipt
 from streams.core.identify import identifiers, node, nodes
 from streams.core.ingest import Defaults
@@ -31,7 +32,7 @@ from streams.core.ledger import facts
 from streams.core.ledger.types import Deal
 from streams.core.outcome import Finding
 from streams.core.reservation import Reservation
-from streams.core.timeline import Timeline, decode, segment_key, standing
+from streams.core.timeline import Timeline, decode, segment_key
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from streams.core.touch_json import TouchError, rfc3339
 from streams.edge.codec import Codec, DecodeError
@@ -227,7 +228,7 @@ class Search:
             values = {k: v for k, v in msgspec.structs.asdict(command).items() if v not in (None, (), 0)}
             values["issued_at"] = rfc3339(command.issued_at)
             if command.entries:
-                values["entries"] = list(_entries(map(decode_entry, command.entries)))
+                values["entries"] = list(entries_json(map(decode_entry, command.entries)))
             if command.touch is not None:
                 values["touch"] = _touch(command.touch)
             self.held.commands.append(_place(stored) | values)
@@ -281,35 +282,3 @@ def _place(stored: Stored) -> dict[str, Any]:
 def _touch(touch: Touch) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(touch_json.to_json(touch))
     return values
-
-
-def _entries(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    for entry in entries:
-        values = {k: v for k, v in msgspec.to_builtins(_named(entry)).items() if v not in (None, "", (), [], False)}
-        yield values | {"at": rfc3339(entry.at), "published_at": rfc3339(entry.published_at)}
-
-
-def _named(entry: Entry) -> dict[str, Any]:
-    claims = [msgspec.structs.asdict(claim) for claim in entry.claims]
-    return msgspec.structs.asdict(entry) | {"claims": claims}
-
-
-def timeline_json(customer: str, timeline: Timeline) -> dict[str, Any]:
-    """A timeline as plain values, with what older touches left behind."""
-    t = timeline
-    values = {
-        "customer_id": customer,
-        "merged_into": t.merged_into,
-        "erased_at": rfc3339(t.erased_at // 1000) if t.erased_at else None,
-        "name": t.name,
-        "touches": list(_entries(t.entries)),
-        "planned": list(_entries(msgspec.structs.replace(plan, late=False) for plan in t.plans)),
-        "opt_outs": list(_entries(standing(t))),
-        "earlier_versions_refused": list(_entries(one for one in t.opt_outs if not is_opt_out(one))),
-        "engagement": [{"kind": kind, "touches": count, "points": points} for kind, count, points in t.tail.parts],
-        "engagement_at": rfc3339(t.tail.at) if t.tail.at else None,
-        "handed_off_at": None if t.tail.handed_off_at is None else rfc3339(t.tail.handed_off_at),
-        "acknowledged": {id_: {"at": rfc3339(at), "by": by} for id_, (at, by) in t.acknowledged.items()},
-        "split_off": {id_: to for id_, (to, _) in t.left.items() if to != t.merged_into},
-    }
-    return {name: value for name, value in values.items() if value not in (None, {}, [])}

@@ -8,7 +8,7 @@
 --
 -- hold RUN WORD ID RECORD TTL_MS PLACES {place} GONE {id} {guard, word}   when all guards have these words: "held", else "changed"
 -- settle RUN WORD ID OLD NEW TTL_MS KEEP PLACES {place}   when the record is still OLD: "done", else "changed"; KEEP 0: it counts no more
--- begin RUN TOKEN          1: nobody builds, go on; 2: another one does; 0: it is complete
+-- begin RUN TOKEN BEFORE   1: nobody builds, or he who began as BEFORE and failed; go on; 2: another one does; 0: it is complete
 -- load TOKEN WORD ID RECORD TTL_MS KEEP PLACES {place}    from the log
 -- ready TOKEN RUN          all of the log is in
 -- forget WORD PERSONS {id} IDS {reservation id}    these people's reservations, and these
@@ -83,7 +83,10 @@ elseif op == 'settle' then
   return 'done'
 elseif op == 'begin' then
   if is_complete(ARGV[3]) then return 0 end
-  return redis.call('SET', prefix .. 'builder', ARGV[4], 'NX', 'PX', BUILDER_MS) and 1 or 2
+  local builder = redis.call('GET', prefix .. 'builder')
+  if builder and builder ~= ARGV[4] and builder ~= ARGV[5] then return 2 end
+  redis.call('SET', prefix .. 'builder', ARGV[4], 'PX', BUILDER_MS)
+  return 1
 elseif op == 'load' then
   if not builds(ARGV[3]) then return redis.error_reply('LOST another one builds, or it was flushed again') end
   if redis.call('EXISTS', gone(ARGV[5])) == 0 then

@@ -7,6 +7,8 @@ which may have lost the last second, they are built from there before anybody re
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from uuid import uuid4
@@ -17,13 +19,25 @@ from redis.exceptions import ResponseError
 
 from streams.core.reservation import Reservation
 from streams.edge.reservations import SCRIPT, key_prefix
-from streams.gateway.memory import Memory
+from streams.gateway.memory import Memory, MemoryLost
 from streams.settings import Settings
+
+log = logging.getLogger("touchstream.gateway")
 
 VERSION = b"#v"
 POLL = 0.05
 ATTEMPTS = 5
 LEAST_TTL_MS = 1000
+
+LOADED = 200
+"""Reservations that one pipeline puts into Redis: a trip each would take minutes for some ten thousand, and all in one would hold up the
+checks that go on beside it."""
+
+BUILD_AGAIN = 1.0
+"""Seconds after a build that failed until the next one."""
+
+PATIENCE = 10.0
+"""Seconds for which a reservation waits while all of them are built anew."""
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Reservation).decode
@@ -47,7 +61,16 @@ class Holds:
         self._prefix = key_prefix(settings)
         self._script = client.register_script(SCRIPT)
         self._run = ""
-        self._checking = asyncio.Lock()
+        self._token = ""
+        self._building: asyncio.Task[None] | None = None
+        self._missing_since: float | None = None
+        self._failed_at = -BUILD_AGAIN
+
+    async def close(self) -> None:
+        """End a build that is under way."""
+        if self._building is not None:
+            self._building.cancel()
+            await asyncio.wait({self._building})
 
     async def connected(self, connection: Any) -> None:
         """A connection was made, perhaps to another server, or to the same one restarted: asks which run of it this is."""
@@ -88,7 +111,8 @@ class Holds:
             ready, value = await self._redis.mget(f"{self._prefix}ready", f"{self._prefix}of:{reservation_id}")
             if self.is_complete(ready):
                 break
-            await self.complete()
+            if not await self.complete(PATIENCE):
+                raise MemoryLost("the reservations are being built anew from Kafka; ask again")
         return None if value is None else (decode(value), value)
 
     async def hold(self, one: Reservation, found: Found, guards: Sequence[str], now: int) -> Outcome:
@@ -120,31 +144,73 @@ class Holds:
         """Whether its customer was erased, a short time ago."""
         return bool(await self._redis.exists(f"{self._prefix}gone:{reservation_id}"))
 
-    async def complete(self) -> None:
-        """Returns once Redis has all reservations; builds them from the log if it must."""
-        async with self._checking:
-            while True:
-                if not self._run:
-                    await self._redis.ping()  # connects
-                token = uuid4().hex
-                state = await self._do("begin", self._run, token)
-                if state == 0:
-                    return
-                if state == 1:
-                    try:
-                        await self._build(token)
-                    except ResponseError as error:
-                        if not str(error).startswith("LOST"):
-                            raise
-                else:
-                    await asyncio.sleep(POLL)
+    async def complete(self, seconds: float) -> bool:
+        """Whether Redis has all reservations. If it has not, they are built from the log, by a task that goes on whether somebody waits
+        for it or not; this waits until `seconds` after they were first found missing at most, so that of many who ask in a long build
+        only the first ones wait."""
+        now = time.monotonic()
+        since = self._missing_since or now
+        if self._building is None:
+            if self._missing_since is None:
+                self._missing_since = since
+            elif now - self._failed_at < BUILD_AGAIN:
+                return False
+            self._building = asyncio.get_running_loop().create_task(self._complete())
+            self._building.add_done_callback(self._built)
+        building = self._building
+        await asyncio.wait({building}, timeout=max(0.0, since + seconds - now))
+        if building.done():
+            building.result()
+            return True
+        return False
+
+    def _built(self, building: asyncio.Task[None]) -> None:
+        self._building = None
+        if building.cancelled():
+            return
+        if (error := building.exception()) is None:
+            self._missing_since = None
+            return
+        self._failed_at = time.monotonic()
+        log.warning("reservations cannot be built anew: %s: %s", type(error).__name__, error)
+
+    async def _complete(self) -> None:
+        while True:
+            if not self._run:
+                await self._redis.ping()  # connects
+            before, self._token = self._token, uuid4().hex
+            state = await self._do("begin", self._run, self._token, before)
+            if state == 0:
+                return
+            if state == 1:
+                try:
+                    await self._build(self._token)
+                except ResponseError as error:
+                    if not str(error).startswith("LOST"):
+                        raise
+            else:
+                await asyncio.sleep(POLL)
 
     async def _build(self, token: str) -> None:
-        async for one, now in self._memory.all():
+        together: list[tuple[Reservation, int]] = []
+        async for one in self._memory.all():
+            together.append(one)
+            if len(together) == LOADED:
+                await self._load(token, together)
+                together = []
+        if together:
+            await self._load(token, together)
+        await self._do("ready", token, self._run)
+
+    async def _load(self, token: str, together: Sequence[tuple[Reservation, int]]) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        for one, now in together:
             places = _places(one)
             operands = [one.reservation_id, encode(one), _ttl(one, now), int(one.is_live(now)), len(places), *places]
-            await self._do("load", token, uuid4().hex, *operands)
-        await self._do("ready", token, self._run)
+            await self._script(args=["load", self._prefix, token, uuid4().hex, *operands], client=pipe)
+        for answer in await pipe.execute(raise_on_error=False):  # redis-py's own error has the record in its text
+            if isinstance(answer, Exception):
+                raise answer
 
     async def _do(self, operation: str, *operands: Any) -> Any:
         answer = await self._script(args=[operation, self._prefix, *operands])

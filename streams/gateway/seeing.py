@@ -6,7 +6,7 @@ of long timelines. What cannot be seen is named as a gap; a check with gaps is d
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -53,8 +53,9 @@ AWAY = 0.5
 BEATS_FOR = 0.25
 """Seconds for which the freshness that was read is used; it changes once a second."""
 
-BUILDING = 10.0
-"""Seconds that a check waits while reservations are built anew after a flush."""
+BUILDING = 1.0
+"""Seconds after a flush for which a check waits for the reservations to be built anew; then it is answered without them, as a check that
+could not see enough, until they are."""
 
 FAILURES = (RedisError, OSError)
 
@@ -110,12 +111,14 @@ class Eyes:
 
     async def close(self) -> None:
         """Disconnect."""
+        await self.holds.close()
         await self._redis.aclose()
 
     async def ping(self) -> bool:
         """Whether Redis answers, has all reservations, and a view that is fresh enough."""
         try:
-            await self.holds.complete()
+            if not await self.holds.complete(BUILDING):
+                return False
             return not self._behind(await self._freshness(), _now())
         except (*FAILURES, MemoryLost):
             return False
@@ -150,11 +153,9 @@ class Eyes:
         ids = list(dict.fromkeys(id_ for some in watched for id_ in some))
         answers = await self._read(customers, ids)
         if not self.holds.is_complete(answers[len(customers)]):
-            try:
-                await asyncio.wait_for(self.holds.complete(), BUILDING)
-                answers = await self._read(customers, ids)
-            except (MemoryLost, TimeoutError) as error:
-                log.warning("reservations cannot be built anew: %s: %s", type(error).__name__, error)
+            with contextlib.suppress(MemoryLost):  # the builder logs it
+                if await self.holds.complete(BUILDING):
+                    answers = await self._read(customers, ids)
             if not self.holds.is_complete(answers[len(customers)]):
                 gaps.append("reservations_incomplete")
         values = dict(zip(customers, answers, strict=False))

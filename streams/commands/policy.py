@@ -68,7 +68,7 @@ def publish(
 
     Each partition of touches switches at one point of its own order, and the gateways within a second. From then on policy files of
     workers and gateways say nothing. What was found before stays as it is; what comes later to the same customer is decided by the
-    new policy.
+    new policy. Planned touches (`touchstream plan`) are judged by it anew, a thousand customers a second.
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     new = load_policy(file, settings)

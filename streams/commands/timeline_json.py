@@ -70,7 +70,7 @@ def timeline_json(customer: str, timeline: Timeline) -> dict[str, Any]:
         "touches": list(entries_json(one for one in t.entries if one.direction != INTERNAL)),
         "lead_acts": [_act(one) for one in t.entries if one.direction == INTERNAL],
         "lead": None if t.lead is None else _lead(t.lead),
-        "planned": list(entries_json(msgspec.structs.replace(plan, late=False) for plan in t.plans)),
+        "planned": list(entries_json(t.plans)),
         "opt_outs": list(entries_json(standing(t))),
         "earlier_versions_refused": list(entries_json(one for one in t.opt_outs if not is_opt_out(one))),
         "engagement": [{"kind": kind, "touches": count, "points": points} for kind, count, points in t.tail.parts],

@@ -20,10 +20,9 @@ from streams.core.identity_graph import Graph
 from streams.core.leads.asked import tick_command
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import standing as standing_leads
-from streams.core.leads.states import next_due
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
-from streams.core.timeline import EMPTY, Timeline
+from streams.core.timeline import EMPTY, Timeline, due
 from streams.core.touch import Touch
 
 
@@ -88,8 +87,8 @@ def run(touches: Iterable[Touch], policy: Policy, *, id_key: str, region: str, n
 def _timers(timeline: Timeline, customer: str, until: int, policy: Policy) -> tuple[Timeline, list[LeadEvent]]:
     """What falls due up to a moment, each at its time, as a worker that sleeps never would say it."""
     events: list[LeadEvent] = []
-    while (due := next_due(timeline.lead)) is not None and due <= until:
-        effect = on_command(timeline, tick_command(customer, due, due), policy)
+    while (at := due(timeline)) is not None and at <= until:
+        effect = on_command(timeline, tick_command(customer, at, at), policy)
         timeline = effect.timeline
         events += effect.leads
     return timeline, events

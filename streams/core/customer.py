@@ -118,6 +118,8 @@ def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     """A command for this customer."""
     if command.kind == plans.PLANNED:
         return _planned(timeline, command, policy)
+    if command.kind == asked.TICK:
+        return _ticked(timeline, command, policy)
     effect = _on_command(timeline, command, policy)
     if effect.timeline is timeline or effect.outcome == "erased" or not (timeline.plans or effect.timeline.plans):
         return effect
@@ -135,9 +137,6 @@ def _on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
         return _acknowledged(timeline, command, command.finding_id, policy)
     if command.kind in LEAD_KINDS:
         return _lead_told(timeline, command, policy)
-    if command.kind == asked.TICK:
-        done = told.ticked(timeline, command, policy)
-        return Effect(done.timeline, "applied" if done.events else "duplicate", done.findings, leads=done.events)
     if command.kind == "customer_erased":
         return _erased(timeline, command, policy)
     if command.kind == "customer_forgotten":
@@ -156,8 +155,20 @@ def _with_plans(
     return replace(effect, timeline=timeline, findings=(*effect.findings, *findings))
 
 
+def _ticked(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+    """A moment has come at which something of the customer's lead or plans was due."""
+    done = told.ticked(timeline, command, policy)
+    after = plans.ticked(done.timeline, command.issued_at, policy)
+    if after is timeline:
+        return Effect(timeline, "duplicate")
+    effect = Effect(after, "applied", done.findings, leads=done.events)
+    return _with_plans(timeline, effect, policy, command.customer_id, _cause(command)) if after.plans else effect
+
+
 def _cause(command: Command) -> Cause:
     """What findings change for when touches come or go by a command."""
+    if command.kind in (asked.TICK, *LEAD_KINDS):
+        return Cause("touch", command.command_id)
     source = command.source_customer_id
     merged = command.customer_id < source if source else command.kind == "customer_merged"
     return Cause("merge" if merged else "split", command.cause)
@@ -191,7 +202,7 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy) -> 
         cause = Cause("merge", command.cause)
         rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
         done = followed(timeline, rest, policy, command.customer_id, command.issued_at)
-        emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=())
+        emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=(), judged=None)
         moves = tuple(_moves_all(timeline, into, entries, command))
         return Effect(emptied, "applied", findings, moves, leads=done.events)
     if at == timeline.identity_at and into >= known:
@@ -344,9 +355,9 @@ def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     if entries or opt_outs:
         rest = keeping.remade(replace(rest, revisions=timeline.revisions), entries, opt_outs, policy)
     about_plans, rest = plans.telling(replace(rest, plans=left_plans), policy, customer)
-    before = detect.everything(timeline, policy, customer) + plans.told(timeline, policy, customer)
-    after = detect.everything(rest, policy, customer) + about_plans
-    changed = [blank(f) if f.state == "retracted" else f for f in detect.difference(before, after)]
+    differ = detect.difference(*(detect.everything(one, policy, customer) for one in (timeline, rest)))
+    differ += plans.changed(timeline, about_plans, policy, customer)
+    changed = [blank(f) if f.state == "retracted" else f for f in differ]
     findings, numbered = detect.numbered(
         changed, replace(timeline, acknowledged={}), Cause("erasure", command.command_id)
     )

@@ -103,14 +103,15 @@ def dropped(erased_at: int, published_at: int, policy: ErasurePolicy) -> bool:
 
 _NUMBER = (1 << 40).to_bytes(8)
 _BEFORE, _BEHIND = encode(Timeline(erased_at=1 << 40)).split(_NUMBER)
-_FIXARRAY = 0x90
-_BEFORE_LEADS, _BEFORE_PLANS = 12, 14
+_FIXARRAY, _ARRAY16 = 0x90, 3
+"""MessagePack's head of a short array, to which its length is added, and the size of that of a longer one."""
+_BEFORE_LEADS, _BEFORE_PLANS, _BEFORE_JUDGED = 12, 14, 15
 """Fields of a timeline as earlier releases wrote marks: without those that stand at the end now, of which each is a byte when empty."""
 
 _MARKS = (
     *(
-        (_BEFORE[:1] + bytes([_FIXARRAY + fields]) + _BEFORE[2:], _BEHIND[: fields - _BEFORE_LEADS])
-        for fields in (_BEFORE_LEADS, _BEFORE_PLANS)
+        (_BEFORE[:1] + bytes([_FIXARRAY + fields]) + _BEFORE[1 + _ARRAY16 :], _BEHIND[: fields - _BEFORE_LEADS])
+        for fields in (_BEFORE_LEADS, _BEFORE_PLANS, _BEFORE_JUDGED)
     ),
     (_BEFORE, _BEHIND),
 )

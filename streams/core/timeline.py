@@ -33,6 +33,19 @@ else:
     History = tuple[Entry, ...]  # what a `WHOLE` value holds: msgspec reads it from here
 
 
+class Judged(Struct, frozen=True, gc=False, array_like=True):
+    """What a timeline remembers of its plans beside them, as long as it has any (`streams.core.plans`).
+
+    `due` is when something about them changes by time alone (UTC ms), `clock` the latest moment that a timer said had come; 0: none. `told`
+    has a digest of the finding that stands, by plan. `by` names the policy that decided all that; it is never empty where it was encoded.
+    """
+
+    due: int = 0
+    clock: int = 0
+    told: dict[str, bytes] = {}
+    by: str = ""
+
+
 class Timeline(Struct, frozen=True, gc=False, array_like=True):
     """All state of one customer.
 
@@ -44,7 +57,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
     ids that were amended or retracted, with their last revision and event time (see `FORGOTTEN`); `acknowledged` those that somebody
     acts on, with when they said so (UTC ms) and who. `lead` is the customer's lead after all entries, `lead_base` after the pruned ones.
-    `plans` are touches to come (`streams.core.plans`).
+    `plans` are touches to come (`streams.core.plans`), `judged` is what is remembered of them.
     """
 
     merged_into: str | None = None
@@ -62,6 +75,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     lead: LeadState | None = None
     lead_base: LeadState | None = None
     plans: tuple[Entry, ...] = ()
+    judged: Judged | None = None
 
 
 class _Head(Struct, frozen=True, gc=False, array_like=True):
@@ -84,35 +98,43 @@ class _Head(Struct, frozen=True, gc=False, array_like=True):
     lead: LeadState | None = None
     lead_base: LeadState | None = None
     plans: tuple[Entry, ...] = ()
+    judged: Judged | None = None
 
 
-def _lead_alone(before: int) -> msgspec.msgpack.Decoder[Any]:
-    """A decoder that reads only the lead of a timeline, behind so many other fields."""
+_NIL, _NONE = b"\xc0", b"\x90"
+"""MessagePack's nil and its empty array. An encoded timeline is its layout, the array's head, then `merged_into`."""
+
+_NO_PLANS = (_NIL + _NONE + _NIL, _NIL + _NONE)
+"""How a timeline without plans and without pruned leads ends, and how earlier releases wrote it, which knew no `judged`. No other's
+encoding ends so: the last field of what is judged, of a plan and of a lead is a text, or nil behind nil."""
+
+_NO_TIMERS = tuple(_NIL + end for end in _NO_PLANS)
+"""The same without a lead."""
+
+
+def _timers_alone(before: int) -> msgspec.msgpack.Decoder[Any]:
+    """A decoder that reads of a timeline, behind so many other fields, only what timers are about."""
     skipped = [(f"f{n}", msgspec.Raw) for n in range(before)]
-    lead = ("lead", LeadState | None, None)
-    return msgspec.msgpack.Decoder(msgspec.defstruct("_Led", [*skipped, lead], array_like=True))
+    read = [("lead", LeadState | None, None), ("lead_base", msgspec.Raw, msgspec.Raw(_NIL))]
+    plans = [("plans", msgspec.Raw, msgspec.Raw(_NONE)), ("judged", Judged | None, None)]
+    return msgspec.msgpack.Decoder(msgspec.defstruct("_Timed", [*skipped, *read, *plans], array_like=True))
 
 
-_LEADS = {
-    layout: _lead_alone(struct.__struct_fields__.index("lead")) for layout, struct in ((WHOLE, Timeline), (HEAD, _Head))
+_TIMERS = {
+    layout: _timers_alone(struct.__struct_fields__.index("lead"))
+    for layout, struct in ((WHOLE, Timeline), (HEAD, _Head))
 }
 
-_NO_LEAD = b"\xc0\xc0\x90"
-"""How a timeline without a lead ends: `lead` and `lead_base` are nil, and there are no plans. No other's encoding ends so: a lead's last
-field is a text."""
-
 EMPTY = Timeline()
+
+STALE = 0
+"""Due at once."""
 
 FORGOTTEN = ""
 """In `revisions`: the highest revision of all findings that were left out of it as too old."""
 
 NEVER = 1 << 53
 """The event time beside it: it is not left out itself."""
-
-_NIL = b"\xc0"
-"""MessagePack's nil. An encoded timeline is its layout, the array's head, then `merged_into`."""
-
-_NO_PLANS = _NIL + b"\x90"
 
 _ARRAY16 = b"\xdc"
 """MessagePack's head of an array of more than 15 elements: two more bytes follow, which count them."""
@@ -138,7 +160,7 @@ def encode_head(timeline: Timeline) -> bytes:
     head = _Head(
         t.merged_into, entries.recent, t.opt_outs, t.base, t.tail, t.floor, t.revisions, t.name,
         entries.engagement, directory, t.identity_at, t.left, t.acknowledged, t.erased_at,
-        t.lead, t.lead_base, t.plans,
+        t.lead, t.lead_base, t.plans, t.judged,
     )  # fmt: skip
     return HEAD + _encoder.encode(head)
 
@@ -170,7 +192,7 @@ def _joined(head: _Head, load: Load) -> Timeline:
     return Timeline(
         head.merged_into, entries, head.opt_outs, head.base, head.tail, head.floor, head.revisions, head.name,
         head.identity_at, head.left, head.acknowledged, head.erased_at,
-        head.lead, head.lead_base, head.plans,
+        head.lead, head.lead_base, head.plans, head.judged,
     )  # fmt: skip
 
 
@@ -216,22 +238,31 @@ def is_customer(data: bytes) -> bool:
     return data[first : first + 1] == _NIL and data[:1] != segments.FORMAT
 
 
-def due_of(data: bytes) -> int | None:
-    """When something of the customer's lead is due (UTC ms), told by an encoded value of the changelog, without decoding the rest;
-    None when nothing is, and of values that are no timeline. Raises DamagedError."""
-    decoder = None if data.endswith(_NO_LEAD) else _LEADS.get(data[:1])
+def due(timeline: Timeline) -> int | None:
+    """When something of the customer's lead or plans is due (UTC ms); None when nothing is."""
+    lead, judged = next_due(timeline.lead), timeline.judged
+    plans = judged.due if judged is not None and judged.due else None
+    return plans if lead is None else (lead if plans is None else min(lead, plans))
+
+
+def due_of(data: bytes, policy: str = "") -> int | None:
+    """The same, told by an encoded value of the changelog, without decoding the rest; None also of values that are no timeline.
+    `STALE` where plans were judged by another policy than the one of this name, unless that is empty. Raises DamagedError."""
+    decoder = None if data.endswith(_NO_TIMERS) else _TIMERS.get(data[:1])
     if decoder is None:
         return None
     try:
-        return next_due(decoder.decode(memoryview(data)[1:]).lead)
+        held = decoder.decode(memoryview(data)[1:])
     except UNREADABLE as error:
         raise DamagedError(f"damaged timeline: {error}") from None
+    if policy and held.plans != _NONE and (held.judged or Judged()).by != policy:
+        return STALE
+    return due(held)
 
 
 def may_have_plans(data: bytes) -> bool:
-    """Whether a value of the changelog may hold plans, told without decoding it: they stand at its end, none as an empty array. What is
-    left of pruned leads stands before them, nothing as a nil, which no text contains."""
-    return is_customer(data) and data[-2:] != _NO_PLANS
+    """Whether a value of the changelog may hold plans, told without decoding it."""
+    return is_customer(data) and not data.endswith(_NO_PLANS)
 
 
 def touch_count(timeline: Timeline) -> int:

@@ -162,7 +162,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
         view.register(app, app.view)
     mend.register(app, ingest)
     forgetting.register(app, forgets, requests)
-    timers.register(app, timers.Timers(settings, codec, store))
+    timers.register(app, timers.Timers(settings, codec, store, lambda partition: timelines.in_force(partition)[1]))
     return app
 
 

@@ -19,7 +19,7 @@ from faust.types import TP, EventT
 from streams.core.entry import DamagedError
 from streams.core.erasure import MARK_SIZES, erased_at
 from streams.core.segments import FORMAT
-from streams.core.timeline import customer_of, due_of, is_customer
+from streams.core.timeline import STALE, customer_of, due_of, is_customer, may_have_plans
 
 AGAIN_MS = 60_000
 """After which something that is due is told again, if it still is."""
@@ -31,12 +31,12 @@ class Partition:
     """Encoded timelines of one partition, counted as they change: walking millions of them each second would take too long.
 
     `offset` is where the changelog goes on behind what was restored from it. `marks` are the customers of whom nothing is left but
-    when they were erased (identity index's clock, us). `due` says of customers when something of their lead is due (UTC ms); in
-    `_alarms` is when to look at whom, perhaps more often than needed, in `_told` when to tell whom again. `segments` are the keys of
-    each customer's segments, which only long timelines have.
+    when they were erased (identity index's clock, us). `due` says of customers when something of their lead or plans is due (UTC ms); in
+    `_alarms` is when to look at whom, perhaps more often than needed, in `_told` when to tell whom again. `_policy` names the policy in
+    force, by which plans are to be judged. `segments` are the keys of each customer's segments, which only long timelines have.
     """
 
-    __slots__ = ("_alarms", "_told", "customers", "due", "marks", "offset", "segments", "size", "values")
+    __slots__ = ("_alarms", "_policy", "_told", "customers", "due", "marks", "offset", "segments", "size", "values")
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
@@ -45,6 +45,7 @@ class Partition:
         self.segments: dict[bytes, set[bytes]] = {}
         self._alarms: list[tuple[int, bytes]] = []
         self._told: dict[bytes, int] = {}
+        self._policy = ""
         self.customers = 0
         self.offset = 0
         self.size = 0
@@ -76,12 +77,23 @@ class Partition:
         if not keys:
             del self.segments[customer]
 
-    def _time(self, key: bytes, value: bytes | None) -> None:
+    def judge_by(self, policy: str, now: int) -> None:
+        """From now on (UTC ms) plans are to be judged by the policy of this name. Who has others is due, one a millisecond, so that other
+        timers need not wait for all of them."""
+        if policy == self._policy:
+            return
+        self._policy = policy
+        for n, key in enumerate([key for key, value in self.values.items() if may_have_plans(value)]):
+            self._time(key, self.values[key], now + n)
+
+    def _time(self, key: bytes, value: bytes | None, at_once: int = STALE) -> None:
         try:
-            due = None if value is None else due_of(value)
+            due = None if value is None else due_of(value, self._policy)
         except DamagedError as error:  # whoever needs this timeline ends the worker
             log.error("the timers of %s cannot be read: %s", key.decode(errors="replace"), error)
             due = None
+        if due == STALE:
+            due = at_once
         if due == self.due.get(key):
             return
         self._told.pop(key, None)
@@ -131,6 +143,12 @@ class Store(base.Store[bytes, bytes]):  # type: ignore[misc]
         """Of how many customers at most something is due in these partitions by `now` (UTC ms), and since when."""
         held = (self.partitions[partition] for partition in partitions if partition in self.partitions)
         return list(islice((one for part in held for one in part.rung(now)), most))
+
+    def judge_by(self, partition: int, policy: str, now: int) -> None:
+        """As `Partition.judge_by`; what is not held needs nothing."""
+        held = self.partitions.get(partition)
+        if held is not None:
+            held.judge_by(policy, now)
 
     def write(self, partition: int, values: dict[bytes, bytes | None]) -> None:
         """Take over new values, None deletes; the lane has them in the changelog before their offsets are committed."""

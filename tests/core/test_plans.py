@@ -13,15 +13,16 @@ from msgspec.structs import replace
 from streams.core import plans
 from streams.core.backtest import fold, standing
 from streams.core.commands import Command
-from streams.core.customer import Effect, merge_command, on_command, on_touch, split_command
+from streams.core.customer import merge_command, on_command, on_touch, split_command
 from streams.core.detect import planned_conflict
 from streams.core.entry import DELETED, Entry, encode_entry, key
 from streams.core.erasure import WITHDRAWN
 from streams.core.govern.loading import on_timelines
 from streams.core.govern.records import USUAL_KIND, Contact, Standing
+from streams.core.leads.asked import tick_command
 from streams.core.outcome import Finding
 from streams.core.policy import PlannedPolicy, Policy
-from streams.core.timeline import EMPTY, Timeline, decode, encode, may_have_plans
+from streams.core.timeline import EMPTY, STALE, Timeline, decode, due, due_of, encode, may_have_plans
 from streams.core.touch import Claim, Customer, IdentifiedTouch, Touch
 from streams.core.touch_check import TouchError
 from tests.core import segmented
@@ -148,6 +149,57 @@ def test_how_early_is_policy() -> None:
     assert play(EMPTY, planned(MAIL), planned(CALL), policy=off)[1] == []
 
 
+def tick(at: int) -> Command:
+    """A worker says that it is `at`."""
+    return tick_command(WHO, at, at)
+
+
+def test_a_timer_judges_what_comes_near_and_ends_what_is_past() -> None:
+    """Nobody writes to the customer meanwhile: at the very millisecond at which a plan is `planned.horizon_days` ahead it is judged, and
+    `planned.grace_hours` after its time it is gone; before that, and said again, nothing follows. When all are gone nothing is due."""
+    soon = Policy(planned=PlannedPolicy(horizon_days=1))
+    timeline, found = play(EMPTY, planned(MAIL), planned(CALL), policy=soon)
+    assert (found, due(timeline), due_of(encode(timeline))) == ([], MAIL.at - DAY, MAIL.at - DAY)
+    assert on_command(timeline, tick(MAIL.at - DAY - 1), soon).outcome == "duplicate"
+    timeline, found = play(timeline, tick(MAIL.at - DAY), tick(MAIL.at - DAY), tick(CALL.at - DAY - 1), policy=soon)
+    assert states(found) == [("mail", "detected", 1)]
+    timeline, found = play(timeline, tick(CALL.at - DAY), policy=soon)
+    assert (states(found), due(timeline)) == ([("call", "detected", 1)], MAIL.at + DAY + 1)
+    late = MAIL.at + 90 * DAY
+    timeline, found = play(timeline, tick(MAIL.at + DAY), tick(late), tick(late - DAY), tick(late), policy=soon)
+    assert states(found) == [("mail", "retracted", 2), ("call", "retracted", 2)]
+    assert (timeline.plans, timeline.judged, due(timeline), due_of(encode(timeline))) == ((), None, None, None)
+
+
+def test_a_timer_has_plans_judged_by_another_policy() -> None:
+    """Plans that another policy judged are due at once: what differs is told, amended findings too, once; by the same policy nothing is.
+    So are plans that a release wrote which did not remember who judged them."""
+    low = tuple(replace(rule, severity="low") if rule.name == "departments-apart" else rule for rule in POLICY.rules)
+    mild = Policy(rules=low)
+    timeline, _ = play(EMPTY, planned(MAIL), planned(CALL))
+    value = encode(timeline)
+    assert (due_of(value, plans.name_of(POLICY)), due_of(value, plans.name_of(mild))) == (due(timeline), STALE)
+    timeline, found = play(timeline, tick(NOON + 5), tick(NOON + 6), policy=mild)
+    assert [(*one.touch_ids, one.state, one.severity) for one in found] == [
+        ("mail", "amended", "low"),
+        ("call", "amended", "low"),
+    ]
+    assert due_of(encode(timeline), plans.name_of(mild)) == due(timeline)
+    before = replace(timeline, judged=None)
+    assert due_of(encode(before), plans.name_of(mild)) == STALE
+    again = play(before, tick(NOON + 7), policy=mild)[0].judged
+    assert timeline.judged is not None and again == replace(timeline.judged, clock=NOON + 7)
+
+
+def test_a_lead_that_moves_tells_of_plans_by_its_own_cause() -> None:
+    """What sales says of a lead is no split: a finding about a plan that changes with it names the command."""
+    held = replace(EMPTY, plans=(MAIL, CALL))
+    effect = on_command(held, tick(NOON + 1), Policy())
+    assert {one.cause and (one.cause.kind, one.cause.id) for one in effect.findings} == {
+        ("touch", tick(NOON + 1).command_id)
+    }
+
+
 def test_another_policy_decides_from_there_on() -> None:
     """When the policy changes, the next touch or plan of the customer tells what is different by the new one: findings that it has no rule
     for are withdrawn, those that only it has are told; none is left standing."""
@@ -157,12 +209,12 @@ def test_another_policy_decides_from_there_on() -> None:
     assert states(found) == [("mail", "detected", 1), ("call", "detected", 1)]
     other = replace(MAIL, id="x", at=MAIL.at + 20 * DAY, published_at=NOON + 2)
     timeline, changed = play(timeline, planned(other), policy=nights)
-    assert states(changed) == [("mail", "retracted", 2)]
+    assert states(changed) == [("mail", "retracted", 2), ("call", "amended", 2)]
     timeline, back = play(timeline, planned(withdrawn(other)))
-    assert states(back) == [("mail", "detected", 3)]
+    assert states(back) == [("mail", "detected", 3), ("call", "amended", 3)]
     off = Policy(planned=PlannedPolicy(enabled=False))
     _, gone = play(timeline, planned(withdrawn(MAIL, NOON + 10)), policy=off)
-    assert states(gone) == [("mail", "retracted", 4), ("call", "retracted", 2)]
+    assert states(gone) == [("mail", "retracted", 4), ("call", "retracted", 4)]
 
 
 def test_plans_go_where_their_identifiers_go() -> None:
@@ -265,10 +317,10 @@ def test_a_timeline_with_plans_is_kept_whole() -> None:
     timeline, _ = play(EMPTY, planned(MAIL), planned(CALL))
     assert decode(encode(timeline)) == timeline
     assert may_have_plans(encode(timeline))
-    none = replace(timeline, plans=(), entries=(replace(CALL, country="\N{CYRILLIC CAPITAL LETTER A}"),))
+    none = replace(timeline, plans=(), judged=None, entries=(replace(CALL, country="\N{CYRILLIC CAPITAL LETTER A}"),))
     assert not any(map(may_have_plans, (encode(none), encode(EMPTY), encode(Timeline("c1-w")), b"\x03segment")))
-    before = encode(replace(timeline, plans=()))
-    earlier = before[:1] + bytes([before[1] - 1]) + before[2:-1]
+    before = encode(replace(timeline, plans=(), judged=None))
+    earlier = before[:1] + bytes([0x9E]) + before[4:-2]
     assert decode(earlier) == EMPTY
 
 
@@ -283,9 +335,10 @@ def _entry(contact: Contact, id_: str, **values: Any) -> Entry:
 
 
 @st.composite
-def events(draw: st.DrawFn) -> list[tuple[Entry, Contact | None]]:
-    """Touches, and plans of contacts, some under the id of a touch, some with two records, one withdrawn, in any order."""
-    told: list[tuple[Entry, Contact | None]] = [(entry, None) for entry in draw(worlds.histories(7))]
+def events(draw: st.DrawFn) -> list[tuple[Entry | int, Contact | None]]:
+    """Touches, and plans of contacts, some under the id of a touch, some with two records, one withdrawn, and timers, in any order."""
+    told: list[tuple[Entry | int, Contact | None]] = [(entry, None) for entry in draw(worlds.histories(7))]
+    told += [(at, None) for at in draw(st.lists(worlds.times, max_size=3))]
     for id_ in draw(st.lists(st.sampled_from(("t00", "t01", "p0", "p1", "p2", "p3")), unique=True)):
         for version in range(1, 1 + draw(st.sampled_from((1, 1, 2)))):
             contact = replace(draw(worlds.contacts), id=id_, approved_by=None)
@@ -302,7 +355,7 @@ def events(draw: st.DrawFn) -> list[tuple[Entry, Contact | None]]:
     st.sampled_from((2, 32)),
 )
 def test_the_findings_are_the_oracles(
-    told: list[tuple[Entry, Contact | None]], policy: Policy, planned_policy: PlannedPolicy, length: int
+    told: list[tuple[Entry | int, Contact | None]], policy: Policy, planned_policy: PlannedPolicy, length: int
 ) -> None:
     """Whatever comes in whatever order: the plans that are left, and the rules that each would break, are those of a second reading, and
     the findings, folded, say just that."""
@@ -310,10 +363,24 @@ def test_the_findings_are_the_oracles(
     timeline, known = EMPTY, dict[str, Finding]()
     made: dict[str, Entry] = {}
     left: dict[str, tuple[Entry, Contact]] = {}
+    said = clock = 0  # what timers said, and how late it is for the customer
+
+    def changes(at: int) -> bool:
+        """Whether a plan has come near, or is past, between the customer's clock and a moment."""
+        grace, horizon = planned_policy.grace_hours * HOUR, planned_policy.horizon_days * DAY
+        return any(
+            clock <= plan.at + grace < at or (plan.kind != DELETED and clock < plan.at - horizon <= at)
+            for plan, _ in left.values()
+        )
+
     with segmented.length(length):
         for entry, contact in told:
-            if contact is None:
-                effect: Effect = on_command(
+            if isinstance(entry, int):
+                effect = on_command(timeline, tick(entry), policy)
+                assert (effect.outcome == "applied") == changes(entry)
+                said = max(said, entry) if changes(entry) else said
+            elif contact is None:
+                effect = on_command(
                     timeline, Command("m", WHO, "timeline_moved", 0, "", source_customer_id="c2-b", entries=(encode_entry(entry),)), policy
                 )  # fmt: skip
                 made[entry.id] = entry
@@ -326,9 +393,11 @@ def test_the_findings_are_the_oracles(
                     left[entry.id] = entry, contact
             timeline = effect.timeline
             fold(known, effect.findings)
-            clock = max([one.at for one in made.values()] + [plan.published_at for plan, _ in left.values()], default=0)
+            known_times = [one.at for one in made.values()] + [plan.published_at for plan, _ in left.values()]
+            clock = max([said, *known_times])
             oldest = clock - planned_policy.grace_hours * HOUR
             left = {id_: both for id_, both in left.items() if id_ not in made and both[0].at >= oldest}
+            said = said if left else 0
     assert [one.id for one in timeline.plans] == [
         one.id for one, _ in sorted(left.values(), key=lambda both: key(both[0]))
     ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +20,10 @@ from streams import Client
 from streams.core import backtest
 from streams.core.touch_json import from_mapping, rfc3339
 from streams.edge import reader
+from streams.edge.codec import Codec
+from streams.edge.topics import CONFLICTS
 from streams.settings import Settings
-from tests.support.commands import touchstream
+from tests.support.commands import stored, touchstream
 from tests.support.drained import wait_drained
 from tests.support.publishing import publish
 from tests.support.waiting import wait_until
@@ -102,3 +106,33 @@ def test_plans_become_findings_and_end(settings: Settings) -> None:
         assert standing(settings) == {}
     held = touchstream(settings, "forecast", "--days", "1", "--json").stdout
     assert [json.loads(line)["contacts"] for line in held.splitlines()] == [2]  # m0 and m1
+
+
+def test_timers_of_plans(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    """Two plans further ahead than the policy looks, and nobody writes to the customer any more. The worker is killed; another one judges
+    them when they come near, once. Then a policy comes into force that has nothing against them, and their findings end."""
+    path = tmp_path / "policy.toml"
+    now = time.time_ns() // 1_000_000
+    at = now + 10 * MINUTE
+    horizon = "[planned]\nhorizon_days = {}\n"
+    path.write_text(horizon.format((at - now - 12_000) / 86_400_000), encoding="utf-8")
+    settings = make_settings(policy_path=str(path), commit_interval=0.3, session_timeout=6.0)
+    mails = [touch("m", at, PEOPLE[0]), touch("s", at + 1_000, PEOPLE[0], department="sales", campaign="demo")]
+    with Worker(settings) as worker:
+        planned = touchstream(settings, "plan", "-", stdin="\n".join(map(json.dumps, mails)))
+        assert planned.exit_code == 0, planned.stderr
+        wait_drained(settings)
+        assert standing(settings) == {}, "still too far ahead"
+        worker.stop(signal.SIGKILL)
+    with Worker(settings) as again:
+        wait_until(lambda: standing(settings).keys() == {"m", "s"}, 60, "the plans to be judged")
+        path.write_text('[[rules]]\nname = "departments-apart"\nenabled = false\n', encoding="utf-8")
+        done = touchstream(settings, "policy", "publish", str(path), "--yes")
+        assert done.exit_code == 0, done.output
+        wait_until(lambda: standing(settings) == {}, 60, "the plans to be judged by the other policy")
+        wait_drained(settings)
+        assert again.stop() == 0, "".join(again.log[-30:])
+    found = [Codec().decode_finding(record.value or b"") for record in stored(settings, CONFLICTS)]
+    steps = (("detected", 1), ("retracted", 2))
+    told = {(one.touch_ids[0], one.state, one.revision) for one in found}
+    assert told == {(id_, *step) for id_ in ("m", "s") for step in steps}

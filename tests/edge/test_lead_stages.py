@@ -208,7 +208,7 @@ def test_timers_fire_once() -> None:
     is not due by the record's time does not follow."""
     stage, store = made()
     run(stage, touch("ask", "lead_form", ASKED))
-    timers = Timers(SETTINGS, CODEC, store)
+    timers = Timers(SETTINGS, CODEC, store, lambda partition: stage.in_force(partition)[1])
     due = store.partitions[1].due[WHO.encode()]
     assert timers.due([1], due - 1).outputs == []
     assert timers.due([0, 2], due).outputs == []

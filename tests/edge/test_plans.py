@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from streams.core.commands import Command
 from streams.core.entry import DELETED, decode_entry
 from streams.core.identify import nodes
+from streams.core.leads.asked import TICK
 from streams.core.outcome import Finding
 from streams.core.plans import PLANNED
 from streams.core.touch import Customer, Message, Touch
@@ -18,7 +19,8 @@ from streams.edge.lane import Write
 from streams.edge.metrics import Metrics
 from streams.edge.reservations import Reservations
 from streams.edge.stages import Ingest, Requests
-from tests.edge.test_policy_stages import stage, take
+from streams.edge.timers import Timers
+from tests.edge.test_policy_stages import LOW, NONE, marker, stage, take
 from tests.edge.test_stages import (
     CODEC,
     MINUTE,
@@ -124,3 +126,31 @@ def test_two_plans_collide_on_the_timeline() -> None:
     ]
     (timeline,) = changelog(taken).values()
     assert [plan.id for plan in timeline.plans] == ["m", "c"]
+
+
+def identified(write: Write) -> list[Record]:
+    """What the timeline stage is to read."""
+    return [Record("x.touches.identified", out.value) for out in write.outputs if out.topic == "x.touches.identified"]
+
+
+def test_a_published_policy_has_plans_judged_anew() -> None:
+    """A partition goes by another policy: each customer with plans there is due, one a millisecond after the other, and no longer once
+    their plans are judged by it; nobody is due where the policy is the one that judged, and a worker that starts knows the same."""
+    people = [Customer(email=f"p{n}@example.com") for n in range(3)]
+    plans = [asked(touch(f"m{n}", LATER, customer=who)) for n, who in enumerate(people)]
+    timelines, store = stage()
+    timers = Timers(SETTINGS, CODEC, store, lambda partition: timelines.in_force(partition)[1])
+    take(timelines, *identified(requests(MemoryIndex(), *plans)))
+    assert timers.due([0, 1], T0).outputs == []
+    take(timelines, marker(LOW))
+    assert len(timers.due([1], T0).outputs) == 1
+    ticks = [*timers.due([1], T0).outputs, *timers.due([1], T0 + 2).outputs]
+    assert len(ticks) == 2, "who was told is not told again at once"
+    other, _ = stage(store)
+    started = Timers(SETTINGS, CODEC, store, lambda partition: other.in_force(partition)[1])
+    told_now = timers.due([1], T0 + 60_002).outputs
+    assert [CODEC.decode_command(out.value or b"").kind for out in told_now] == [TICK] * 3
+    take(timelines, *(Record("x.touches.identified", out.value) for out in told_now))
+    assert started.due([1], T0 + 200_000).outputs == []
+    take(timelines, marker(NONE))
+    assert len(started.due([1], T0 + 300_000).outputs) == 1

@@ -13,7 +13,7 @@ them stand requests, with `at`, when they were made, and `by`:
     {"lead": "deal", "of": {...}, "at": "...", "by": "touchstream ledger", "deal_id": "opp-1", "stage": "won"}
     {"plan": {a touch, with its time to come}, "at": "...", "by": "mailer"}
 
-Timers of leads fire at their times, up to that of the last line, or `now`. Where there are leads, `leads` are their events, in order.
+Timers fire at their times, up to that of the last line, or `now`. Where there are leads, `leads` are their events, in order.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ from streams.core.identity_graph import Graph
 from streams.core.leads import event_json
 from streams.core.leads.asked import lead_command, tick_command
 from streams.core.leads.events import LeadEvent
-from streams.core.leads.states import next_due
 from streams.core.outcome import Finding
 from streams.core.policy import Policy, parse
-from streams.core.timeline import EMPTY, Timeline
+from streams.core.timeline import EMPTY, Timeline, due
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core.past_oracle import Erased, Facts, Published
 from tests.core.past_world import told_of_plan
@@ -108,15 +107,11 @@ class Play:
 
     def wait(self, until: int) -> None:
         """Time passes, and what falls due is told."""
-        while due := min(
-            (
-                (at, customer)
-                for customer, held in self.timelines.items()
-                if (at := next_due(held.lead)) and at <= until
-            ),
+        while first := min(
+            ((at, customer) for customer, held in self.timelines.items() if (at := due(held)) and at <= until),
             default=None,
         ):
-            self._commands([tick_command(due[1], due[0], due[0])])
+            self._commands([tick_command(first[1], first[0], first[0])])
 
     def request(self, asked: dict[str, Any]) -> None:
         """What somebody asks for."""

@@ -8,8 +8,6 @@ tell, whether they are found after the fact or not. It is no rule of `detect.RUL
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from streams.core import wording
 from streams.core.detect.base import build, evidence, is_contact, name_at
 from streams.core.entry import DELETED, Entry, is_opt_out, newest_name
@@ -28,17 +26,17 @@ _SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
 
 
 def clock(timeline: Timeline) -> int:
-    """How late it is for the customer (UTC ms): the time of the newest touch, or of the publication of the newest plan."""
+    """How late it is for the customer (UTC ms): the time of the newest touch or of the newest plan's publication, or what a timer said."""
     newest = timeline.entries[-1].at if timeline.entries else timeline.floor[0]
-    return max(newest, max((plan.published_at for plan in timeline.plans), default=0))
+    told = timeline.judged.clock if timeline.judged is not None else 0
+    return max(newest, told, max((plan.published_at for plan in timeline.plans), default=0))
 
 
 def find(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
     """The findings of all plans of a timeline, as first detected, by the plans' times."""
     if not (timeline.plans and policy.planned.enabled):
         return []
-    plain = (replace(plan, late=False) if plan.late else plan for plan in timeline.plans)
-    plans = tuple(plan for plan in plain if plan.kind != DELETED and is_contact(plan))
+    plans = tuple(plan for plan in timeline.plans if plan.kind != DELETED and is_contact(plan))
     until = clock(timeline) + policy.planned.horizon_ms
     if not plans or plans[0].at > until:
         return []

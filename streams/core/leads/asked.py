@@ -24,7 +24,7 @@ LEDGER = "touchstream ledger"
 """Who says what the CRM's deals mean for leads. Nobody waits for an answer then: what changes nothing is no dead letter."""
 
 TICK = "lead_tick"
-"""The kind of the command by which a worker says that a moment has come."""
+"""The kind of the command by which a worker says that a moment has come. It is for plans, too: the name is older than theirs."""
 
 REASONS: tuple[str, ...] = get_args(LeadReason)
 

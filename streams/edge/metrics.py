@@ -224,6 +224,12 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         of="gateway",
     ),
     MetricSpec(
+        "touchstream_gateway_redis_failures_total", "counter", ("kind",),
+        "Tries of a gateway that Redis did not answer, by kind: timeout (a second without answer) or connection; each is made once more.",
+        "timeout without connection: Redis or this process has too little CPU, and checks wait a second. connection: bring Redis back.",
+        of="gateway",
+    ),
+    MetricSpec(
         "touchstream_reservations_total", "counter", ("outcome",),
         "Reservations, by what became of them: held, refused, committed, released.",
         "held without committed or released: a tool reserves and does not say what it did, which blocks customers until the holds"

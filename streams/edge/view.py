@@ -37,6 +37,9 @@ WHOLE, AT, FILLING = b"#whole", b"#at", b"#filling"
 PATIENCE = 2.0
 RETRY_AFTER = 1.0
 CHUNK = 500
+PAUSE = 0.03
+"""Seconds between two steps: what changes meanwhile, in all partitions, is one trip, and a customer who changes twice is written once."""
+
 WAITING = 50_000
 """Changes of a partition that are kept while Redis is away; with more it is copied whole."""
 
@@ -164,6 +167,8 @@ class View:
                 log.warning("the view in Redis is not written, and mended later: %s: %s", type(error).__name__, error)
                 self._keep(changes)
                 await asyncio.sleep(RETRY_AFTER)
+            else:
+                await asyncio.sleep(0 if self._filling is not None else PAUSE)
 
     def _keep(self, changes: dict[int, dict[bytes, bytes | None]]) -> None:
         """What was not written waits, unless it is so much that the partition is better copied whole."""

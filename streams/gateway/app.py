@@ -124,7 +124,8 @@ def _quick(service: Service) -> Callable[[Request], Awaitable[Response]]:
             )
             raise Problem(422, "invalid-request", problems.INVALID, errors=found) from None
         now = _now()
-        answer = await service.gate.check_one(service.ask(asked, now))
+        with _Failures():
+            answer = await service.gate.check_one(service.ask(asked, now))
         return _json(service.out(answer, asked, now))
 
     return check_quickly
@@ -148,7 +149,8 @@ def _checks(app: FastAPI, service: Service) -> None:
     async def check_contact(asked: models.CheckIn) -> Response:
         """May this contact be made? All rules that it would break, and the earliest free moment in each channel."""
         now = _now()
-        answer = await service.gate.check_one(service.ask(asked, now))
+        with _Failures():
+            answer = await service.gate.check_one(service.ask(asked, now))
         return _json(service.out(answer, asked, now))
 
     @app.post(

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,14 +18,20 @@ from streams.core.reservation import Reservation, reservation_id
 from streams.gateway import rules
 from streams.gateway.memory import Memory, MemoryLost
 from streams.gateway.rules import Rules
-from streams.gateway.seeing import AWAY, FAILURES, Ask, Eyes, Seen
+from streams.gateway.seeing import AWAY, BREATH, FAILURES, Ask, Eyes, Seen
 from streams.settings import Settings
 
 ATTEMPTS = 200
 """Checks made again because somebody else was quicker with the same customer; each time one of them gets on."""
 
-TOGETHER = 25
-"""Single checks that are looked at together, under load."""
+TOGETHER = 256
+"""Single checks that are looked at together at most, under load: what a look costs whatever their number counts less with more of them."""
+
+LOOKS = 2
+"""Looks under way: one computes while the other waits for Redis. More of them would be smaller, and so cost more together."""
+
+MOST_WAITING = 2000
+"""Single checks that may wait; more would wait for seconds, so who comes then is told to come again."""
 
 PAUSE = 0.002
 AT_ONCE = 16
@@ -69,7 +75,7 @@ class Gate:
     def __init__(self, settings: Settings, policy: Policy, eyes: Eyes, memory: Memory) -> None:
         self._settings, self._eyes, self._memory = settings, eyes, memory
         self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
-        self._looking: asyncio.Task[None] | None = None
+        self._looks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._away_since: float | None = None
         self.rules = rules.of(policy)
@@ -80,36 +86,48 @@ class Gate:
         self._eyes.people.use(policy)
 
     async def check_one(self, ask: Ask) -> Answer:
-        """The answer to one question. Questions that come while others are looked at are looked at together: one trip to Redis for all."""
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        """The answer to one question. Questions that come while others are looked at are looked at together: one trip to Redis for all.
+
+        Raises:
+            Unavailable: too many wait.
+        """
+        if len(self._waiting) >= MOST_WAITING:
+            raise Unavailable("too many checks wait; ask again")
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((ask, waiting))
-        if self._looking is None:
-            self._looking = asyncio.get_running_loop().create_task(self._look())
+        if len(self._looks) < LOOKS:
+            look = loop.create_task(self._look())
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
         return await waiting
 
     async def _look(self) -> None:
-        try:
-            while self._waiting:
-                together = self._waiting[:TOGETHER]
-                del self._waiting[:TOGETHER]
-                try:
-                    answers = await self.check([ask for ask, _ in together])
-                except Exception as error:  # noqa: BLE001 - whoever waits is told
-                    for _, waiting in together:
-                        if not waiting.done():
-                            waiting.set_exception(error)
-                    continue
-                for (_, waiting), answer in zip(together, answers, strict=True):
+        while self._waiting:
+            together = self._waiting[:TOGETHER]
+            del self._waiting[:TOGETHER]
+            told = iter(together)
+            try:
+                async for answer in self._answers([ask for ask, _ in together]):
+                    _, waiting = next(told)
                     if not waiting.done():
                         waiting.set_result(answer)
-        finally:
-            self._looking = None
+            except Exception as error:  # noqa: BLE001 - whoever waits is told
+                for _, waiting in told:
+                    if not waiting.done():
+                        waiting.set_exception(error)
 
     async def check(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers, in order."""
+        return [answer async for answer in self._answers(asks)]
+
+    async def _answers(self, asks: Sequence[Ask]) -> AsyncIterator[Answer]:
         now, by = _now(), self.rules
         seen = await self._eyes.see(asks, now, by)
-        return [_answer(ask, one, now, by) for ask, one in zip(asks, seen, strict=True)]
+        for n, (ask, one) in enumerate(zip(asks, seen, strict=True), start=1):
+            yield _answer(ask, one, now, by)
+            if n % BREATH == 0:
+                await asyncio.sleep(0)
 
     async def reserve(self, ask: Ask, seconds: float, by: str) -> tuple[Answer, Reservation | None]:
         """The answer, and the reservation if it is allowed: in Redis and in Kafka when this returns. `ask.contact.id` is the id that the

@@ -6,10 +6,11 @@ of long timelines. What cannot be seen is named as a gap; a check with gaps is d
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import redis.asyncio as redis
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as TimedOut
 
 from streams.core.entry import DamagedError, Entry, key
 from streams.core.govern import compiled as ready
@@ -49,6 +51,9 @@ AGAIN = 1
 
 AWAY = 0.5
 """Seconds without a try after Redis did not answer, so that an absent Redis does not cost each check its patience."""
+
+BREATH = 8
+"""Timelines read, or answers made, between two turns of the event loop: who asks now is not to wait for all of them."""
 
 BEATS_FOR = 0.25
 """Seconds for which the freshness that was read is used; it changes once a second."""
@@ -87,10 +92,29 @@ class Seen(Struct, frozen=True):
     gaps: tuple[Gap, ...]
 
 
-class Eyes:
-    """Reads for checks. One for each gateway process."""
+class _Counted(Retry):
+    """Tells of each try that failed, also if the next one did not."""
 
-    def __init__(self, settings: Settings, policy: Policy, memory: Memory) -> None:
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        super().__init__(NoBackoff(), AGAIN)
+        self._failed = failed
+
+    async def call_with_retry(self, do: Any, fail: Any, *options: Any, **named: Any) -> Any:
+        """As redis-py's."""
+
+        async def counted(error: Exception, *count: int) -> None:
+            self._failed("timeout" if isinstance(error, TimedOut) else "connection")
+            await fail(error, *count)
+
+        return await super().call_with_retry(do, counted, *options, **named)
+
+
+class Eyes:
+    """Reads for checks. One for each gateway process. `failed` is told of each try that Redis did not answer: timeout or connection."""
+
+    def __init__(
+        self, settings: Settings, policy: Policy, memory: Memory, failed: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._settings = settings
         self._redis = redis.Redis.from_pool(
             redis.BlockingConnectionPool.from_url(
@@ -99,13 +123,14 @@ class Eyes:
                 timeout=5 * PATIENCE,
                 socket_timeout=PATIENCE,
                 socket_connect_timeout=PATIENCE,
-                retry=Retry(NoBackoff(), AGAIN),
+                retry=_Counted(failed),
                 redis_connect_func=self._connected,
             )
         )
         self.people = People(settings, policy, self._redis)
         self.holds = Holds(settings, self._redis, memory)
         self._prefix = view.prefix(settings)
+        self._beats_key = f"{self._prefix}beats"
         self._away_until = 0.0
         self._beats: tuple[float, Freshness | None] = (-BEATS_FOR, None)
 
@@ -119,7 +144,7 @@ class Eyes:
         try:
             if not await self.holds.complete(BUILDING):
                 return False
-            return not self._behind(await self._freshness(), _now())
+            return not self._behind(self._freshness_of(await self._redis.hgetall(self._beats_key)), _now())
         except (*FAILURES, MemoryLost):
             return False
 
@@ -139,10 +164,7 @@ class Eyes:
 
     async def _see(self, asks: Sequence[Ask], now: int, rules: Rules) -> list[Seen]:
         synced, people = await self.people.find([ask.ids for ask in asks])
-        freshness = await self._freshness()
         gaps: list[Gap] = [] if synced else ["identity_incomplete"]
-        if self._behind(freshness, now):
-            gaps.append("view_behind")
         mates = await self._colleagues(asks, people, rules)
         customers = list(
             dict.fromkeys(
@@ -151,28 +173,41 @@ class Eyes:
         )
         watched = [self.guards(ask, person, rules) for ask, person in zip(asks, people, strict=True)]
         ids = list(dict.fromkeys(id_ for some in watched for id_ in some))
-        answers = await self._read(customers, ids)
+        answers, freshness = await self._read(customers, ids)
+        if self._behind(freshness, now):
+            gaps.append("view_behind")
         if not self.holds.is_complete(answers[len(customers)]):
             with contextlib.suppress(MemoryLost):  # the builder logs it
                 if await self.holds.complete(BUILDING):
-                    answers = await self._read(customers, ids)
+                    answers, freshness = await self._read(customers, ids)
             if not self.holds.is_complete(answers[len(customers)]):
                 gaps.append("reservations_incomplete")
         values = dict(zip(customers, answers, strict=False))
         held = dict(zip(ids, answers[len(customers) + 1 :], strict=True))
         segments = await self._segments(values, now, rules)
-        return [
-            self._one(ask, person, some, values, segments, held, freshness, tuple(gaps), now, others, rules)
-            for ask, person, some, others in zip(asks, people, watched, mates, strict=True)
-        ]
+        told = []
+        for n, (ask, person, some, others) in enumerate(zip(asks, people, watched, mates, strict=True), start=1):
+            told.append(
+                self._one(ask, person, some, values, segments, held, freshness, tuple(gaps), now, others, rules)
+            )
+            if n % BREATH == 0:
+                await asyncio.sleep(0)
+        return told
 
-    async def _read(self, customers: Sequence[str], ids: Sequence[str]) -> list[Any]:
+    async def _read(self, customers: Sequence[str], ids: Sequence[str]) -> tuple[list[Any], Freshness | None]:
+        """What stands under these, and how fresh that is: in one trip."""
         pipe = self._redis.pipeline(transaction=False)
         for customer in customers:
             pipe.hmget(self._place(customer), [view.WHOLE.decode(), customer])
         self.holds.ask(pipe, ids)
+        read_at, freshness = self._beats
+        is_old = time.monotonic() - read_at >= BEATS_FOR
+        if is_old:
+            pipe.hgetall(self._beats_key)
         answers: list[Any] = await pipe.execute()
-        return answers
+        if is_old:
+            freshness = self._freshness_of(answers.pop())
+        return answers, freshness
 
     def _place(self, customer: str) -> str:
         return f"{self._prefix}{partition_of(customer.encode(), self._settings.partitions)}"
@@ -273,12 +308,8 @@ class Eyes:
         found = await pipe.execute()
         return {field: part for (_, field), part in zip(wanted, found, strict=True) if part is not None}
 
-    async def _freshness(self) -> Freshness | None:
-        """None while a partition has not been told of."""
-        read_at, known_so_far = self._beats
-        if time.monotonic() - read_at < BEATS_FOR:
-            return known_so_far
-        told = await self._redis.hgetall(f"{self._prefix}beats")
+    def _freshness_of(self, told: dict[bytes, bytes]) -> Freshness | None:
+        """By the beats; None while a partition has not been told of."""
         beats = [view.decode_beat(beat) for beat in told.values()]
         freshness = None
         if len(beats) >= self._settings.partitions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -32,9 +33,9 @@ class Service:
         self.book = Book(tokens, settings.gateway_rate)
         self.client = Client(settings=settings, timeout=KAFKA_SECONDS)
         memory = Memory(settings, self.client.codec, self.client.publisher)
-        self.eyes = Eyes(settings, policy, memory)
-        self.gate = Gate(settings, policy, self.eyes, memory)
         self.metrics = GatewayMetrics(CollectorRegistry())
+        self.eyes = Eyes(settings, policy, memory, self.metrics.redis_failed)
+        self.gate = Gate(settings, policy, self.eyes, memory)
         self.policies = Policies(settings, self.client.codec, self.use)
         self._following: asyncio.Task[None] | None = None
         self.metrics.policy.labels(self.gate.rules.fingerprint).set(1)
@@ -44,6 +45,8 @@ class Service:
         await self.client.__aenter__()
         await self.policies.catch_up()
         self._following = asyncio.create_task(self.policies.follow())
+        gc.collect()
+        gc.freeze()  # the modules and schemas stay: no collection between two answers has to walk through them
 
     def use(self, policy: Policy, published: Published) -> None:
         """Another policy comes into force, between two requests."""

@@ -106,6 +106,8 @@ def exercise_gateway(metrics: GatewayMetrics, step: int) -> None:
         metrics.checks.labels(answer).inc()
     for gap in ("redis_away", "view_behind"):
         metrics.gaps.labels(gap).inc()
+    for kind in ("timeout", "connection"):
+        metrics.redis_failures.labels(kind).inc()
     for outcome in ("held", "refused", "committed", "released"):
         metrics.reservations.labels(outcome).inc()
     metrics.policy.labels("0123456789ab").set(1)

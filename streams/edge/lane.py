@@ -140,6 +140,10 @@ class Lane:
         """Writes begun and not yet acknowledged."""
         return len(self._under_way)
 
+    def begun(self) -> frozenset[object]:
+        """Each of them, by something of its own."""
+        return frozenset(self._under_way)
+
     def confirmed(self, at: float) -> None:
         """The group took a heartbeat that was sent at this moment of `clock`: until a session timeout later nobody else has our
         partitions. Called from the consumer's thread."""

@@ -233,8 +233,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         crash_points.reach("after_commit")
         return did
 
-    def lag(self, tp: TP) -> int | None:
-        """Records from the first one that is not done to the end of the partition; None before the first fetch."""
+    def place(self, tp: TP) -> tuple[int, int] | None:
+        """The offset of the first record that is not done, and the end of the partition; None before the first fetch."""
         subscription = self._thread._ensure_consumer()._subscription.subscription
         assignment = None if subscription is None else subscription.assignment  # changes in the consumer's thread
         if assignment is None or tp not in assignment.tps:
@@ -245,7 +245,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         # Behind the last record there may be markers of transactions: the position passes them, no record does.
         waiting = self._in_order.get(tp, ())
         first = next((records[0].offset for records in waiting if not records.done), state.position)
-        return max(0, int(state.highwater - first))
+        return int(first), int(state.highwater)
+
+    def lag(self, tp: TP) -> int | None:
+        """Records from the first one that is not done to the end of the partition; None before the first fetch."""
+        place = self.place(tp)
+        return None if place is None else max(0, place[1] - place[0])
 
     def forget(self, tps: set[TP]) -> None:
         """Partitions were revoked: what was in flight will be read again by their new owner."""

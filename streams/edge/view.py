@@ -25,8 +25,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from streams.edge import companies
+from streams.edge.freshness import Freshness, Place
 from streams.edge.metrics import Metrics
 from streams.edge.store import Store
+from streams.edge.topics import IDENTIFIED
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.view")
@@ -43,6 +45,9 @@ PAUSE = 0.03
 WAITING = 50_000
 """Changes of a partition that are kept while Redis is away; with more it is copied whole."""
 
+LOOK = 0.25
+"""Seconds between two looks at what is done; see `streams.edge.freshness`."""
+
 _FAILURES = (RedisError, OSError)
 
 _FILLED = """
@@ -55,7 +60,7 @@ return 1
 
 class Beat(Struct, frozen=True):
     """How fresh the copy of a partition is: at `at` (UTC ms) its worker had `lag` records of the partition to work off, in all topics of
-    touches together, and what was published before `fresh_at` (UTC ms) was taken over."""
+    touches together, and what was published before `fresh_at` (UTC ms) was taken over, also what it led to in other partitions."""
 
     at: int
     lag: int
@@ -94,9 +99,8 @@ class View:
         self._prefix = prefix(settings)
         self._filled = self._redis.register_script(_FILLED)
         self._changes: dict[int, dict[bytes, bytes | None]] = {}
-        self._newest: dict[int, int] = {}
         self._beats: dict[int, Beat] = {}
-        self._fresh_at: dict[int, int] = {}
+        self.freshness = Freshness(settings.topic(IDENTIFIED))
         self._owned: frozenset[int] = frozenset()
         self._missing: set[int] = set()
         self._sound: dict[int, int] = {}  # partitions of which the copy is whole, and up to where it goes
@@ -122,35 +126,27 @@ class View:
         self,
         partition: int,
         changelog: Mapping[bytes, bytes | None],
-        newest: int,
         members: companies.Members | None = None,
     ) -> None:
-        """The broker has these changes; the last touch of them was published at `newest` (UTC ms). They are copied soon, and who
-        belongs to which company."""
+        """The broker has these changes. They are copied soon, and who belongs to which company."""
         self._members.update(members or {})
         if len(self._members) > WAITING:
             self._members.clear()
             self._missing |= self._owned
-        self._newest[partition] = max(newest, self._newest.get(partition, 0))
         self._changes.setdefault(partition, {}).update(changelog)
         self._came.set()
 
-    def beat(self, lags: Mapping[int, int]) -> None:
-        """Told once a second: the partitions that are this worker's now, with their records not worked off."""
+    def beat(self, lags: Mapping[int, int], fresh_at: Mapping[int, int]) -> None:
+        """Told once a second: the partitions that are this worker's now, with their records not worked off, and up to when it has
+        everything (`Freshness`). What the former owner told of a partition stands until that is known."""
         now = _now()
         for partition in self._owned - lags.keys():
             self._changes.pop(partition, None)
             self._sound.pop(partition, None)
         for partition in lags.keys() - self._owned:
             self._missing.add(partition)
-            self._newest.pop(partition, None)
-            self._fresh_at.pop(partition, None)
         self._owned = frozenset(lags)
-        for partition, lag in lags.items():
-            if lag == 0 and not self._changes.get(partition):
-                self._fresh_at[partition] = now
-            fresh_at = max(self._fresh_at.get(partition, 0), self._newest.get(partition, 0))
-            self._beats[partition] = Beat(now, lag, fresh_at)
+        self._beats |= {p: Beat(now, lag, fresh_at[p]) for p, lag in lags.items() if p in fresh_at}
         self._came.set()
 
     async def run(self, should_stop: Callable[[], bool]) -> None:
@@ -300,16 +296,29 @@ def _now() -> int:
 def lags_of(app: Any) -> dict[int, int]:
     """Records not worked off of the partitions of touches that are this worker's, all topics together; none before the first fetch."""
     known: dict[int, int] = {}
-    for tp in app.consumer.assignment():
-        if tp.topic in app.gathers and (lag := app.consumer.lag(tp)) is not None:
-            known[tp.partition] = known.get(tp.partition, 0) + lag
+    for (_, partition), (done, end) in _places(app).items():
+        known[partition] = known.get(partition, 0) + max(0, end - done)
     return known
 
 
+def _places(app: Any) -> dict[Place, tuple[int, int]]:
+    read = {tp: app.consumer.place(tp) for tp in app.consumer.assignment() if tp.topic in app.gathers}
+    return {(tp.topic, tp.partition): place for tp, place in read.items() if place is not None}
+
+
 def register(app: Any, view: View) -> None:
-    """The worker's task; `streams.edge.watch` tells the beats."""
+    """The worker's tasks; `streams.edge.watch` tells the beats."""
 
     async def copy() -> None:
         await view.run(lambda: app.should_stop)
 
+    async def look() -> None:
+        while not app.should_stop:
+            if app.rebalancing or not app.consumer.flow_active:  # nothing is fetched, so no end is known
+                view.freshness.forget()
+            else:
+                view.freshness.look(_now(), _places(app), app.writes.begun())
+            await asyncio.sleep(LOOK)
+
     app.task(copy)
+    app.task(look)

@@ -70,7 +70,7 @@ def register(app: Any, store: Store, timelines: Timelines) -> None:
             if not recovery_began:
                 _show_policies(app, timelines)
             if app.view is not None and not recovery_began:  # a store that is being restored is no timeline
-                app.view.beat(view.lags_of(app))
+                app.view.beat(view.lags_of(app), app.view.freshness.fresh_at)
             await asyncio.sleep(TICK)
 
 

@@ -70,11 +70,11 @@ def test_a_new_partition_is_copied_and_what_nobody_holds_goes(settings: Settings
 
     async def test(view: View, store: Store, client: redis.Redis) -> None:
         client.hset(f"{view_module.prefix(settings)}0", "c1-erased", "secret")
-        view.beat({0: 0})
+        view.beat({0: 0}, {0: 1})
         await wait_until_async(lambda: is_whole(client, settings), 30, "the copy")
         assert held(client, settings) == {b"c1-a": b"one", b"c1-b": b"two"}
         store.write(0, {b"c1-a": b"three", b"c1-b": None})
-        await view.take(0, {b"c1-a": b"three", b"c1-b": None}, 5)
+        await view.take(0, {b"c1-a": b"three", b"c1-b": None})
 
         async def changed() -> bool:
             return held(client, settings) == {b"c1-a": b"three"}
@@ -88,14 +88,14 @@ def test_a_flushed_redis_is_copied_again(settings: Settings) -> None:
     """After a flush the next beat finds the copy gone, and all of the store is copied, not only what changes."""
 
     async def test(view: View, store: Store, client: redis.Redis) -> None:
-        view.beat({0: 0})
+        view.beat({0: 0}, {0: 1})
         await wait_until_async(lambda: is_whole(client, settings), 30, "the copy")
         client.flushdb()
         store.write(0, {b"c1-b": b"two"})
-        await view.take(0, {b"c1-b": b"two"}, 5)
+        await view.take(0, {b"c1-b": b"two"})
 
         async def mended() -> bool:
-            view.beat({0: 0})
+            view.beat({0: 0}, {0: 1})
             return await is_whole(client, settings)
 
         await wait_until_async(mended, 30, "the copy after the flush")
@@ -108,7 +108,7 @@ def test_a_copy_that_goes_as_far_as_the_changelog_is_not_made_again(settings: Se
     """A worker that takes a partition over copies nothing when the copy ends where the changelog does, and all when it does not."""
 
     async def test(view: View, store: Store, client: redis.Redis) -> None:
-        view.beat({0: 0})
+        view.beat({0: 0}, {0: 1})
         await wait_until_async(lambda: is_whole(client, settings), 30, "the copy")
 
         async def told() -> bool:
@@ -124,7 +124,7 @@ def test_a_copy_that_goes_as_far_as_the_changelog_is_not_made_again(settings: Se
         async def copied() -> bool:
             return client.hget(f"{view_module.prefix(settings)}0", "#at") == b"8"
 
-        view.beat({0: 0})
+        view.beat({0: 0}, {0: 1})
         await wait_until_async(copied, 30, "the copy")
 
     assert filled(run(settings, store_of(**values), {0: 8}, until_copied)) == 1
@@ -134,7 +134,7 @@ def test_an_absent_redis_costs_no_change(settings: Settings) -> None:
     """What changed while Redis was away is there when it is back."""
 
     async def test(view: View, store: Store, client: redis.Redis) -> None:
-        view.beat({0: 0})
+        view.beat({0: 0}, {0: 1})
         await wait_until_async(lambda: is_whole(client, settings), 30, "the copy")
         pool: Any = view._redis.connection_pool
         right = pool.connection_kwargs["port"]
@@ -147,7 +147,7 @@ def test_an_absent_redis_costs_no_change(settings: Settings) -> None:
 
         await move(1)
         store.write(0, {b"c1-b": b"two"})
-        await view.take(0, {b"c1-b": b"two"}, 5)
+        await view.take(0, {b"c1-b": b"two"})
         failed = view._metrics.view_writes.labels("failed")._value
 
         async def failed_once() -> bool:

@@ -94,7 +94,7 @@ class Timelines(Stage):
         write = Write(outputs, partition, changelog, published=lambda: self._published(found))
         if self._view is not None:
             members, self._members = self._members, {}
-            write.done = partial(self._view.take, partition, changelog, batch[-1].timestamp, members)
+            write.done = partial(self._view.take, partition, changelog, members)
         return write
 
     def _one(

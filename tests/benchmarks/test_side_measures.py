@@ -1,4 +1,4 @@
-"""Latency and growth: that they count what they say. (Recovery checks its own count of timelines when it runs.)"""
+"""Latency, growth and checks: that they count what they say. (Recovery checks its own count of timelines when it runs.)"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from streams.core.outcome import Cause
 from streams.edge.codec import Codec
-from tests.benchmarks import growth, latency
+from tests.benchmarks import checks, growth, latency
 from tests.support.samples import CONFLICT, replace
 
 
@@ -32,3 +32,12 @@ def test_growth_measures_timelines_of_the_lengths_it_names() -> None:
     rows = growth.measure(lengths=(10, 400), samples=2)
     assert [row["touches"] for row in rows] == [10, 400]
     assert all(row["advance_us"] > 0 and row["late_advance_us"] > 0 for row in rows)
+
+
+def test_checks_take_a_quantile_from_what_the_gateway_counted_meanwhile() -> None:
+    """Only what came between the two readings counts, and within a bucket it is spread evenly."""
+    before = {0.01: 50.0, 0.02: 60.0, float("inf"): 60.0}
+    after = {0.01: 140.0, 0.02: 160.0, float("inf"): 160.0}
+    assert checks.quantile(before, after, 0.9) == pytest.approx(0.01)
+    assert checks.quantile(before, after, 0.95) == pytest.approx(0.015)
+    assert checks.quantile({}, {0.01: 1.0, float("inf"): 100.0}, 0.99) == pytest.approx(0.01)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import redis.asyncio as redis
@@ -308,7 +308,7 @@ class Eyes:
         found = await pipe.execute()
         return {field: part for (_, field), part in zip(wanted, found, strict=True) if part is not None}
 
-    def _freshness_of(self, told: dict[bytes, bytes]) -> Freshness | None:
+    def _freshness_of(self, told: Mapping[Any, Any]) -> Freshness | None:
         """By the beats; None while a partition has not been told of."""
         beats = [view.decode_beat(beat) for beat in told.values()]
         freshness = None

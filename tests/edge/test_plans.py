@@ -8,12 +8,14 @@ from typing import Any
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from streams.core import plans
 from streams.core.commands import Command
-from streams.core.entry import DELETED, decode_entry
+from streams.core.entry import DELETED, Entry, decode_entry, encode_entry
 from streams.core.identify import nodes
 from streams.core.leads.asked import TICK
 from streams.core.outcome import Finding
 from streams.core.plans import PLANNED
+from streams.core.timeline import Timeline, encode
 from streams.core.touch import Customer, Message, Touch
 from streams.edge.lane import Write
 from streams.edge.metrics import Metrics
@@ -27,14 +29,21 @@ from tests.edge.test_stages import (
     POLICY,
     SETTINGS,
     T0,
+    A,
     AbsentIndex,
+    B,
+    C,
     MemoryIndex,
     Record,
     call,
     changelog,
+    command_record,
     story,
     touch,
 )  # fmt: skip
+from tests.edge.test_stages import (
+    identified as of_customer,
+)
 
 LATER = 60 * 24 * 3
 DANA = Customer(email="dana@example.com", crm_id="D-7")
@@ -154,3 +163,26 @@ def test_a_published_policy_has_plans_judged_anew() -> None:
     assert started.due([1], T0 + 200_000).outputs == []
     take(timelines, marker(NONE))
     assert len(started.due([1], T0 + 300_000).outputs) == 1
+
+
+def test_what_is_refused_does_not_swallow_the_rest() -> None:
+    """Too many plans come from another id: those of an identifier that left since go on to where it went, beside the dead letter. And a
+    correction that is too old for the timeline ends the plan of its touch, whose finding is withdrawn as the timeline has it."""
+    one = Entry(T0 + LATER * MINUTE, "p", "email", "marketing", "outbound", "sent", T0, identifier=B)
+    many = [encode_entry(replace(one, id=f"p-{n}")) for n in range(plans.MOST + 1)]
+    gone = encode_entry(replace(one, id="elsewhere", identifier=C))
+    command = Command("m", A, PLANNED, T0, "link", source_customer_id=B, entries=(*many, gone), decided_at=5)
+    timelines, store = stage()
+    store.write(1, {A.encode(): encode(Timeline(left={C: (C, 9)}))})
+    dead, (_, key, onward) = story(take(timelines, command_record(command)))
+    assert dead[2][0] == "unroutable" and key == C
+    assert [decode_entry(data).id for data in onward.entries] == ["elsewhere"]
+
+    mail, told_of = asked(touch("m", LATER)), asked(call("c", LATER + 60))
+    write = requests(MemoryIndex(), mail, told_of)
+    ((key, planned),) = changelog(take(timelines, *identified(write))).items()
+    store.write(1, {key.encode(): encode(replace(planned, floor=(T0 + MINUTE, "z")))})
+    old = replace(of_customer(key, touch("m", 0, version=2)), resolved_at=1)
+    dead, *found = story(take(timelines, Record("x.touches.identified", CODEC.encode_identified(old))))
+    assert dead[2][0] == "too_old"
+    assert [(f.touch_ids, f.state) for _, _, f in found] == [(("m",), "retracted"), (("c",), "amended")]

@@ -204,9 +204,8 @@ class Timelines(Stage):
         return effect
 
     def _outputs(self, record: Any, effect: Effect) -> list[Out]:
-        if effect.refused is not None:
-            return [self.dead(record, *effect.refused)]
-        outputs = []
+        # What is refused may still change what is known, and have a part that belongs elsewhere.
+        outputs = [] if effect.refused is None else [self.dead(record, *effect.refused)]
         for finding in effect.findings:
             topic = self._topic(CONFLICTS if finding.finding == "conflict" else HANDOFFS)
             outputs.append(Out(topic, finding.customer.encode(), self._codec.encode_finding(finding)))

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from streams.core import detect, keeping, pipeline, plans
 from streams.core.commands import LEAD_KINDS, Command
 from streams.core.entry import DELETED, Entry, decode_entry, encode_entry
-from streams.core.erasure import blank
+from streams.core.erasure import blank, happened_at, is_erased
 from streams.core.ids import command_id
 from streams.core.leads import asked, told
 from streams.core.leads.acts import INTERNAL
@@ -39,9 +39,12 @@ ENTRIES_PER_COMMAND = 200
 BYTES_PER_COMMAND = 600_000
 """Bytes of entries in one command; Kafka's record limit is 1,048,588 by default. One entry is at most a few kB."""
 
-
 NOWHERE = ("", -1)
 """Where identifiers are that have not left."""
+
+
+Taken = tuple[Timeline, list[Entry], tuple[Command, ...]]
+"""Of a command with entries: the timeline, the entries that belong to it, and the commands that send the others on."""
 
 
 class Effect(Struct, frozen=True, gc=False):
@@ -73,14 +76,15 @@ def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) ->
 def _on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Effect:
     at, customer = identified.resolved_at, identified.customer_id
     into, since = timeline.left.get(identified.identifier or customer, NOWHERE)
-    if _is_erased(timeline, at, since):
+    happened = happened_at(identified.touch.occurred_at, identified.published_at)
+    if is_erased(timeline, at, since, happened, policy.erasure):
         return Effect(timeline, "erased")
     if _has_left(customer, at, into, since):
         return Effect(timeline, "forwarded", forward=_sent_on(identified, into, since))
     if timeline.merged_into is not None:
         if at <= timeline.identity_at:
-            forward = _sent_on(identified, timeline.merged_into, timeline.identity_at)
-            return Effect(timeline, "forwarded", forward=forward)
+            into, since = timeline.merged_into, timeline.identity_at
+            return Effect(timeline, "forwarded", forward=_sent_on(identified, into, since))
         timeline = replace(timeline, merged_into=None, identity_at=at)  # a split gave the id back
     step = pipeline.advance(timeline, identified, policy)
     if step.outcome == "too_old":
@@ -96,11 +100,6 @@ def _on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -
     in_order = step.outcome == "applied" and not step.late
     done = followed(timeline, step.timeline, policy, customer, identified.published_at, in_order)
     return Effect(done.timeline, step.outcome, step.findings, late=step.late, too_late=step.too_late, leads=done.events)
-
-
-def _is_erased(timeline: Timeline, at: int, since: int) -> bool:
-    """Whether what was looked up at a moment was erased since; what had left before the erasure was not."""
-    return at <= timeline.erased_at and bool(timeline.erased_at) and not at < since <= timeline.erased_at
 
 
 def _has_left(customer: str, at: int, into: str, since: int) -> bool:
@@ -230,7 +229,7 @@ def _left(timeline: Timeline, command: Command, into: str, policy: Policy, kind:
 
 
 def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
-    taken = _taken(timeline, command)
+    taken = _taken(timeline, command, policy)
     if isinstance(taken, Effect):
         return taken
     timeline, here, commands = taken
@@ -247,7 +246,7 @@ def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
 
 def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     """Plans come, from a tool or from another customer id."""
-    taken = _taken(timeline, command)
+    taken = _taken(timeline, command, policy)
     if isinstance(taken, Effect):
         return taken
     before = timeline
@@ -268,7 +267,7 @@ def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     return Effect(after, "applied", findings, commands)
 
 
-def _taken(timeline: Timeline, command: Command) -> Effect | tuple[Timeline, list[Entry], tuple[Command, ...]]:
+def _taken(timeline: Timeline, command: Command, policy: Policy) -> Effect | Taken:
     """Of what a command brings: the timeline, which may get its id back by it, the entries that belong here, and the commands that send
     the others on. An effect when nothing belongs here."""
     try:
@@ -280,15 +279,14 @@ def _taken(timeline: Timeline, command: Command) -> Effect | tuple[Timeline, lis
     entries = [replace(entry, identifier=entry.identifier or source) for entry in decoded]
     absurd = next((entry for entry in entries if not EARLIEST_MS <= entry.at <= LATEST_MS), None)
     if absurd is not None:
-        return Effect(
-            timeline, "refused", refused=("not_a_touch", f"entry {absurd.id} lies outside the years 2000 to 9999")
-        )
+        detail = f"entry {absurd.id} lies outside the years 2000 to 9999"
+        return Effect(timeline, "refused", refused=("not_a_touch", detail))
     commands: list[Command] = []
     here: list[Entry] = []
     elsewhere: dict[tuple[str, int], list[Entry]] = {}
     for entry in entries:
         place = timeline.left.get(entry.identifier, NOWHERE)
-        if _is_erased(timeline, at, place[1]):
+        if is_erased(timeline, at, place[1], happened_at(entry.at, entry.published_at), policy.erasure):
             continue
         (elsewhere.setdefault(place, []) if _has_left(customer, at, *place) else here).append(entry)
     for (into, since), theirs in elsewhere.items():
@@ -330,8 +328,7 @@ def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy:
         detail = f"finding {finding_id} does not hold for customer {customer}, or not any more: there is nothing to acknowledge"
         return Effect(timeline, "refused", refused=("unroutable", detail))
     known = timeline.acknowledged | {finding_id: (command.issued_at, command.requested_by or "somebody")}
-    cause = Cause("acknowledgement", command.command_id)
-    changed = [replace(finding, state="amended")]
+    cause, changed = Cause("acknowledgement", command.command_id), [replace(finding, state="amended")]
     findings, timeline = detect.numbered(changed, replace(timeline, acknowledged=known), cause)
     return Effect(timeline, "applied", findings)
 
@@ -345,13 +342,12 @@ def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
 
     def stays(entry: Entry) -> bool:
         others = bool(ids) and (entry.identifier or customer) not in ids
-        return others or min(entry.at, entry.published_at) * 1000 > at
+        return others or happened_at(entry.at, entry.published_at) > at
 
     left = {id_: to for id_, to in timeline.left.items() if to[1] > at or (ids and id_ not in ids)}
     rest = Timeline(timeline.merged_into if customer in left else None, left=left, erased_at=at)
-    entries, opt_outs, left_plans = (
-        tuple(filter(stays, held)) for held in (timeline.entries, timeline.opt_outs, timeline.plans)
-    )
+    all_held = (timeline.entries, timeline.opt_outs, timeline.plans)
+    entries, opt_outs, left_plans = (tuple(filter(stays, held)) for held in all_held)
     if entries or opt_outs:
         rest = keeping.remade(replace(rest, revisions=timeline.revisions), entries, opt_outs, policy)
     about_plans, rest = plans.telling(replace(rest, plans=left_plans), policy, customer)

@@ -92,6 +92,19 @@ def folded(receipts: Iterable[Receipt]) -> dict[str, Erasure]:
     return known
 
 
+def is_erased(timeline: Timeline, at: int, since: int, happened: int, policy: ErasurePolicy) -> bool:
+    """Whether what was looked up at the moment `at` (identity index's clock, us) was erased since; what had left before the erasure, at
+    `since`, was not. What was decided without the index (0) goes by when it happened, unless who was erased is refused for good."""
+    by = at or (0 if policy.for_good else happened)
+    return by <= timeline.erased_at > 0 and not at < since <= timeline.erased_at
+
+
+def happened_at(at: int, published_at: int) -> int:
+    """When something happened by the clock of erasures (us), from UTC ms: the earlier one, so that neither a plan nor a producer's clock
+    that is ahead is of later."""
+    return min(at, published_at) * 1000
+
+
 def dropped(erased_at: int, published_at: int, policy: ErasurePolicy) -> bool:
     """Whether a refused touch of somebody who was erased at `erased_at` goes without a word (UTC ms); else a dead letter says `DETAIL`.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
+from streams.core import plans
 from streams.core.commands import Command
-from streams.core.customer import BYTES_PER_COMMAND, ENTRIES_PER_COMMAND, merge_command, on_command
-from streams.core.entry import Entry, decode_entry, encode_entry
-from streams.core.policy import Policy
+from streams.core.customer import BYTES_PER_COMMAND, ENTRIES_PER_COMMAND, merge_command, on_command, on_touch
+from streams.core.entry import Entry, decode_entry, encode_entry, entry_of
+from streams.core.policy import ErasurePolicy, Policy
 from streams.core.timeline import EMPTY, Timeline
+from streams.core.touch import Customer, IdentifiedTouch, Touch
 
 NOW = 1_772_409_600_000
 
@@ -50,3 +53,40 @@ def test_moved_entries_with_absurd_times_are_refused() -> None:
     effect = on_command(EMPTY, command, Policy())
     assert effect.refused == ("not_a_touch", "entry t0 lies outside the years 2000 to 9999")
     assert effect.timeline is EMPTY
+
+
+ERASED_AT = NOW * 1000
+FRESH, REFUSE = Policy(erasure=ErasurePolicy("fresh")), Policy()
+
+
+def alone(occurred_at: int, published_at: int) -> IdentifiedTouch:
+    """A touch of somebody, looked up while the index was away."""
+    one = Touch(
+        touch_id="t", occurred_at=occurred_at, channel="email", department="marketing", direction="outbound", kind="sent",
+        customer=Customer(email="a"),
+    )  # fmt: skip
+    return IdentifiedTouch("c2-b", one, (), published_at)
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "published_at", "policy", "outcome"),
+    [
+        (NOW + 1, NOW + 2, FRESH, "applied"),
+        (NOW, NOW + 2, FRESH, "erased"),
+        (NOW + 1, NOW, FRESH, "erased"),
+        (NOW + 1, NOW + 2, REFUSE, "erased"),
+    ],
+)
+def test_who_returned_after_an_erasure_while_the_index_is_away(
+    occurred_at: int, published_at: int, policy: Policy, outcome: str
+) -> None:
+    """Where later touches are taken, a touch or a plan that was decided without the index goes by its own time: of before the erasure it is
+    part of it, of after it it is taken. Where they are refused, the mark of the erasure refuses both."""
+    for timeline in (Timeline(erased_at=ERASED_AT), Timeline(entries=entries(1), erased_at=ERASED_AT)):
+        touch = alone(occurred_at, published_at)
+        assert on_touch(timeline, touch, policy).outcome == outcome
+        plan = encode_entry(entry_of(touch))
+        told = Command("p", "c2-b", plans.PLANNED, NOW, "plan", entries=(plan,))
+        assert on_command(timeline, told, policy).outcome == outcome
+    asked = replace(alone(NOW - 5, NOW - 4), resolved_at=ERASED_AT + 1)
+    assert on_touch(Timeline(erased_at=ERASED_AT), asked, FRESH).outcome == "applied"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from streams.core import touch_json
 from streams.settings import Settings
 from tests.support.commands import touchstream
 from tests.support.drained import wait_drained
-from tests.support.publishing import publish
+from tests.support.publishing import publish, put_policy
 from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -25,9 +26,9 @@ def touch(id_: str, at: str, channel: str, kind: str, **values: Any) -> dict[str
     return {"touch_id": id_, "channel": channel, "kind": kind, "occurred_at": at, **values}
 
 
-def test_a_campaign_meets_calls_and_opt_outs(settings: Settings) -> None:
+def test_a_campaign_meets_calls_and_opt_outs(settings: Settings, tmp_path: Path) -> None:
     """With two workers and a merge: a customer who opted out by mail and is planned by phone's CRM record is one person; the figures are
-    those of the plan, twice the same, and the next day comes first."""
+    those of the plan, twice the same, and the next day comes first. A policy that was published decides, unless a file is tried out."""
     people = [{"email": f"p{n}@example.com"} for n in range(6)]
     past = [
         touch("o", "2026-03-20T09:00:00Z", "email", "unsubscribed", direction="inbound", customer=people[5]),
@@ -60,6 +61,12 @@ def test_a_campaign_meets_calls_and_opt_outs(settings: Settings) -> None:
         touchstream(settings, "forecast", "-", "--json", "--now", NOW, stdin=text).stdout.splitlines()[2]
     )
     assert (values["day"], values["label"], values["contacts"], values["stopped"]) == ("2026-03-31", "spring", 6, 4)
+    own = str(tmp_path / "own.toml")
+    Path(own).write_text("", encoding="utf-8")
+    put_policy(settings, '[[rules]]\nname = "departments-apart"\nenabled = false\n')
+    by_published = touchstream(settings, "forecast", "-", "--now", NOW, stdin=text).stdout.splitlines()
+    assert by_published[1] == "Tuesday's calls of sales (31 March 2026, sales, 3 calls) collide with nothing."
+    assert touchstream(settings, "forecast", "-", "--now", NOW, "--policy", own, stdin=text).stdout == first.stdout
 
 
 def test_broken_lines_are_named(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from streams.commands.backtest import moment_of
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings, policy_option, progress
 from streams.commands.files import touch_lines
 from streams.commands.identifiers import read_log
+from streams.commands.policy_in_force import in_force, policy_in_force
 from streams.commands.publishing import run_kafka
 from streams.core.entry import DamagedError
 from streams.core.govern.forecast import Outlook, Plan, sentence
@@ -61,17 +62,18 @@ def forecast(
     Without FILE these are the plans that tools have published (`touchstream plan`). FILE has touches as JSON lines ("-" is standard input),
     as `touchstream send` will take them, with their times to come: campaign sends, sequences, call lists, of all tools together. Customers
     and their timelines are read from Kafka; nothing is published. A plan is a campaign, sequence or list of one department on one day
-    (UTC); the next one comes first. The exit code is 1 when a line was broken or had no usable identifier.
+    (UTC); the next one comes first. By the published policy, as the workers judge; `--policy` tries another one out. The exit code is 1
+    when a line was broken or had no usable identifier.
     """
     if follow and (file is not None or now):
         raise click.UsageError("--follow is for published plans, as they change: without FILE and --now")
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    policy = load_policy(policy_path, settings)
+    policy = load_policy(policy_path, settings) if policy_path else policy_in_force(None, settings)
     start = moment_of(now, "--now") if now else time.time_ns() // 1_000_000
     shown = Shown(policy, days, as_json)
     if follow:
         with suppress(KeyboardInterrupt):  # Ctrl-C is how this ends
-            run_kafka(_follow(settings, shown))
+            run_kafka(_follow(settings, shown, None if policy_path else policy))
         return
     if file is None:
         with progress("reading timelines"):
@@ -101,6 +103,10 @@ class Shown:
         self._policy, self._days, self._as_json = policy, days, as_json
         self._before: dict[Plan, Outlook] = {}
 
+    def use(self, policy: Policy) -> None:
+        """From now on by this policy."""
+        self._policy = policy
+
     def end(self, start: int) -> int:
         """Until when is looked."""
         return start + int(self._days * DAY_MS)
@@ -124,8 +130,9 @@ class Shown:
         self._before = now
 
 
-async def _follow(settings: Settings, shown: Shown) -> None:
-    """Shows plans as they are, and again whenever the timelines have changed, at most every `PAUSE` seconds."""
+async def _follow(settings: Settings, shown: Shown, own: Policy | None) -> None:
+    """Shows plans as they are, and again whenever the timelines have changed, at most every `PAUSE` seconds; by the published policy as it
+    changes, and `own` while there is none, unless that is None: then by what `shown` has."""
     since = time.time_ns() // 1_000_000 - OVERLAP_MS
     held = await history(settings)
     changed = asyncio.Event()
@@ -139,6 +146,8 @@ async def _follow(settings: Settings, shown: Shown) -> None:
     taking = asyncio.create_task(take())
     try:
         while not taking.done():
+            if own is not None:  # another one has the workers judge plans anew, hence changes timelines
+                shown.use((await in_force(settings, own))[0])
             shown.published(held, time.time_ns() // 1_000_000)
             changed.clear()
             await asyncio.sleep(PAUSE)

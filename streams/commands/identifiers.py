@@ -10,6 +10,7 @@ import click
 
 from streams.commands import rendering
 from streams.commands.common import CommandError, load_policy
+from streams.commands.policy_in_force import in_force
 from streams.commands.publishing import run_kafka
 from streams.core.identify import RANKS, WORDS, identifiers, kind_of, node
 from streams.core.identity_facts import decode
@@ -80,7 +81,7 @@ def look_up(
     may_mean = meanings(identifier, kind, settings)
     if not may_mean:
         raise CommandError(f"{identifier!r} is no usable {NAMES[kind] if kind else 'identifier'}")
-    log = log or run_kafka(read_log(settings, load_policy(None, settings).identity.shared_after))
+    log = log or run_kafka(_log(settings))
     found = log.known(may_mean)
     if not found:
         tried = ", ".join(dict.fromkeys(NAMES[name] for name, _ in may_mean.values()))
@@ -93,6 +94,12 @@ def look_up(
         raise CommandError(f"{identifier!r} is ambiguous: {named}; {hint}")
     plain = {node_id: value for node_id in found if (value := may_mean[node_id][1])}
     return Known(found[0], log.person(found[0]), plain, log)
+
+
+async def _log(settings: Settings) -> IdentityLog:
+    """As the workers read it: by the policy in force."""
+    policy, _ = await in_force(settings, load_policy(None, settings))
+    return await read_log(settings, policy.identity.shared_after)
 
 
 async def read_log(settings: Settings, limit: int) -> IdentityLog:

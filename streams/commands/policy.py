@@ -72,7 +72,7 @@ def publish(
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     new = load_policy(file, settings)
-    before = policies.newest(run_kafka(policies.history(settings)))
+    before = run_kafka(policies.newest(settings))
     _tell_change(before, new)
     if only_check:
         return
@@ -92,7 +92,7 @@ def publish(
         return
 
     def look() -> Published | None:
-        now = policies.newest(run_kafka(policies.history(settings)))
+        now = run_kafka(policies.newest(settings))
         return now if now is not None and not publishing.holds_over(published, now) else None
 
     told = answered(look, timeout)
@@ -113,7 +113,7 @@ def publish(
 def show(as_text: bool, redis_url: str | None, bootstrap: str | None, topic_prefix: str | None) -> None:
     """Say which policy is in force, and in which partitions another one still is."""
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix, redis_url=redis_url)
-    latest = policies.newest(run_kafka(policies.history(settings)))
+    latest = run_kafka(policies.newest(settings))
     if latest is None:
         click.echo(
             "none was published: each worker and gateway goes by its file (TOUCHSTREAM_POLICY_PATH), else by the shipped policy"

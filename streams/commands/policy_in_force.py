@@ -33,7 +33,7 @@ async def in_force(settings: Settings, own: Policy) -> tuple[Policy, Published |
         ReadError: Kafka cannot be read.
         CommandError: this release cannot read the policy.
     """
-    published = policies.newest(await policies.history(settings))
+    published = await policies.newest(settings)
     if published is None:
         return own, None
     try:

@@ -28,6 +28,7 @@ from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import blank as blank_lead
 from streams.core.leads.follow import followed
 from streams.core.outcome import Cause, CauseKind, Finding, RejectReason
+from streams.core.plans import cause_of
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import IdentifiedTouch
@@ -122,7 +123,7 @@ def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     effect = _on_command(timeline, command, policy)
     if effect.timeline is timeline or effect.outcome == "erased" or not (timeline.plans or effect.timeline.plans):
         return effect
-    return _with_plans(timeline, effect, policy, command.customer_id, _cause(command))
+    return _with_plans(timeline, effect, policy, command.customer_id, cause_of(command))
 
 
 def _on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
@@ -161,16 +162,7 @@ def _ticked(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     if after is timeline:
         return Effect(timeline, "duplicate")
     effect = Effect(after, "applied", done.findings, leads=done.events)
-    return _with_plans(timeline, effect, policy, command.customer_id, _cause(command)) if after.plans else effect
-
-
-def _cause(command: Command) -> Cause:
-    """What findings change for when touches come or go by a command."""
-    if command.kind in (asked.TICK, *LEAD_KINDS):
-        return Cause("touch", command.command_id)
-    source = command.source_customer_id
-    merged = command.customer_id < source if source else command.kind == "customer_merged"
-    return Cause("merge" if merged else "split", command.cause)
+    return _with_plans(timeline, effect, policy, command.customer_id, cause_of(command)) if after.plans else effect
 
 
 def merge_command(
@@ -236,7 +228,7 @@ def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     before, customer = timeline, command.customer_id
     findings: list[Finding] = []
     for entry in here:
-        step = pipeline.add(timeline, entry, policy, customer, _cause(command))
+        step = pipeline.add(timeline, entry, policy, customer, cause_of(command))
         timeline = step.timeline
         findings += step.findings
     # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
@@ -257,7 +249,7 @@ def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     full = plans.too_many(timeline, after, policy)
     if full is not None:
         return Effect(timeline, "refused", commands=commands, refused=("unroutable", full))
-    cause, new = _cause(command), None
+    cause, new = cause_of(command), None
     if not command.source_customer_id:
         plan = here[0]
         known = any(one.id == plan.id for one in timeline.plans)

@@ -20,10 +20,12 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.core import detect, touch_check
+from streams.core.commands import LEAD_KINDS, Command
 from streams.core.detect import planned_conflict
 from streams.core.detect.planned_conflict import clock
 from streams.core.entry import DELETED, Entry, encode_entry, key, tombstone
 from streams.core.govern import compiled
+from streams.core.leads.asked import TICK
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Judged, Timeline, find
@@ -147,6 +149,15 @@ def telling(timeline: Timeline, policy: Policy, customer: str) -> tuple[list[Fin
     known = timeline.judged.clock if timeline.judged is not None else 0
     judged = Judged(_due(timeline, policy), known, digests, name_of(policy))
     return found, timeline if judged == timeline.judged else replace(timeline, judged=judged)
+
+
+def cause_of(command: Command) -> Cause:
+    """What findings change for when touches come or go by a command."""
+    if command.kind in (TICK, *LEAD_KINDS):
+        return Cause("touch", command.command_id)
+    source = command.source_customer_id
+    merged = command.customer_id < source if source else command.kind == "customer_merged"
+    return Cause("merge" if merged else "split", command.cause)
 
 
 def name_of(policy: Policy) -> str:

@@ -37,7 +37,7 @@ class Policies:
         """Returns when the latest policy is in use. Waits while Kafka is away."""
         while True:
             try:
-                latest = newest(await history(self._settings, self._codec))
+                latest = await newest(self._settings, self._codec)
             except ReadError as error:
                 log.warning("waiting for the published policies: %s", error)
                 await asyncio.sleep(PAUSE)
@@ -89,8 +89,9 @@ async def history(settings: Settings, codec: Codec | None = None) -> list[Publis
     return sorted(found.values(), key=lambda one: (one.published_at, one.publication_id))
 
 
-def newest(published: list[Published]) -> Published | None:
-    """The one in force."""
+async def newest(settings: Settings, codec: Codec | None = None) -> Published | None:
+    """The one in force; None when none was published. Raises ReadError."""
+    published = await history(settings, codec)
     return published[-1] if published else None
 
 

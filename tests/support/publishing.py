@@ -27,7 +27,7 @@ def publish(settings: Settings, touches: list[Touch]) -> None:
 
 def put_policy(settings: Settings, text: str) -> None:
     """This policy comes into force."""
-    before = policies.newest(asyncio.run(policies.history(settings)))
+    before = asyncio.run(policies.newest(settings))
     say(settings, made(text, "published.toml", "p.ito", time.time_ns() // 1_000_000, before))
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from streams.core.detect import handoff
 from streams.core.entry import Engagement, Entry
 from streams.core.leads.acts import INTERNAL, Act, act_of, derived_id
+from streams.core.leads.came_of import begins_another, stands, still_open
 from streams.core.leads.states import ENDED, UNTOUCHED, WITH_SALES, Change, ChangeKind, LeadState, State
 from streams.core.policy import DAY_MS, Policy
 from streams.core.touch import CONTACT_KINDS
@@ -87,7 +88,9 @@ class _Steps:
     def begin(self) -> None:
         """A new lead."""
         before, entry = self.lead, self.entry
-        self.lead = LeadState(derived_id("begun", entry.id), "new", entry.at)
+        self.lead = LeadState(
+            derived_id("begun", entry.id), "new", entry.at, older=() if before is None else still_open(before)
+        )
         cause_kind: Literal["touch", "act"] = "act" if entry.direction == INTERNAL else "touch"
         self.changes.append(Change("new", entry.at, cause_kind, entry.id, before, self.lead))
 
@@ -234,15 +237,15 @@ def _given_back(entry: Entry, act: Act, policy: Policy) -> dict[str, Any]:
 
 def _deal(steps: _Steps, lead: LeadState, act: Act) -> None:
     """What is said of a deal. Whom sales found without marketing has no lead, and gets none by a deal: marketing would fall silent for
-    every deal in the CRM. A lead follows the deal that moved it last: that another one is lost says nothing of it."""
-    deal = act.deal or lead.deal
-    if lead.state in ENDED and lead.deal != deal and act.stage not in ("won", "lost"):
+    every deal in the CRM."""
+    if begins_another(lead, act):
         steps.begin()
-    if act.stage == "lost" and lead.deal not in ("", deal):
-        return
-    if act.stage == "won" or act.stage == "lost":
-        if lead.state != act.stage:
-            steps.to(act.stage, act.stage, deal=deal, timers=())
-    elif lead.state != "opportunity":
+        assert steps.lead is not None
+        lead = steps.lead
+    said = stands(lead, act)
+    steps.lead = said.kept(lead)
+    if said.state == "opportunity" != lead.state:
         timers = tuple(timer for timer in lead.timers if timer[1] != "recycle_due")
-        steps.to("opportunity", "opportunity", deal=deal, timers=timers)
+        steps.to("opportunity", "opportunity", timers=timers)
+    elif said.state in ("won", "lost") and said.state != lead.state:
+        steps.to(said.state, said.state, timers=())

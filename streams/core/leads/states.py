@@ -55,12 +55,18 @@ NEXT: dict[State | None, frozenset[State]] = {
 """Real funnels go backwards; what does not stand here never happens. A lead that has ended and begins anew is another lead (`new`)."""
 
 
+LeadDeal = tuple[str, Literal["open", "won"]]
+"""A deal's id, and how it stands."""
+
+
 class LeadState(Struct, frozen=True, gc=False, array_like=True):
     """One lead at a moment. Times in UTC ms.
 
     `cycle` counts its hand-offs, `attempt` the assignments within the current one, `passed` names the reps who had it in it. `asked_at`
     and `crossing` are the customer's act that led to the hand-off, `asked` says that it was a request. `touched_at` is the first touch by
     a person of sales since the customer's act; 0: none yet. `timers` are what is due, in order.
+    `deal` is the one that the state follows; `deals` are all that came from the lead and are not lost, `older` those of the customer's
+    earlier leads that were open when this one began.
     """
 
     id: str
@@ -83,6 +89,8 @@ class LeadState(Struct, frozen=True, gc=False, array_like=True):
     recycle_at: int | None = None
     nurture_with: str | None = None
     deal: str = ""
+    deals: tuple[LeadDeal, ...] = ()
+    older: tuple[str, ...] = ()
 
 
 class Change(Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from streams.core import pipeline
 from streams.core.commands import Command
 from streams.core.entry import Entry
 from streams.core.leads import acts, asked
+from streams.core.leads.came_of import open_besides
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.fold import active
 from streams.core.leads.follow import followed
@@ -43,7 +44,7 @@ def said(timeline: Timeline, command: Command, policy: Policy) -> Told:
     # Read twice: what was said then would be placed otherwise now.
     if find(timeline, asked.act_id(command.command_id)) is not None:
         return Told(timeline)
-    entry = asked.act(command, _when(timeline.lead, command, policy))
+    entry = asked.act(command, _when(timeline, command, policy))
     if command.kind == asked.DEAL and command.requested_by == asked.LEDGER:
         return _deal(timeline, entry, command, policy)
     done = _added(timeline, entry, command, policy)
@@ -68,17 +69,27 @@ def _deal(timeline: Timeline, entry: Entry, command: Command, policy: Policy) ->
     return Told(timeline) if done.refused is not None else done
 
 
-def _when(lead: LeadState | None, command: Command, policy: Policy) -> int:
+def _when(timeline: Timeline, command: Command, policy: Policy) -> int:
     """Who answers has got the lead before, even if their clock is behind ours by a little; and what is said of a deal comes after what was
     said of it before, whatever days the CRM gives."""
-    issued_at = command.issued_at
+    lead, issued_at = timeline.lead, command.issued_at
     if command.kind == asked.DEAL:
         at = min(issued_at if command.deal_at is None else command.deal_at, issued_at)
-        return max(at, lead.since + 1) if lead is not None and lead.deal and lead.deal == command.deal_id else at
+        return max([at, *(last + 1 for last in _said_before(timeline, command.deal_id))])
     slack = int(policy.touch.max_future_minutes * MINUTE_MS)
     if lead is not None and lead.state in WITH_SALES and 0 <= lead.assigned_at - issued_at <= slack:
         return lead.assigned_at + 1
     return issued_at
+
+
+def _said_before(timeline: Timeline, deal: str | None) -> list[int]:
+    """When something was said of this deal, or of the lead that follows it, last."""
+    lead = timeline.lead
+    if not deal or lead is None:
+        return []
+    acts_of_deals = (entry for entry in reversed(timeline.entries) if entry.kind == asked.DEAL)
+    last = next((entry.at for entry in acts_of_deals if acts.act_of(entry).deal == deal), None)
+    return [at for at in (last, lead.since if lead.deal == deal else None) if at is not None]
 
 
 def _impossible(lead: LeadState | None, command: Command) -> str:
@@ -86,6 +97,8 @@ def _impossible(lead: LeadState | None, command: Command) -> str:
     if lead is None:
         return f"customer {customer} has no lead; {kind} is about one"
     state = f"{lead.state} and accepted" if lead.accepted and lead.state != "accepted" else lead.state
+    if command.deal_stage == "lost" and command.deal_id and (others := open_besides(lead, command.deal_id)):
+        return f"the lead {lead.id} of customer {customer} goes on with {', '.join(others)}; lost without a deal's id ends it all the same"
     kind = kind if command.deal_stage is None else f"{kind} ({command.deal_stage})"
     return f"the lead {lead.id} of customer {customer} is {state}; {kind} is not possible then"
 

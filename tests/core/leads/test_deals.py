@@ -103,6 +103,72 @@ def test_deals_move_a_lead() -> None:
     assert world.lead.state == "lost" and said(world.lead.since) == "2026-03-21T02:00"
 
 
+STORIES = [
+    # Two deals at once: the lead is lost when both are, won when one is, and what becomes of the other then changes nothing.
+    (["a open", "b open", "a lost"], "opportunity b"),
+    (["a open", "b open", "a lost", "b lost"], "lost b"),
+    (["a open", "b open", "a lost", "b won"], "won b"),
+    (["a open", "b open", "b won", "a lost"], "won b"),
+    (["a open", "b open", "b won", "a proposal"], "won b"),
+    (["a open", "b open", "b won", "a won"], "won b"),
+    # What was won is lost after all: another that is won, or open, holds the lead.
+    (["a won", "b won", "a lost"], "won b"),
+    (["a open", "b open", "a won", "a lost"], "opportunity b"),
+    # First heard of when they are over, in either order.
+    (["a lost", "b won"], "won b"),
+    (["b won", "a lost"], "won b"),
+    # Opened again after it was lost; and said by a person without an id.
+    (["a open", "a lost", "a proposal"], "opportunity a"),
+    (["a open", "b open", " lost"], "lost a"),
+    ([" won", "a won", "a lost"], "lost a"),
+    # Sales gave the lead back: only a deal that goes on or is won brings it to life.
+    (["a open", "b open", "recycled", "a lost"], "recycled b"),
+    (["a open", "b open", "recycled", "b proposal"], "opportunity a"),
+    # A deal that begins after the lead was won is another lead, to which the deals of the first mean nothing.
+    (["a open", "b won", "c open", "a lost"], "opportunity c"),
+    (["a open", "b won", "c open", "a won", "c lost"], "lost c"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said_of_deals", "wanted"), STORIES)
+def test_several_deals_of_one_lead(said_of_deals: list[str], wanted: str) -> None:
+    """A lead is won when a deal that came from it is, and lost only when none that did is open."""
+    world = World()
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    world.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
+    for day, text in enumerate(said_of_deals):
+        when = OPENED + day * 86_400_000
+        if text == "recycled":
+            world.act("lead_recycled", when, reason="no_budget")
+            continue
+        id_, stage = text.split(" ")
+        world.act("lead_deal", when, deal=id_, stage=stage)
+    assert world.lead is not None and f"{world.lead.state} {world.lead.deal}" == wanted
+
+
+def test_a_second_deal_that_is_closed_on_an_earlier_day() -> None:
+    """The CRM gives days: a deal that was opened at ten and lost on that day is lost all the same, though the lead follows another one."""
+    world = World()
+    world.touch("ask", "lead_form", at("2026-03-02T08:00"))
+    for command in (by_ledger("open", OPENED), by_ledger("open", OPENED + 5, deal_id="d2"),
+                    by_ledger("lost", at("2026-03-03T00:00"), deal_id="d2")):  # fmt: skip
+        assert say(world, command).refused is None
+    assert world.lead is not None and world.lead.deals == (("d1", "open"),)
+    say(world, by_ledger("lost", CLOSED))
+    assert world.lead.state == "lost"
+
+
+def test_a_person_hears_that_another_deal_is_open() -> None:
+    """Ana says that one of two deals is lost: the lead goes on, and she is told with which."""
+    world = World()
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    for deal_id in ("d1", "d2"):
+        say(world, by_ledger("open", OPENED, deal_id=deal_id))
+    command = asked.lead_command("lead_deal", CUSTOMER, "ana", CLOSED, deal_id="d1", deal_stage="lost")
+    refused = say(world, command).refused
+    assert refused is not None and "goes on with d2; lost without a deal's id ends it all the same" in refused[1]
+
+
 def test_a_deal_without_a_lead_is_nothing() -> None:
     """A customer whom no touch has shown, or who has no lead, gets none by a deal, nor does one of a company without teams or one who was
     erased since; a lead that begins before the deal by a touch that comes late is moved by it all the same."""

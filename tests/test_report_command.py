@@ -124,6 +124,22 @@ class Strict(HTMLParser):
             assert self.open.pop() == tag
 
 
+def test_what_belongs_to_nobody_stands_last(tmp_path: Path) -> None:
+    """Departments are in the order of the plots; behind all campaigns comes what names none, then what no touch led to, and a sentence
+    says that its spending is in no campaign's return. What each won deal took stands on top."""
+    assert report(*files(), "--out", tmp_path / "report.html").exit_code == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    def labels(dimension: str) -> list[str]:
+        table = re.search(rf'<table class="roi {dimension}">(.*?)</table>', page, re.DOTALL)
+        assert table is not None
+        return re.findall(r'<td title="([^"]*)">', table[1])
+
+    assert labels("department") == ["Marketing", "Sales", "Sum"]
+    assert labels("campaign")[-2:] == ["No campaign", "Sum"] and labels("campaign").count("No campaign") == 1
+    assert "stands under “No campaign”" in page and "<span>EUR spent, 19,000.00 for each deal won</span>" in page
+
+
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     """The page is well-formed, names nothing to fetch, runs no script, and its plots' ids do not clash."""
     done(*files(), "--out", tmp_path / "report.html")

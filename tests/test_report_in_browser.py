@@ -12,12 +12,14 @@ from tests.support.browser import look
 # Measured by the page itself; only the test's copy has a script, and only for this.
 _MEASURE = """<script>
 const box = e => e.getBoundingClientRect();
+const over = (a, b) => a.right > b.left && a.left < b.right && a.bottom > b.top + 2 && a.top + 2 < b.bottom;
 const told = {
   width: document.documentElement.scrollWidth, window: innerWidth, height: document.documentElement.scrollHeight,
   wide: [...document.querySelectorAll(".scroll, .tile, .tile b")].filter(
     e => e.clientWidth && e.scrollWidth > e.clientWidth + 1).map(e => e.className || e.tagName),
   plots: [...document.querySelectorAll("svg")].map(e => [e.getAttribute("aria-label"), Math.round(box(e).width), Math.round(box(e).height),
-    [...e.querySelectorAll("text")].filter(t => box(t).right > box(e).right + 1 || box(t).left < box(e).left - 1).length]),
+    [...e.querySelectorAll("text")].filter(t => box(t).right > box(e).right + 1 || box(t).left < box(e).left - 1).length,
+    [...e.querySelectorAll("text")].filter((t, i, all) => all.slice(i + 1).some(o => over(box(t), box(o)))).map(t => t.textContent)]),
   headings: [...document.querySelectorAll("h2")].map(e => e.textContent),
 };
 const out = document.createElement("pre"); out.id = "measured"; out.textContent = JSON.stringify(told); document.body.append(out);
@@ -25,12 +27,12 @@ const out = document.createElement("pre"); out.id = "measured"; out.textContent 
 
 
 def test_the_page_as_a_browser_shows_it(tmp_path: Path) -> None:
-    """On a screen of 1200 pixels the page of the board's story fits its window, tables and plots are whole, and Chromium complains
-    about nothing."""
+    """On a screen of 1200 pixels the page of the board's year fits its window, tables and plots are whole, no text of a plot lies on
+    another, and Chromium complains about nothing."""
     page = tmp_path / "report.html"
-    result = report(*files(), "--json", tmp_path / "before.json", "--out", page)
+    result = report(*files(), "--json", tmp_path / "before.json", "--out", page, period="2026")
     assert result.exit_code == 0, result.output
-    result = report(*files(later=True), "--against", tmp_path / "before.json", "--out", page)
+    result = report(*files(later=True), "--against", tmp_path / "before.json", "--out", page, period="2026")
     assert result.exit_code == 0, result.output
 
     shot = tmp_path / "report.png"
@@ -48,8 +50,8 @@ def test_the_page_as_a_browser_shows_it(tmp_path: Path) -> None:
     assert told["width"] <= told["window"] and told["height"] > 3000
     assert told["wide"] == []
     assert len(told["plots"]) == 8
-    for label, width, height, cut in told["plots"]:
-        assert width > 400 and height > 60 and cut == 0, label
+    for label, width, height, cut, covered in told["plots"]:
+        assert width > 400 and height > 60 and (cut, covered) == (0, []), label
     assert told["headings"] == [
         "What it cost and what it brought, EUR", "Whose work it was, EUR", "What it cost and what it brought, USD",
         "Whose work it was, USD", "The old quarrel", "From contact to deal", "What changed since the last report",

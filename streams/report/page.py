@@ -19,6 +19,8 @@ from streams.report.environment import templates
 MOST = 12
 """Rows of a table before the smaller ones are summed up; all stand in the CSV."""
 MOST_CAUSES = 6
+LAST = (NONE, UNATTRIBUTED)
+"""Keys of what belongs to nobody: below the others."""
 
 
 def render(ledger: Ledger, earlier: Ledger | None = None, changes: tuple[Change, ...] = ()) -> str:
@@ -53,6 +55,7 @@ def _book(ledger: Ledger, currency: str) -> dict[str, Any]:
         "revenue": words.amount(revenue, currency),
         "roi": words.ratio(roi(revenue, spend)),
         "good": 0 < spend <= revenue,
+        "each": words.amount(round(spend / len(lines)), currency) if spend and lines else None,
         "back": f"{revenue / spend:,.2f}" if spend else None,
         "deals": len(lines),
         "unattributed": sum(not line.touches for line in lines),
@@ -77,20 +80,27 @@ def _table(ledger: Ledger, currency: str, dimension: str) -> dict[str, Any]:
     main = income[ledger.policy.model]
     keys = sorted(
         spend.keys() | touches.keys() | set().union(*income.values()),
-        key=lambda key: (key == UNATTRIBUTED, -main.get(key, 0), -spend.get(key, 0), key),
+        key=lambda key: (key in LAST, key == UNATTRIBUTED, -main.get(key, 0), -spend.get(key, 0), key),
     )
     if dimension == "month":
         keys = list(ledger.months)
+    elif dimension == "department":  # in the order of the plots
+        keys = words.departments(keys)
     groups = [(_label(ledger, dimension, key), [key]) for key in keys]
     if len(keys) > MOST and dimension != "month":
-        rest = [key for key in keys[MOST - 1 :] if key != UNATTRIBUTED]
-        last = [group for group in groups if group[1] == [UNATTRIBUTED]]
+        rest = [key for key in keys[MOST - 1 :] if key not in LAST]
+        last = [group for group in groups[MOST - 1 :] if group[1][0] in LAST]
         groups = [*groups[: MOST - 1], (f"{len(rest)} others", rest), *last]
     rows = [
         _row(label, some, currency, touches, contacts, spend, income, ledger.policy.model) for label, some in groups
     ]
     total = _row("Sum", keys, currency, touches, contacts, spend, income, ledger.policy.model)
-    return {"dimension": dimension, "rows": rows, "total": total}
+    return {
+        "dimension": dimension,
+        "rows": rows,
+        "total": total,
+        "elsewhere": bool(spend.get(NONE)) and dimension != "month",
+    }
 
 
 def _row(
@@ -119,6 +129,8 @@ def _row(
 def _label(ledger: Ledger, dimension: str, key: str) -> str:
     if dimension == "month":
         return words.month(key)
+    if key == NONE:
+        return f"No {dimension}"
     return ledger.reps.get(key, words.of(key)) if dimension == "rep" else words.of(key)
 
 

@@ -44,7 +44,7 @@ def spend_and_income(ledger: Ledger, currency: str) -> str:
         ledger.by("department", SPEND, currency),
         ledger.by("department", CREDIT + ledger.policy.model, currency),
     )
-    keys = [key for key in words.departments(spend.keys() | income.keys()) if key != UNATTRIBUTED]
+    keys = words.departments(spend.keys() | income.keys())
 
     def draw(axes: Any) -> None:
         grouped(
@@ -103,13 +103,22 @@ def months(ledger: Ledger, currency: str) -> str:
             if len(ledger.months) <= 6:
                 shown = [words.short_money(values.get(month, 0), currency) for month in ledger.months]
                 axes.bar_label(bars, shown, padding=2, fontsize=9, color=QUIET)
-        axes.set_xticks(places, [words.month(month) for month in ledger.months])
+        axes.set_xticks(places, [_tick(ledger.months, i) for i in places])
         axes.yaxis.set_major_formatter(lambda value, _: words.short_money(round(value * unit), currency))
         axes.grid(axis="y")
         axes.margins(y=0.14)
         axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
 
     return svg(draw, 7.2, 2.9, f"Spent and closed revenue by month, {currency}")
+
+
+def _tick(months: Sequence[str], i: int) -> str:
+    """A month below its bars: with its year where that begins, and the number alone when there are too many for a name each."""
+    name, year = words.month(months[i]).split()
+    begins = i == 0 or months[i][:4] != months[i - 1][:4]
+    if len(months) > 24:
+        name = months[i][5:] if i % 3 == 0 else ""
+    return f"{name}\n{year}" if begins else name
 
 
 def answers(ledger: Ledger) -> str:

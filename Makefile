@@ -18,7 +18,7 @@ up: $(VENV)/.demo ## Start Kafka, Redis and workers here until Ctrl-C
 test: $(VENV)/.test ## Set up and pass the tests; ARGS are pytest's
 	@sh deploy/install-debian-packages.sh
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.test ## Format and check the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix . && $(VENV)/bin/mypy

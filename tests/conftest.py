@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,16 @@ from tests.support.waiting import wait_until
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-scenarios` writes what comes out now into tests/scenarios; read the difference before committing."""
     parser.addoption("--update-scenarios", action="store_true", help="rewrite the expectations in tests/scenarios")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the longest time limits begin first: a long file that begins last keeps one core busy and the other idle."""
+    limits: dict[Path, float] = defaultdict(float)
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        limits[item.path] = max(limits[item.path], mark.args[0] if mark else 0)
+    items.sort(key=lambda item: -limits[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -151,9 +151,10 @@ class ErasurePolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlannedPolicy(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which planned touches are judged, and when they are past."""
+    """Which planned touches are judged, when they are past, and what they are to checks of other contacts."""
 
     enabled: bool = True
+    checks: Literal["tell", "hold", "ignore"] = "tell"
     horizon_days: Annotated[float, Meta(gt=0, le=366)] = 30
     grace_hours: Annotated[float, Meta(ge=0, le=8784)] = 24
 

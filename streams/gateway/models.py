@@ -118,12 +118,13 @@ class CommitIn(_Strict):
 
 
 class ProofOut(BaseModel):
-    """A touch, reservation or record that a violation rests on."""
+    """A touch, reservation, plan or record that a violation rests on. `planned`: it is a tool's plan, and was not made yet."""
 
     id: str
     at: str
     channel: str
     department: str
+    planned: bool
 
 
 class ViolationOut(BaseModel):
@@ -266,7 +267,13 @@ def check_out(answer: Answer, now: int, ref: str | None) -> dict[str, Any]:
                 "text": one.text,
                 "until": _text(one.until),
                 "evidence": [
-                    {"id": p.id, "at": rfc3339(p.at), "channel": p.channel, "department": p.department}
+                    {
+                        "id": p.id,
+                        "at": rfc3339(p.at),
+                        "channel": p.channel,
+                        "department": p.department,
+                        "planned": p.planned,
+                    }
                     for p in one.evidence
                 ],
             }

@@ -24,12 +24,13 @@ class GatewayError(Exception):
 
 
 class Proof(Struct, frozen=True):
-    """A touch, reservation or record that a violation rests on."""
+    """A touch, reservation, plan or record that a violation rests on. `planned`: it is a tool's plan, and was not made yet."""
 
     id: str
     at: str
     channel: str
     department: str
+    planned: bool = False
 
 
 class Violation(Struct, frozen=True):

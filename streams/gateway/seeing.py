@@ -246,6 +246,8 @@ class Eyes:
             try:
                 timeline = self._timeline(customer, value, segments)
                 some, standing = known(timeline, rules.policy, max(ask.contact.at, now), standing)
+                if timeline.plans and rules.policy.planned.checks != "ignore":
+                    standing = replace(standing, planned=(*standing.planned, *timeline.plans))
                 history = sorted((*history, *some), key=key) if history else some
             except DamagedError as error:  # changed while it was read; or a layout of a newer worker
                 log.warning("the view of %s cannot be read: %s", customer, error)

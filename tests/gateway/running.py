@@ -19,6 +19,7 @@ import redis
 from streams.core.entry import entry_of
 from streams.core.identify import nodes
 from streams.core.pipeline import add
+from streams.core.plans import put
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, records
 from streams.core.touch import Customer, IdentifiedTouch, Touch
@@ -102,11 +103,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def show(settings: Settings, touches: Sequence[Touch] = (), behind_ms: int = 0) -> None:
+def show(settings: Settings, touches: Sequence[Touch] = (), behind_ms: int = 0, plans: Sequence[Touch] = ()) -> None:
     """Write a complete view of these touches into Redis, with its freshness, as workers with an identity index would."""
     policy = Policy()
     by_customer: dict[str, list[Touch]] = {}
-    for touch in touches:
+    for touch in (*touches, *plans):
         by_customer.setdefault(id_of(settings, touch.customer), []).append(touch)
     prefix = view.prefix(settings)
     with redis.Redis.from_url(settings.redis_url) as client:
@@ -119,7 +120,10 @@ def show(settings: Settings, touches: Sequence[Touch] = (), behind_ms: int = 0) 
             timeline = EMPTY
             for touch in some:
                 identified = IdentifiedTouch(customer, touch, (), touch.occurred_at)
-                timeline = add(timeline, entry_of(identified), policy, customer).timeline
+                if touch in plans:
+                    timeline = put(timeline, [entry_of(identified)])
+                else:
+                    timeline = add(timeline, entry_of(identified), policy, customer).timeline
             for key, value in records(customer.encode(), EMPTY, timeline).items():
                 assert value is not None
                 client.hset(f"{prefix}{partition_of(customer.encode(), settings.partitions)}", key, value)  # type: ignore[arg-type]

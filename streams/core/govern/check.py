@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from streams.core.detect.base import contacts
-from streams.core.entry import Entry
+from streams.core.entry import DELETED, Entry
 from streams.core.govern import compiled as ready
 from streams.core.govern.compiled import Compiled
 from streams.core.govern.evaluate import blocks, broken, exempt, slot
@@ -46,15 +46,24 @@ def check(
     channels: Sequence[str] | None = CHANNELS,
 ) -> Verdict:
     """The verdict on a planned contact. `history` are the customer's touches in order, `now` is UTC ms: what was planned for earlier would
-    be made now. Slots are given for the contact's channel and for `channels`; none at all for None, since they take the longest."""
+    be made now. Slots are given for the contact's channel and for `channels`; none at all for None, since they take the longest. Plans of
+    others count as `planned.checks` of the policy says; the contact's own, known by its id, never does."""
     compiled = ready.of(policy)
     at = max(contact.at, now)
-    scene = scene_of(compiled, history, standing, at, contact.id)
-    planned = usual(contact)
-    hits = list(broken(compiled, scene, planned, at))
     horizon = at + int(policy.governance.horizon_days * DAY_MS)
+    others = _plans(history, contact, standing, horizon + compiled.reach_ms) if standing.planned else ()
+    hold = policy.planned.checks == "hold"
+    scene = scene_of(compiled, history, standing, at, contact.id, others if hold else ())
+    planned = usual(contact)
+    found = [
+        _violation(ruling, hit, planned, at, scene, others) for ruling, hit in broken(compiled, scene, planned, at)
+    ]
+    if others and policy.planned.checks == "tell":
+        found += _told(
+            compiled, scene_of(compiled, history, standing, at, contact.id, others), planned, at, others, found
+        )
     violations = sorted(
-        (_violation(ruling, hit, planned, at, scene) for ruling, hit in hits),
+        found,
         key=lambda one: (one.action == "alert", -one.priority, _STRICTEST.index(one.action), one.rule),
     )
     blocking = [one for one in violations if blocks(one.action, contact)]
@@ -78,6 +87,29 @@ def check(
         route_to=standing.owner if any(one.action == "reroute" for one in blocking) else None,
         policy=compiled.version,
     )
+
+
+def _plans(history: Sequence[Entry], contact: Contact, standing: Standing, until: int) -> tuple[Entry, ...]:
+    """What others plan for the customer up to a moment (UTC ms), and have neither made nor reserved."""
+    if not standing.planned:
+        return ()
+    known = {contact.id, *(entry.id for entry in history), *(one.id for one in standing.held)}
+    return tuple(
+        plan for plan in standing.planned if plan.kind != DELETED and plan.at <= until and plan.id not in known
+    )
+
+
+def _told(
+    compiled: Compiled, scene: Scene, contact: Contact, at: int, plans: Sequence[Entry], found: Sequence[Violation]
+) -> list[Violation]:
+    """Rules that would be broken only once plans are made, which let the contact pass."""
+    known = {one.rule for one in found}
+    more = [_violation(ruling, hit, contact, at, scene, plans) for ruling, hit in broken(compiled, scene, contact, at)]
+    return [
+        replace(one, action="alert", text=f"{one.text} It rests on what is only planned.")
+        for one in more
+        if one.rule not in known
+    ]
 
 
 def each(
@@ -188,7 +220,9 @@ def usual(contact: Contact) -> Contact:
     return contact if contact.kind else replace(contact, kind=USUAL_KIND.get(contact.channel, ""))
 
 
-def _violation(ruling: Ruling, hit: Hit, contact: Contact, t: int, scene: Scene) -> Violation:
+def _violation(
+    ruling: Ruling, hit: Hit, contact: Contact, t: int, scene: Scene, plans: Sequence[Entry] = ()
+) -> Violation:
     rule = ruling.common
     return Violation(
         rule.name,
@@ -196,13 +230,13 @@ def _violation(ruling: Ruling, hit: Hit, contact: Contact, t: int, scene: Scene)
         rule.action,
         rule.severity,
         rule.priority,
-        tuple(proof_of(one) for one in hit.proof),
+        tuple(proof_of(one, any(one is plan for plan in plans)) for one in hit.proof),
         None if hit.until >= FOREVER else hit.until,
         ruling.text(hit, contact, t, scene),
     )
 
 
-def proof_of(one: object) -> Proof:
-    """A touch, a held contact, or a record, as evidence."""
+def proof_of(one: object, planned: bool = False) -> Proof:
+    """A touch, a held contact, a plan, or a record, as evidence."""
     at: int = getattr(one, "at", 0)
-    return Proof(getattr(one, "id", ""), at, getattr(one, "channel", ""), getattr(one, "department", ""))
+    return Proof(getattr(one, "id", ""), at, getattr(one, "channel", ""), getattr(one, "department", ""), planned)

@@ -82,7 +82,8 @@ class LeadHeld(Struct, frozen=True, gc=False):
 
 class Standing(Struct, frozen=True):
     """What is known of a customer besides the touches on the timeline. `opt_outs` are those that the touches given do not hold. `held` are
-    reserved slots and planned contacts; one whose id is among the touches has been made and is passed over. `time_zone`,
+    reserved slots and planned contacts; one whose id is among the touches has been made and is passed over. `planned` are what tools have
+    published as plans, in order, withdrawn ones too: `planned.checks` of the policy says what they are to a check. `time_zone`,
     `country` and `account` are used where no touch gave them."""
 
     opt_outs: tuple[Entry, ...] = ()
@@ -93,6 +94,7 @@ class Standing(Struct, frozen=True):
     with_sales: LeadHeld | None = None
     account_contacts: tuple[Contact, ...] = ()
     held: tuple[Contact, ...] = ()
+    planned: tuple[Entry, ...] = ()
     time_zone: str | None = None
     country: str | None = None
     account: str | None = None
@@ -103,12 +105,13 @@ NOTHING = Standing()
 
 
 class Proof(Struct, frozen=True, gc=False):
-    """A touch, reservation or record that a violation rests on."""
+    """A touch, reservation, plan or record that a violation rests on; `planned`: it is a plan, and has been made by nobody."""
 
     id: str
     at: int
     channel: str = ""
     department: str = ""
+    planned: bool = False
 
 
 class Violation(Struct, frozen=True, gc=False):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.core.entry import Entry
+from streams.core.entry import DELETED, Entry, key
 from streams.core.govern.check import check
-from streams.core.govern.records import Contact, Standing
-from streams.core.policy import Policy
+from streams.core.govern.records import USUAL_KIND, Contact, Standing, Verdict
+from streams.core.policy import PlannedPolicy, Policy
 from streams.core.touch import CHANNELS
 from tests.core.govern import oracle, worlds
 from tests.core.govern.worlds import DAY, HOUR
@@ -61,6 +63,53 @@ def test_a_slot_is_the_first_free_instant(
         if slot is not None:
             assert not stopped(channel, slot)
         assert all(stopped(channel, t) for t in before if t < end), (channel, slot)
+
+
+def _plan(n: int, contact: Contact) -> Entry:
+    """The contact as a tool has published it."""
+    values = {
+        name: getattr(contact, name)
+        for name in ("campaign", "category", "priority", "sequence", "actor_id", "actor_kind")
+    }
+    return Entry(
+        contact.at, f"p{n}", contact.channel, contact.department, "outbound", USUAL_KIND[contact.channel], **values
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds.histories(5), worlds.contacts, worlds.policies(), worlds.standings, st.lists(worlds.contacts, max_size=3))
+def test_plans_are_told_or_hold(
+    history: tuple[Entry, ...], contact: Contact, policy: Policy, standing: Standing, planned: list[Contact]
+) -> None:
+    """As slots, others' plans do what reservations of them would. Else the answer is the one without them, and besides it has as alerts the
+    rules that only they break; ignored, nothing of them. What is made, reserved, withdrawn, or the contact's own plan, is none."""
+    plain = [replace(one, id=f"p{n}", offer=None, offer_ends=None) for n, one in enumerate(planned)]
+    plans = tuple(sorted((_plan(n, one) for n, one in enumerate(plain)), key=key))
+    none = (
+        replace(plans[0], id=contact.id), replace(plans[0], id="gone", kind=DELETED), *history[:1],
+        *(replace(plans[0], id=one.id) for one in standing.held),
+    ) if plans else ()  # fmt: skip
+    with_plans = replace(standing, planned=tuple(sorted((*plans, *none), key=key)))
+
+    def judged(checks: Literal["tell", "hold", "ignore"], known: Standing) -> Verdict:
+        return replace(
+            check(history, contact, replace(policy, planned=PlannedPolicy(checks=checks)), 0, known), policy=""
+        )
+
+    alone = judged("tell", standing)
+    reserved = judged("tell", replace(standing, held=(*standing.held, *plain)))
+    held, told = judged("hold", with_plans), judged("tell", with_plans)
+    assert {one.rule for one in held.violations} == {one.rule for one in reserved.violations}
+    assert (held.allowed, held.slots) == (reserved.allowed, reserved.slots)
+    assert judged("ignore", with_plans) == alone
+    assert (told.allowed, told.slots, told.route_to) == (alone.allowed, alone.slots, alone.route_to)
+    more = {one.rule: one for one in told.violations}.keys() - {one.rule for one in alone.violations}
+    assert more == {one.rule for one in reserved.violations} - {one.rule for one in alone.violations}
+    assert [one for one in told.violations if one.rule not in more] == list(alone.violations)
+    for one in told.violations:
+        if one.rule in more:
+            assert one.action == "alert" and one.text.endswith("It rests on what is only planned.")
+            assert not one.evidence or any(proof.planned for proof in one.evidence)
 
 
 @settings(max_examples=60, deadline=None)

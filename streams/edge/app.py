@@ -15,6 +15,7 @@ from streams.core.policy import Policy, fingerprint
 from streams.core.published import Published
 from streams.edge import companies
 from streams.edge.codec import Codec
+from streams.edge.freshness import Freshness
 from streams.edge.gather import Gather
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.kafka_auth import client_options
@@ -27,7 +28,7 @@ from streams.edge.registry import Registry, RegistryUnavailable
 from streams.edge.reservations import Reservations
 from streams.edge.stages import Ingest, Requests, Timelines
 from streams.edge.store import Store
-from streams.edge.topics import TIMELINES_TABLE, changelog
+from streams.edge.topics import IDENTIFIED, TIMELINES_TABLE, changelog
 from streams.edge.view import View
 from streams.settings import Settings
 
@@ -51,6 +52,7 @@ class App(faust.App):  # type: ignore[misc]
     codec: Codec
     index: IdentityIndex
     reservations: Reservations
+    freshness: Freshness
     view: View | None
     registry: Registry | None
     policies: Policies
@@ -139,6 +141,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     app.registry = registry
     app.codec = codec = make_codec(settings, registry)
     app.index = index = IdentityIndex(settings, app.metrics, policy.identity.shared_after, policy.erasure.for_good)
+    app.freshness = Freshness(settings.topic(IDENTIFIED))
     app.view = None
     if settings.view == "on":
         app.view = View(

@@ -4,7 +4,7 @@ What is due when stands in the timelines themselves, hence in the changelog: the
 remembered over a restart, and a timer moves to another worker with its partition. A worker only says what time it is, in
 `touches.identified`, between the touches; what follows is the timeline's to decide (`streams.core.leads.told`, `streams.core.plans`), and
 said twice it follows once. Where another policy came into force, customers with plans are due, too, one after the other, so that their
-plans are judged by it. Timers wait while much waits to be read: a call that stopped a clock may be in it.
+plans are judged by it. Timers wait while what was published a while ago is not worked off: a call that stopped a clock may be in it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from streams.core import plans
 from streams.core.leads.asked import tick_command
 from streams.core.policy import Policy
-from streams.edge import view
 from streams.edge.codec import Codec
 from streams.edge.lane import Out, Write
 from streams.edge.store import Store
@@ -33,8 +32,9 @@ EVERY = 1.0
 MOST = 1_000
 """Timers that are told in one look: after a night without workers many are due at once."""
 
-BEHIND = 1_000
-"""Records not worked off, in all topics together, above which timers wait."""
+BEHIND_MS = 30_000
+"""What was published so long ago must be worked off, in all topics, or timers wait. Not a number of records: of those there are as many as
+come in the time that each takes, all day long."""
 
 
 class Timers:
@@ -55,6 +55,12 @@ class Timers:
         return Write(outputs)
 
 
+def behind(partitions: Collection[int], fresh_at: Mapping[int, int], now: int) -> int:
+    """How long ago (ms) what is worked off in all of these partitions was published (`Freshness.fresh_at`); while that is not known of one
+    of them, because it is read for the first time, as long as can be."""
+    return max((now - fresh_at.get(partition, 0) for partition in partitions), default=0)
+
+
 def register(app: Any, timers: Timers) -> None:
     """The worker's task."""
 
@@ -62,13 +68,14 @@ def register(app: Any, timers: Timers) -> None:
         waiting = False
         while not app.should_stop:
             await asyncio.sleep(EVERY)
-            behind = sum(view.lags_of(app).values())
-            if behind > BEHIND and not waiting:
-                log.info("timers wait: %d records are not worked off", behind)
-            waiting = behind > BEHIND
+            partitions, now = tuple(app.writes.changelog_ends), time.time_ns() // 1_000_000
+            is_late = behind(partitions, app.freshness.fresh_at, now) > BEHIND_MS
+            if is_late and not waiting:
+                log.info("timers wait until what was published %d s ago is worked off", BEHIND_MS // 1000)
+            waiting = is_late
             if app.rebalancing or waiting:
                 continue
-            write = timers.due(tuple(app.writes.changelog_ends), time.time_ns() // 1_000_000)
+            write = timers.due(partitions, now)
             if write.outputs:
                 await app.writes.submit(write)
 

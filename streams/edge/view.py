@@ -25,10 +25,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from streams.edge import companies
-from streams.edge.freshness import Freshness, Place
+from streams.edge.freshness import Place
 from streams.edge.metrics import Metrics
 from streams.edge.store import Store
-from streams.edge.topics import IDENTIFIED
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.view")
@@ -44,9 +43,6 @@ PAUSE = 0.03
 
 WAITING = 50_000
 """Changes of a partition that are kept while Redis is away; with more it is copied whole."""
-
-LOOK = 0.25
-"""Seconds between two looks at what is done; see `streams.edge.freshness`."""
 
 _FAILURES = (RedisError, OSError)
 
@@ -100,7 +96,6 @@ class View:
         self._filled = self._redis.register_script(_FILLED)
         self._changes: dict[int, dict[bytes, bytes | None]] = {}
         self._beats: dict[int, Beat] = {}
-        self.freshness = Freshness(settings.topic(IDENTIFIED))
         self._owned: frozenset[int] = frozenset()
         self._missing: set[int] = set()
         self._sound: dict[int, int] = {}  # partitions of which the copy is whole, and up to where it goes
@@ -296,29 +291,21 @@ def _now() -> int:
 def lags_of(app: Any) -> dict[int, int]:
     """Records not worked off of the partitions of touches that are this worker's, all topics together; none before the first fetch."""
     known: dict[int, int] = {}
-    for (_, partition), (done, end) in _places(app).items():
+    for (_, partition), (done, end) in places_of(app).items():
         known[partition] = known.get(partition, 0) + max(0, end - done)
     return known
 
 
-def _places(app: Any) -> dict[Place, tuple[int, int]]:
+def places_of(app: Any) -> dict[Place, tuple[int, int]]:
+    """Of each partition that is this worker's: the offset behind all that is done, and its end as far as that is known."""
     read = {tp: app.consumer.place(tp) for tp in app.consumer.assignment() if tp.topic in app.gathers}
     return {(tp.topic, tp.partition): place for tp, place in read.items() if place is not None}
 
 
 def register(app: Any, view: View) -> None:
-    """The worker's tasks; `streams.edge.watch` tells the beats."""
+    """The worker's task; `streams.edge.watch` tells the beats."""
 
     async def copy() -> None:
         await view.run(lambda: app.should_stop)
 
-    async def look() -> None:
-        while not app.should_stop:
-            if app.rebalancing or not app.consumer.flow_active:  # nothing is fetched, so no end is known
-                view.freshness.forget()
-            else:
-                view.freshness.look(_now(), _places(app), app.writes.begun())
-            await asyncio.sleep(LOOK)
-
     app.task(copy)
-    app.task(look)

@@ -21,6 +21,9 @@ from streams.edge.store import Store
 log = logging.getLogger("touchstream.watch")
 
 TICK = 1.0
+LOOK = 0.25
+"""Seconds between two looks at what is done; see `streams.edge.freshness`."""
+
 STUCK_AFTER = 120.0
 """Seconds without a commit while records wait. A broker restart takes less; a hang does not end by itself."""
 
@@ -70,8 +73,18 @@ def register(app: Any, store: Store, timelines: Timelines) -> None:
             if not recovery_began:
                 _show_policies(app, timelines)
             if app.view is not None and not recovery_began:  # a store that is being restored is no timeline
-                app.view.beat(view.lags_of(app), app.view.freshness.fresh_at)
+                app.view.beat(view.lags_of(app), app.freshness.fresh_at)
             await asyncio.sleep(TICK)
+
+    async def look() -> None:
+        while not app.should_stop:
+            if app.rebalancing or not app.consumer.flow_active:  # nothing is fetched, so no end is known
+                app.freshness.forget()
+            else:
+                app.freshness.look(time.time_ns() // 1_000_000, view.places_of(app), app.writes.begun())
+            await asyncio.sleep(LOOK)
+
+    app.task(look)
 
 
 def _show_policies(app: Any, timelines: Timelines) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.edge.freshness import SLACK_MS, Freshness
+from streams.edge.timers import BEHIND_MS, behind
 
 LAST = "touches.identified"
 TICK = 250
@@ -116,3 +117,20 @@ def test_no_touch_is_missing_from_a_view_that_says_it_is_fresh(seed: int, steps:
             known.look(now, places, frozenset(write for write, _, _ in writes))
             fresh_at = min((known.fresh_at.get(p, 0) for p in (0, 1)), default=0)
             assert all(at >= fresh_at for at in missing.values())
+
+
+def test_timers_go_on_under_load() -> None:
+    """2,000 touches a second that take a second each are a lag of 2,000 all day long, and no reason for timers to wait;
+    a backlog of more than half a minute is, and so is a partition that has just come and of which nothing is known."""
+    known, now = Freshness(LAST), 1_000_000
+    for n in range(1, 400):
+        now += TICK
+        done, end = 500 * n, 500 * n + 2_000
+        known.look(now, {("touches.email", 0): (done, end), (LAST, 0): (done, end)}, frozenset())
+    assert behind([0], known.fresh_at, now) < 5_000 < BEHIND_MS
+    assert behind([0, 1], known.fresh_at, now) > BEHIND_MS
+    for n in range(130):
+        now += TICK
+        known.look(now, {("touches.email", 0): (done, end + 500 * n), (LAST, 0): (done, done)}, frozenset())
+    assert behind([0], known.fresh_at, now) > BEHIND_MS
+    assert behind([], {}, now) == 0

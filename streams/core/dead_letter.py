@@ -20,7 +20,8 @@ KEY_LIMIT = 16 * 1024
 """Bytes of a record's key that are kept. Real keys are ids of some tens of bytes."""
 
 
-_PSEUDONYM = re.compile(rb"c[1-9]-[0-9a-f]{24}")
+PSEUDONYM = re.compile(rb"c[1-9]-[0-9a-f]{24}")
+"""A pseudonymous id, as `streams.core.identify` makes it."""
 
 
 class DeadLetter(Struct, frozen=True, gc=False):
@@ -76,7 +77,7 @@ def bury(rejected: Rejected, rejected_at: int, payload_limit: int) -> DeadLetter
 def letter_key(key: bytes | None, secret: str) -> bytes | None:
     """Kafka key of the dead letter of a record with this key: the same when it is one of our pseudonymous ids, else a keyed hash of it,
     since a producer's own key may be a plain address. `DeadLetter.key` keeps what a replay needs."""
-    if key is None or _PSEUDONYM.fullmatch(key):
+    if key is None or PSEUDONYM.fullmatch(key):
         return key
     return b"k-" + hmac.digest(secret.encode(), key, "sha256").hex()[:24].encode()
 

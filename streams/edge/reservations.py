@@ -6,12 +6,14 @@ finds gone and takes out of Kafka again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from uuid import uuid4
 
 import redis.asyncio as redis
 
+from streams.core.dead_letter import PSEUDONYM
 from streams.edge.reader import read
 from streams.edge.topics import RESERVATIONS
 from streams.settings import Settings
@@ -20,6 +22,12 @@ SCRIPT = files("streams.gateway").joinpath("holds.lua").read_text(encoding="utf-
 
 PATIENCE = 5.0
 """Seconds for an answer of Redis."""
+
+AT_ONCE = 500
+"""Ids, of people or of reservations, in one call of Redis."""
+
+
+_IDS = re.compile(rb"(?=(%b))" % PSEUDONYM.pattern)  # also one that begins in what only looks like another
 
 
 def key_prefix(settings: Settings) -> str:
@@ -39,27 +47,40 @@ class Reservations:
         """Close the connection."""
         await self._redis.aclose()
 
-    async def erase(self, persons: Collection[str]) -> list[str]:
-        """Forget the reservations for these ids; the keys of the records in Kafka that are to get a null value.
+    async def erase(self, people: Sequence[Collection[str]]) -> list[list[str]]:
+        """Forget the reservations for these people, each given by their ids; for each, the keys of the records in Kafka that are to get a
+        null value.
 
-        All of the topic is read for it: its keys do not say whose they are. So an erasure takes a second more for some 50,000 of them.
+        All of the topic is read for it: its keys do not say whose they are. That takes a second for some 50,000 of them, so it is done
+        once for all of these people.
 
         Raises:
             RedisError: Redis is away.
             ReadError: Kafka cannot be read.
         """
-        await self._forget(persons, ())  # from here on no gateway holds anything more on what it knew before
-        ids = [id_.encode() for id_ in persons]
-        found: dict[str, None] = {}
+        whose: dict[bytes, list[int]] = {}
+        for n, ids in enumerate(people):
+            for id_ in ids:
+                whose.setdefault(id_.encode(), []).append(n)
+        # From here on no gateway holds anything more on what it knew before.
+        await self._forget([id_.decode() for id_ in whose], ())
+        found: dict[str, set[int]] = {}
         async for stored in read(self._settings, [self._settings.topic(RESERVATIONS)], start="beginning", follow=False):
             key = (stored.key or b"").decode("utf-8", "replace")
             if stored.value is None:
                 found.pop(key, None)
-            elif any(id_ in stored.value for id_ in ids):
-                found[key] = None
-        await self._forget((), found)
-        return list(found)
+            elif theirs := {n for id_ in whose.keys() & _IDS.findall(stored.value) for n in whose[id_]}:
+                found[key] = theirs
+        await self._forget((), list(found))
+        keys: list[list[str]] = [[] for _ in people]
+        for key, theirs in found.items():
+            for n in theirs:
+                keys[n].append(key)
+        return keys
 
-    async def _forget(self, persons: Collection[str], reservations: Collection[str]) -> None:
-        operands: list[str | int] = [uuid4().hex, len(persons), *persons, len(reservations), *reservations]
-        await self._script(args=["forget", key_prefix(self._settings), *operands])
+    async def _forget(self, persons: Sequence[str], reservations: Sequence[str]) -> None:
+        """Some at a time: Redis does nothing else meanwhile."""
+        for start in range(0, max(len(persons), len(reservations)), AT_ONCE):
+            some, others = persons[start : start + AT_ONCE], reservations[start : start + AT_ONCE]
+            operands: list[str | int] = [uuid4().hex, len(some), *some, len(others), *others]
+            await self._script(args=["forget", key_prefix(self._settings), *operands])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -10,11 +11,13 @@ from prometheus_client import CollectorRegistry
 from streams.core.commands import LEAD_KINDS, Command
 from streams.core.dead_letter import DeadLetter
 from streams.core.policy import Policy
+from streams.edge import reservations
 from streams.edge.embedded.ports import free_port
 from streams.edge.gather import NotNow
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Write
 from streams.edge.metrics import Metrics
+from streams.edge.reader import Stored
 from streams.edge.reservations import Reservations
 from streams.edge.stages import Ingest, Requests
 from streams.settings import Settings
@@ -24,9 +27,9 @@ from tests.support.identities import workers
 ID = "c2-" + "0" * 24
 
 
-def asked(customer_id: str, kind: str = "customer_erased") -> Record:
+def asked(customer_id: str, kind: str = "customer_erased", request: str = "r-1") -> Record:
     """A command as somebody writes it."""
-    command = Command("r-1", customer_id, kind, T0, "a letter", requested_by="p.ito")
+    command = Command(request, customer_id, kind, T0, "a letter", requested_by="p.ito")
     return Record("x.commands", CODEC.encode_command(command), key=customer_id.encode())
 
 
@@ -147,3 +150,36 @@ def test_what_is_said_of_nobody_is_refused_at_the_door(kind: str, customer: str)
     write = asyncio.run(run())
     ((letter,), (_,)) = (letters(write), write.outputs)
     assert letter.reason == "unroutable" and "pseudonymous id of a customer" in letter.detail
+
+
+@pytest.mark.stack
+def test_many_erasures_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """300 people erased in one micro-batch: Kafka's reservations are read once for all of them; each receipt counts the person's own, whose
+    keys get null values; and what is left to do when Kafka has it all does not grow too deep."""
+    people = [f"c2-{n:024x}" for n in range(300)]
+    reads: list[object] = []
+    held = [Stored("", 0, n, 0, f"r-{n}".encode(), f"6{people[n % 2]}6{people[2]}".encode()) for n in range(3)]
+
+    async def read(*args: object, **options: object) -> AsyncIterator[Stored]:
+        reads.append(args)
+        for one in held:
+            yield one
+
+    monkeypatch.setattr(reservations, "read", read)
+
+    async def run() -> Write:
+        async with workers(settings) as ((worker,), _):
+            await worker.touch(*((one,) for one in people))
+            write = await requests(settings, worker.index).run([asked(one, request=f"r-{one}") for one in people])
+            assert write.done is not None
+            await write.done()
+            return write
+
+    write = asyncio.run(run())
+    receipts = [CODEC.decode_receipt(out.value or b"") for out in write.outputs if out.topic.endswith("erasures")]
+    assert (len(reads), len(receipts)) == (1, 300)
+    assert {one.customer_id: one.reservations for one in receipts if one.reservations} == {
+        people[0]: 2, people[1]: 1, people[2]: 3,
+    }  # fmt: skip
+    gone = [out.key for out in write.last if out.topic.endswith("reservations")]
+    assert sorted(gone) == [b"r-0", b"r-0", b"r-1", b"r-1", b"r-2", b"r-2"]

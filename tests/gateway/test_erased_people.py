@@ -147,7 +147,7 @@ def test_a_gateway_that_builds_from_before(capped: Settings) -> None:
 
             async def all_before() -> Any:
                 reservations = Reservations(capped)
-                await reservations.erase([id_of(capped, Customer(email=DANA))])
+                await reservations.erase([[id_of(capped, Customer(email=DANA))]])
                 await reservations.close()
                 for one in before:
                     yield one

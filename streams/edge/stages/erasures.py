@@ -9,6 +9,8 @@ request, or was lost, and then the log still tells the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from streams.core.commands import Command
 from streams.core.erasure import IDENTITY, TIMELINE, Receipt, fate
 from streams.core.identify import is_node
@@ -32,13 +34,16 @@ def problem(command: Command) -> str | None:
     )
 
 
+def timelines(gone: Erased, for_good: bool) -> tuple[str, ...]:
+    """Those that may hold something of the person. If they are erased `for_good`, each of their identifiers gets a timeline's mark: while
+    the index is away, it is the timeline that knows them."""
+    return tuple(sorted({gone.customer_id, *gone.used, *(gone.identifiers if for_good else ())}))
+
+
 def told(
-    settings: Settings, codec: Codec, command: Command, gone: Erased, timestamp: int, for_good: bool, reservations: int
+    settings: Settings, codec: Codec, command: Command, gone: Erased, timestamp: int, timelines: Sequence[str]
 ) -> list[Out]:
-    """A command for each timeline that may hold something of the person, and the identity part of the receipt, with the number of
-    `reservations` that went. If they are erased `for_good`, each of their identifiers gets a timeline's mark: while the index is away, it
-    is the timeline that knows them."""
-    timelines = sorted({gone.customer_id, *gone.used, *(gone.identifiers if for_good else ())})
+    """A command for each of these timelines."""
     outputs = []
     for customer in timelines:
         own = Command(
@@ -46,15 +51,22 @@ def told(
             decided_at=gone.decided_at, identifiers=gone.identifiers, requested_by=command.requested_by,
         )  # fmt: skip
         outputs.append(Out(settings.topic(IDENTIFIED), customer.encode(), codec.encode_command(own), timestamp))
+    return outputs
+
+
+def identity_part(
+    settings: Settings, codec: Codec, command: Command, gone: Erased, timelines: tuple[str, ...], reservations: int
+) -> Out:
+    """The identity part of the receipt: which timelines were told, and how many `reservations` went."""
     done_at = gone.decided_at // 1000
     theirs = [spec for spec in catalogue(settings) if spec.name != settings.topic(ERASURES)]
     receipt = Receipt(
         command.command_id, IDENTITY, gone.customer_id, command.issued_at, done_at, command.requested_by,
-        identifiers=len(gone.identifiers), log_records=len(gone.log_keys), timelines=tuple(timelines),
+        identifiers=len(gone.identifiers), log_records=len(gone.log_keys), timelines=timelines,
         findings=sum(fact.kind == "blocked" for fact in gone.decided),
         topics=tuple(fate(spec.name, spec.config, done_at) for spec in theirs), reservations=reservations,
     )  # fmt: skip
-    return [*outputs, _published(settings, codec, receipt, done_at)]
+    return _published(settings, codec, receipt, done_at)
 
 
 def null_values(settings: Settings, gone: Erased, reservations: list[str]) -> list[Out]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -40,6 +40,15 @@ class _Unroutable(Exception):
     """Why a command is refused, in one sentence."""
 
 
+class _Gone(NamedTuple):
+    """A person whom the index has forgotten: by which command, with what marks, and which timelines are told."""
+
+    command: Command
+    gone: Erased
+    marks: list[Fact]
+    timelines: tuple[str, ...]
+
+
 class Requests(Stage):
     """See the module. While the index is away that a command needs, `run` raises `NotNow`."""
 
@@ -64,7 +73,7 @@ class Requests(Stage):
     async def run(self, records: Sequence[Any]) -> Write:
         """One micro-batch of raw records."""
         await self.learn(records)
-        write, planned = Write([]), list[planning.Asked]()
+        write, planned, erased = Write([]), list[planning.Asked](), list[_Gone]()
         for record in records:
             try:
                 command = self._codec.decode_command(record.value or b"")
@@ -72,7 +81,7 @@ class Requests(Stage):
                     planned.append(planning.asked(record, command, self._policy, self._ingest))
                     continue
                 await self._plan(planned, write)
-                await self._one(record, command, write)
+                await self._one(record, command, write, erased)
             except DecodeError as error:
                 write.outputs.append(self.dead(record, error.reason, error.detail))
             except Refused as error:
@@ -80,6 +89,7 @@ class Requests(Stage):
             except _Unroutable as error:
                 write.outputs.append(self.dead(record, "unroutable", str(error)))
         await self._plan(planned, write)
+        await self._forget(erased, write)
         return write
 
     async def tidy(self) -> None:
@@ -92,12 +102,12 @@ class Requests(Stage):
                 self._done.append(request_id)
                 return
 
-    async def _one(self, record: Any, command: Command, write: Write) -> None:
+    async def _one(self, record: Any, command: Command, write: Write, erased: list[_Gone]) -> None:
         if command.kind not in FROM_OUTSIDE:
             known = ", ".join(sorted(FROM_OUTSIDE))
             raise _Unroutable(f"command {command.kind!r} is unknown here, or only for workers; known: {known}")
         if command.kind == erasures.ERASE:
-            await self._erase(record, command, write)
+            erased.append(await self._erase(record, command, write))
             return
         if command.kind == splits.SPLIT:
             await self._split(command, write)
@@ -181,8 +191,8 @@ class Requests(Stage):
         _then(write, lambda: self._ingest.logged([dated(fact, who) for fact, who in decided]))
         log.info("cut the link of %s and %s for %s", a, b, command.requested_by or "somebody")
 
-    async def _erase(self, record: Any, command: Command, write: Write) -> None:
-        """Touches of events up to the decision are those that it is about."""
+    async def _erase(self, record: Any, command: Command, write: Write) -> _Gone:
+        """Touches of events up to the decision are those that it is about. What is left to do: `_forget`."""
         problem = erasures.problem(command)
         if problem is not None:
             raise _Unroutable(problem)
@@ -190,21 +200,34 @@ class Requests(Stage):
         cause = msgspec.json.encode(Request(command.command_id, by, command.issued_at))
         try:
             gone = await self._index.erase(command.customer_id, command.command_id, record.timestamp, cause)
-            held = await self._reservations.erase(gone.identifiers)
         except SharedIdentifier as error:
             raise _Unroutable(f"{error}: name another id of the person who is to be erased") from None
-        except (IndexUnavailable, RedisError, ReadError) as error:
+        except IndexUnavailable as error:
             raise NotNow(f"an erasure waits: {error}") from None
         until = gone.decided_at // 1000
         marks = [Fact(id_, id_, "erased", cause, at=gone.decided_at, until=until) for id_ in gone.identifiers]
         write.outputs += map(self.fact, marks)
         for fact in gone.decided:
             write.outputs += self._decided_before(fact, command.command_id)
-        write.outputs += erasures.told(
-            self._settings, self._codec, command, gone, record.timestamp, self._policy.erasure.for_good, len(held)
-        )
-        write.last += erasures.null_values(self._settings, gone, held)
-        _then(write, lambda: self._erased(command.command_id, marks, gone))
+        timelines = erasures.timelines(gone, self._policy.erasure.for_good)
+        write.outputs += erasures.told(self._settings, self._codec, command, gone, record.timestamp, timelines)
+        return _Gone(command, gone, marks, timelines)
+
+    async def _forget(self, erased: list[_Gone], write: Write) -> None:
+        """The reservations of all who were erased, and the receipts, which count them. Kafka is read once for all of them: so many erasures
+        at once would otherwise take longer than a worker may without a commit."""
+        if not erased:
+            return
+        try:
+            held = await self._reservations.erase([one.gone.identifiers for one in erased])
+        except (RedisError, ReadError) as error:
+            raise NotNow(f"an erasure waits: {error}") from None
+        for one, theirs in zip(erased, held, strict=True):
+            write.outputs.append(
+                erasures.identity_part(self._settings, self._codec, one.command, one.gone, one.timelines, len(theirs))
+            )
+            write.last += erasures.null_values(self._settings, one.gone, theirs)
+        _then(write, lambda: self._erased(erased))
 
     def _decided_before(self, fact: Fact, request_id: str) -> list[Out]:
         """What an erasure must not swallow: timelines are told of a cut, and a finding about two records is withdrawn."""
@@ -213,23 +236,31 @@ class Requests(Stage):
         finding = identity_conflict.withdrawn(fact, self._policy.identity.conflict_severity, request_id)
         return [] if finding is None else [self._ingest.told_people(finding)]
 
-    async def _erased(self, request_id: str, marks: list[Fact], gone: Erased) -> None:
+    async def _erased(self, erased: list[_Gone]) -> None:
         """Kafka has all of it."""
-        await self._index.logged(marks)
-        self._done.append(request_id)
+        await self._index.logged([mark for one in erased for mark in one.marks])
+        self._done += [one.command.command_id for one in erased]
         await self.tidy()
-        log.info(
-            "erased %s: %d ids, %d records of the log", gone.customer_id, len(gone.identifiers), len(gone.log_keys)
-        )
+        for one in erased:
+            gone = one.gone
+            log.info(
+                "erased %s: %d ids, %d records of the log", gone.customer_id, len(gone.identifiers), len(gone.log_keys)
+            )
+
+
+class _Steps:
+    """What is to be done once Kafka has all of a write, one after the other: thousands, so not each inside the next."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], Awaitable[None]]] = []
+
+    async def __call__(self) -> None:
+        for call in self.calls:
+            await call()
 
 
 def _then(write: Write, call: Callable[[], Awaitable[None]]) -> None:
     """One more thing to do once Kafka has all of a write."""
-    before = write.done
-
-    async def done() -> None:
-        if before is not None:
-            await before()
-        await call()
-
-    write.done = done
+    steps = write.done if isinstance(write.done, _Steps) else _Steps()
+    steps.calls.append(call)
+    write.done = steps

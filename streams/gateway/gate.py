@@ -27,8 +27,9 @@ ATTEMPTS = 200
 TOGETHER = 256
 """Single checks that are looked at together at most, under load: what a look costs whatever their number counts less with more of them."""
 
-LOOKS = 2
-"""Looks under way: one computes while the other waits for Redis. More of them would be smaller, and so cost more together."""
+LOOKS, SLOW = 3, 0.05
+"""Looks under way at most, and the seconds after which one begins beside the last. Usually there is one: two that share what comes would
+be smaller, and cost more together. But Redis may leave one without an answer for a second, and the others are not to wait for it."""
 
 MOST_WAITING = 2000
 """Single checks that may wait; more would wait for seconds, so who comes then is told to come again."""
@@ -76,6 +77,7 @@ class Gate:
         self._settings, self._eyes, self._memory = settings, eyes, memory
         self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
         self._looks: set[asyncio.Task[None]] = set()
+        self._looking_since = 0.0
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._away_since: float | None = None
         self.rules = rules.of(policy)
@@ -96,14 +98,16 @@ class Gate:
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((ask, waiting))
-        if len(self._looks) < LOOKS:
+        if not self._looks or (len(self._looks) < LOOKS and time.monotonic() - self._looking_since > SLOW):
             look = loop.create_task(self._look())
+            self._looking_since = time.monotonic()
             self._looks.add(look)
             look.add_done_callback(self._looks.discard)
         return await waiting
 
     async def _look(self) -> None:
         while self._waiting:
+            self._looking_since = time.monotonic()
             together = self._waiting[:TOGETHER]
             del self._waiting[:TOGETHER]
             told = iter(together)

@@ -55,19 +55,34 @@ def gate_of(eyes: Any) -> Gate:
     return Gate(Settings(), Policy(), eyes, memory=None)  # type: ignore[arg-type]
 
 
-def test_what_comes_during_the_looks_is_looked_at_together() -> None:
-    """With as many looks under way as there may be, all that comes is one look more, and each is told its own answer."""
+def test_what_comes_during_a_look_is_looked_at_together() -> None:
+    """All that comes while there is a look under way is one look more, and each is told its own answer."""
 
     async def story() -> None:
         eyes = Slow()
         gate = gate_of(eyes)
-        first = [await started(gate, 1) for _ in range(LOOKS)]
-        rest = await started(gate, TOGETHER)
+        first, rest = await started(gate, 1), await started(gate, TOGETHER)
+        assert eyes.looks == [1]
+        eyes.may_see.set()
+        answers = await asyncio.gather(*first, *rest)
+        assert eyes.looks == [1, TOGETHER]
+        assert [answer.seen.person.customer_id for answer in answers[1:]] == [f"c1-{n}" for n in range(TOGETHER)]
+
+    asyncio.run(story())
+
+
+def test_nobody_waits_for_a_look_that_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look has had no answer for a while: who comes then is looked at beside it, up to so many looks; then all are answered."""
+    monkeypatch.setattr(gate_module, "SLOW", -1.0)
+
+    async def story() -> None:
+        eyes = Slow()
+        gate = gate_of(eyes)
+        asked = [one for _ in range(LOOKS + 3) for one in await started(gate, 1)]
         assert eyes.looks == [1] * LOOKS
         eyes.may_see.set()
-        answers = await asyncio.gather(*[one for some in (*first, rest) for one in some])
-        assert eyes.looks == [1] * LOOKS + [TOGETHER]
-        assert [answer.seen.person.customer_id for answer in answers[LOOKS:]] == [f"c1-{n}" for n in range(TOGETHER)]
+        await asyncio.gather(*asked)
+        assert eyes.looks == [1] * LOOKS + [3]
 
     asyncio.run(story())
 
@@ -79,7 +94,7 @@ def test_who_would_wait_for_long_is_told_to_come_again(monkeypatch: pytest.Monke
     async def story() -> None:
         eyes = Slow()
         gate = gate_of(eyes)
-        asked = [one for _ in range(LOOKS) for one in await started(gate, 1)] + await started(gate, 3)
+        asked = await started(gate, 1) + await started(gate, 3)
         with pytest.raises(Unavailable, match="too many checks wait"):
             await gate.check_one(ask(9))
         eyes.may_see.set()

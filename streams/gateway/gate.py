@@ -102,24 +102,29 @@ class Gate:
             look = loop.create_task(self._look())
             self._looking_since = time.monotonic()
             self._looks.add(look)
-            look.add_done_callback(self._looks.discard)
         return await waiting
 
     async def _look(self) -> None:
-        while self._waiting:
-            self._looking_since = time.monotonic()
-            together = self._waiting[:TOGETHER]
-            del self._waiting[:TOGETHER]
-            told = iter(together)
-            try:
-                async for answer in self._answers([ask for ask, _ in together]):
-                    _, waiting = next(told)
-                    if not waiting.done():
-                        waiting.set_result(answer)
-            except Exception as error:  # noqa: BLE001 - whoever waits is told
-                for _, waiting in told:
-                    if not waiting.done():
-                        waiting.set_exception(error)
+        try:
+            while self._waiting:
+                self._looking_since = time.monotonic()
+                together = self._waiting[:TOGETHER]
+                del self._waiting[:TOGETHER]
+                await self._tell(together)
+        finally:  # at once: whoever is told may ask again before anybody hears that this task has ended
+            self._looks -= {task for task in (asyncio.current_task(),) if task}
+
+    async def _tell(self, together: Sequence[tuple[Ask, asyncio.Future[Answer]]]) -> None:
+        told = iter(together)
+        try:
+            async for answer in self._answers([ask for ask, _ in together]):
+                _, waiting = next(told)
+                if not waiting.done():
+                    waiting.set_result(answer)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            for _, waiting in told:
+                if not waiting.done():
+                    waiting.set_exception(error)
 
     async def check(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers, in order."""

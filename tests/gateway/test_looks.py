@@ -87,6 +87,21 @@ def test_nobody_waits_for_a_look_that_gets_no_answer(monkeypatch: pytest.MonkeyP
     asyncio.run(story())
 
 
+def test_who_is_told_may_ask_again_at_once() -> None:
+    """The next question that comes in the moment of the answer has its look, too."""
+
+    async def story() -> None:
+        eyes = Slow()
+        eyes.may_see.set()
+        gate = gate_of(eyes)
+        async with asyncio.timeout(10):
+            for n in range(5):
+                assert (await gate.check_one(ask(n))).allowed
+        assert eyes.looks == [1] * 5
+
+    asyncio.run(story())
+
+
 def test_who_would_wait_for_long_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """While as many wait as may, one more is refused at once; the others are answered, and then there is room again."""
     monkeypatch.setattr(gate_module, "MOST_WAITING", 3)

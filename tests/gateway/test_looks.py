@@ -20,6 +20,12 @@ from streams.gateway.seeing import Ask, Seen, _Counted
 from streams.settings import Settings
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for a moment makes no look beside the first one."""
+    monkeypatch.setattr(gate_module, "SLOW", 3600.0)
+
+
 class Slow:
     """Eyes that see nothing, once they may; `looks` are the numbers of questions that were looked at together."""
 

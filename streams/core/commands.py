@@ -14,7 +14,8 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     `customer_split`, touches of `identifiers` belong to `into` from now on; `timeline_moved`, `entries` (msgpack, layout in
     `streams.core.entry`) of `source_customer_id` now belong to this customer; `customer_erased`, all that is held of this
     customer goes, and `customer_forgotten`, so does the mark that is left of it; `lead_tick`, something of the customer's lead or plans was
-    due by `issued_at`; `touch_planned`, `entries` are planned for this customer (`streams.core.plans`), from outside as a `touch`.
+    due by `issued_at`; `touch_planned`, `entries` are planned for this customer (`streams.core.plans`), from outside as a `touch`;
+    `rep_loads`, `entries` say how many leads reps have in another partition (`streams.core.leads.loads`).
     `decided_at` is the identity index's clock (us): of two
     decisions the later one holds. From outside, in `commands`: see `FROM_OUTSIDE`. `kind` is open: a reader skips kinds it does
     not know. `cause` tells people what led to it.

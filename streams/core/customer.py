@@ -11,34 +11,28 @@ its identifiers, as releases before 2026-11-24 wrote them, is taken for all that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import detect, keeping, pipeline, plans
+from streams.core import detect, keeping, moving, pipeline, plans
 from streams.core.commands import LEAD_KINDS, Command
-from streams.core.entry import DELETED, Entry, decode_entry, encode_entry
+from streams.core.entry import DELETED, Entry, decode_entry
 from streams.core.erasure import blank, happened_at, is_erased
 from streams.core.ids import command_id
 from streams.core.leads import asked, told
-from streams.core.leads.acts import INTERNAL
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import blank as blank_lead
 from streams.core.leads.follow import followed
+from streams.core.leads.told import Load
 from streams.core.outcome import Cause, CauseKind, Finding, RejectReason
 from streams.core.plans import cause_of
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import IdentifiedTouch
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
-
-ENTRIES_PER_COMMAND = 200
-"""Timeline entries moved in one command, usually some 60 kB."""
-
-BYTES_PER_COMMAND = 600_000
-"""Bytes of entries in one command; Kafka's record limit is 1,048,588 by default. One entry is at most a few kB."""
 
 NOWHERE = ("", -1)
 """Where identifiers are that have not left."""
@@ -63,9 +57,9 @@ class Effect(Struct, frozen=True, gc=False):
     leads: tuple[LeadEvent, ...] = ()
 
 
-def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Effect:
-    """A touch for this customer."""
-    effect = _on_touch(timeline, identified, policy)
+def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy, load: Load = None) -> Effect:
+    """A touch for this customer. `load`: open leads by rep, where reps have a capacity."""
+    effect = _on_touch(timeline, identified, policy, load)
     if effect.timeline is timeline or not effect.timeline.plans:
         return effect
     id_ = identified.touch.touch_id
@@ -74,7 +68,7 @@ def on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) ->
     return _with_plans(timeline, effect, policy, identified.customer_id, cause, (id_,))
 
 
-def _on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -> Effect:
+def _on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy, load: Load) -> Effect:
     at, customer = identified.resolved_at, identified.customer_id
     into, since = timeline.left.get(identified.identifier or customer, NOWHERE)
     happened = happened_at(identified.touch.occurred_at, identified.published_at)
@@ -99,7 +93,7 @@ def _on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy) -
         )
         return Effect(timeline, "refused", refused=("id_conflict", detail))
     in_order = step.outcome == "applied" and not step.late
-    done = followed(timeline, step.timeline, policy, customer, identified.published_at, in_order)
+    done = followed(timeline, step.timeline, policy, customer, identified.published_at, in_order, load)
     return Effect(done.timeline, step.outcome, step.findings, late=step.late, too_late=step.too_late, leads=done.events)
 
 
@@ -114,31 +108,31 @@ def _sent_on(identified: IdentifiedTouch, into: str, at: int) -> IdentifiedTouch
     return replace(identified, customer_id=into, identifier="" if own == into else own, resolved_at=at)
 
 
-def on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
-    """A command for this customer."""
+def on_command(timeline: Timeline, command: Command, policy: Policy, load: Load = None) -> Effect:
+    """A command for this customer; `load` as in `on_touch`."""
     if command.kind == plans.PLANNED:
         return _planned(timeline, command, policy)
     if command.kind == asked.TICK:
-        return _ticked(timeline, command, policy)
-    effect = _on_command(timeline, command, policy)
+        return _ticked(timeline, command, policy, load)
+    effect = _on_command(timeline, command, policy, load)
     if effect.timeline is timeline or effect.outcome == "erased" or not (timeline.plans or effect.timeline.plans):
         return effect
     return _with_plans(timeline, effect, policy, command.customer_id, cause_of(command))
 
 
-def _on_command(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+def _on_command(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
     if command.kind == "customer_merged" and command.into and command.into < command.customer_id:
-        return _merged(timeline, command, command.into, policy)
+        return _merged(timeline, command, command.into, policy, load)
     if command.kind == "customer_split" and command.into and command.into != command.customer_id:
-        return _left(timeline, command, command.into, policy, "split")
+        return _left(timeline, command, command.into, policy, "split", load)
     if command.kind == "timeline_moved":
-        return _moved(timeline, command, policy)
+        return _moved(timeline, command, policy, load)
     if command.kind == "finding_acknowledged" and command.finding_id:
         return _acknowledged(timeline, command, command.finding_id, policy)
     if command.kind in LEAD_KINDS:
-        return _lead_told(timeline, command, policy)
+        return _lead_told(timeline, command, policy, load)
     if command.kind == "customer_erased":
-        return _erased(timeline, command, policy)
+        return _erased(timeline, command, policy, load)
     if command.kind == "customer_forgotten":
         spent = timeline.erased_at <= command.decided_at and replace(timeline, erased_at=0) == EMPTY
         return Effect(EMPTY if spent else timeline, "applied")
@@ -155,9 +149,9 @@ def _with_plans(
     return replace(effect, timeline=timeline, findings=(*effect.findings, *findings))
 
 
-def _ticked(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+def _ticked(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
     """A moment has come at which something of the customer's lead or plans was due."""
-    done = told.ticked(timeline, command, policy)
+    done = told.ticked(timeline, command, policy, load)
     after = plans.ticked(done.timeline, command.issued_at, policy)
     if after is timeline:
         return Effect(timeline, "duplicate")
@@ -183,25 +177,27 @@ def split_command(
     return Command(id_, customer, "customer_split", issued_at, cause, into=into, decided_at=decided_at, identifiers=ids)
 
 
-def _merged(timeline: Timeline, command: Command, into: str, policy: Policy) -> Effect:
+def _merged(timeline: Timeline, command: Command, into: str, policy: Policy, load: Load) -> Effect:
     if command.identifiers:
-        return _left(timeline, command, into, policy, "merge")
+        return _left(timeline, command, into, policy, "merge", load)
     at, known = command.decided_at, timeline.merged_into
     if at < max(timeline.identity_at, timeline.erased_at):
         return Effect(timeline, "duplicate")
     if known is None:
         cause = Cause("merge", command.cause)
         rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
-        done = followed(timeline, rest, policy, command.customer_id, command.issued_at)
+        done = followed(timeline, rest, policy, command.customer_id, command.issued_at, load=load)
         emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=(), judged=None)
-        moves = tuple(_moves_all(timeline, into, entries, command))
+        moves = tuple(moving.all_moves(timeline, into, entries, command))
         return Effect(emptied, "applied", findings, moves, leads=done.events)
     if at == timeline.identity_at and into >= known:
         return Effect(timeline, "duplicate")
     return Effect(replace(timeline, merged_into=into, identity_at=at), "applied")
 
 
-def _left(timeline: Timeline, command: Command, into: str, policy: Policy, kind: Literal["merge", "split"]) -> Effect:
+def _left(
+    timeline: Timeline, command: Command, into: str, policy: Policy, kind: Literal["merge", "split"], load: Load
+) -> Effect:
     """The touches of some identifiers belong elsewhere."""
     at, customer = command.decided_at, command.customer_id
     newer = frozenset(id_ for id_ in command.identifiers if timeline.left.get(id_, NOWHERE)[1] < at)
@@ -212,15 +208,15 @@ def _left(timeline: Timeline, command: Command, into: str, policy: Policy, kind:
     if known not in (None, into) and timeline.identity_at:  # it took all along, these too
         return Effect(timeline, "forwarded", commands=(replace(command, customer_id=known),))
     rest, findings, entries = pipeline.leave(timeline, policy, customer, Cause(kind, command.cause), newer)
-    done = followed(timeline, rest, policy, customer, command.issued_at)
+    done = followed(timeline, rest, policy, customer, command.issued_at, load=load)
     rest = replace(done.timeline, plans=plans.leave(timeline.plans, customer, newer)[0])
     if customer in newer and not (rest.entries or rest.opt_outs or rest.plans):
         rest = replace(rest, merged_into=into, identity_at=0)
-    moves = tuple(_moves_all(timeline, into, entries, command, newer))
+    moves = tuple(moving.all_moves(timeline, into, entries, command, newer))
     return Effect(rest, "applied", findings, moves, leads=done.events)
 
 
-def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
     taken = _taken(timeline, command, policy)
     if isinstance(taken, Effect):
         return taken
@@ -232,7 +228,7 @@ def _moved(timeline: Timeline, command: Command, policy: Policy) -> Effect:
         timeline = step.timeline
         findings += step.findings
     # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
-    done = followed(before, timeline, policy, customer, command.issued_at)
+    done = followed(before, timeline, policy, customer, command.issued_at, load=load)
     return Effect(done.timeline, "applied", tuple(findings), commands, leads=done.events)
 
 
@@ -282,19 +278,19 @@ def _taken(timeline: Timeline, command: Command, policy: Policy) -> Effect | Tak
             continue
         (elsewhere.setdefault(place, []) if _has_left(customer, at, *place) else here).append(entry)
     for (into, since), theirs in elsewhere.items():
-        commands += _moves(customer, into, theirs, command, since, command.kind)
+        commands += moving.moves(customer, into, theirs, command, since, command.kind)
     if not here:
         return Effect(timeline, "forwarded" if commands else "erased", commands=tuple(commands))
     if timeline.merged_into is not None:
         if at <= timeline.identity_at:
-            commands += _moves(customer, timeline.merged_into, here, command, timeline.identity_at, command.kind)
+            commands += moving.moves(customer, timeline.merged_into, here, command, timeline.identity_at, command.kind)
             return Effect(timeline, "forwarded", commands=tuple(commands))
         timeline = replace(timeline, merged_into=None, identity_at=at)  # a split gave the id back
     own = [replace(entry, identifier="" if entry.identifier == customer else entry.identifier) for entry in here]
     return timeline, own, tuple(commands)
 
 
-def _lead_told(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+def _lead_told(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
     """What sales says goes where the customer went."""
     customer, at = command.customer_id, command.decided_at
     into, since = timeline.left.get(customer, (timeline.merged_into or "", timeline.identity_at))
@@ -303,7 +299,7 @@ def _lead_told(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     if into and at < since and not here:
         onward = replace(command, customer_id=into, decided_at=since)
         return Effect(timeline, "forwarded", commands=(onward,))
-    done = told.said(timeline, command, policy)
+    done = told.said(timeline, command, policy, load)
     outcome: Literal["applied", "duplicate", "refused"] = "applied" if done.events else "duplicate"
     if done.refused is not None:
         outcome = "refused"
@@ -325,7 +321,7 @@ def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy:
     return Effect(timeline, "applied", findings)
 
 
-def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+def _erased(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
     """Everything of the identifiers goes but the moment of the erasure, so that what is still on its way from before it is known as such;
     and but for what happened since, should the command be slow and the policy let later touches start afresh."""
     at, customer, ids = command.decided_at, command.customer_id, command.identifiers
@@ -349,44 +345,8 @@ def _erased(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     findings, numbered = detect.numbered(
         changed, replace(timeline, acknowledged={}), Cause("erasure", command.command_id)
     )
-    done = followed(timeline, replace(rest, revisions=numbered.revisions), policy, customer, command.issued_at)
+    rest = replace(rest, revisions=numbered.revisions)
+    done = followed(timeline, rest, policy, customer, command.issued_at, load=load)
     kept = done.timeline.revisions if entries or opt_outs or left_plans else {}
     leads = tuple([blank_lead(event) if event.status == "retracted" else event for event in done.events])
     return Effect(replace(done.timeline, revisions=kept), "erased", findings, leads=leads)
-
-
-def _moves_all(
-    timeline: Timeline, into: str, entries: Iterable[Entry], cause: Command, gone: frozenset[str] | None = None
-) -> Iterator[Command]:
-    """The entries, and the plans of the identifiers `gone` or all, in commands to the customer `into`."""
-    customer, at = cause.customer_id, cause.decided_at
-    yield from _moves(customer, into, entries, cause, at)
-    yield from _moves(customer, into, plans.leave(timeline.plans, customer, gone)[1], cause, at, plans.PLANNED)
-
-
-def _moves(
-    customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int, kind: str = "timeline_moved"
-) -> Iterator[Command]:
-    """The entries in commands that each fit into a Kafka record. Acts go first: who has a lead already must not be missed when the touches
-    that made it arrive."""
-    waiting = sorted(entries, key=lambda entry: entry.direction != INTERNAL)
-    part: list[bytes] = []
-    first = 0
-    for n, entry in enumerate(waiting):
-        encoded = encode_entry(replace(entry, identifier=entry.identifier or customer))
-        if part and (len(part) == ENTRIES_PER_COMMAND or sum(map(len, part)) + len(encoded) > BYTES_PER_COMMAND):
-            yield _move(kind, customer, into, waiting[first], waiting[n - 1], tuple(part), cause, at)
-            part, first = [], n
-        part.append(encoded)
-    if part:
-        yield _move(kind, customer, into, waiting[first], waiting[-1], tuple(part), cause, at)
-
-
-def _move(
-    kind: str, customer: str, into: str, first: Entry, last: Entry, entries: tuple[bytes, ...], cause: Command, at: int
-) -> Command:
-    id_ = command_id(kind, customer, into, first.id, last.id, str(at))
-    return Command(
-        id_, into, kind, cause.issued_at, cause.cause,
-        source_customer_id=customer, entries=entries, decided_at=at,
-    )  # fmt: skip

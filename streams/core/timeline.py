@@ -238,6 +238,14 @@ def is_customer(data: bytes) -> bool:
     return data[first : first + 1] == _NIL and data[:1] != segments.FORMAT
 
 
+def lead_of(data: bytes) -> LeadState | None:
+    """The customer's lead, told by an encoded value of the changelog, without decoding the rest; None also of values that are no timeline.
+    Raises DamagedError."""
+    held = _timed(data)
+    lead: LeadState | None = None if held is None else held.lead
+    return lead
+
+
 def due(timeline: Timeline) -> int | None:
     """When something of the customer's lead or plans is due (UTC ms); None when nothing is."""
     lead, judged = next_due(timeline.lead), timeline.judged
@@ -248,16 +256,23 @@ def due(timeline: Timeline) -> int | None:
 def due_of(data: bytes, policy: str = "") -> int | None:
     """The same, told by an encoded value of the changelog, without decoding the rest; None also of values that are no timeline.
     `STALE` where plans were judged by another policy than the one of this name, unless that is empty. Raises DamagedError."""
+    held = _timed(data)
+    if held is None:
+        return None
+    if policy and held.plans != _NONE and (held.judged or Judged()).by != policy:
+        return STALE
+    return due(held)
+
+
+def _timed(data: bytes) -> Any:
+    """Of a timeline with a lead or plans, what `due` looks at."""
     decoder = None if data.endswith(_NO_TIMERS) else _TIMERS.get(data[:1])
     if decoder is None:
         return None
     try:
-        held = decoder.decode(memoryview(data)[1:])
+        return decoder.decode(memoryview(data)[1:])
     except UNREADABLE as error:
         raise DamagedError(f"damaged timeline: {error}") from None
-    if policy and held.plans != _NONE and (held.judged or Judged()).by != policy:
-        return STALE
-    return due(held)
 
 
 def may_have_plans(data: bytes) -> bool:

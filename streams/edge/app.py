@@ -104,7 +104,7 @@ class App(faust.App):  # type: ignore[misc]
 
 def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -> App:
     """A worker's app, ready to be run by `faust.Worker`."""
-    from streams.edge import agents, forgetting, mend, timers, view, watch
+    from streams.edge import agents, forgetting, loads, mend, timers, view, watch
 
     app = App(
         settings.app_id,
@@ -166,6 +166,7 @@ def create(settings: Settings, policy: Policy, metrics: Metrics | None = None) -
     mend.register(app, ingest)
     forgetting.register(app, forgets, requests)
     timers.register(app, timers.Timers(settings, codec, store, lambda partition: timelines.in_force(partition)[1]))
+    loads.register(app, loads.Teller(settings, codec, store))
     return app
 
 

@@ -14,13 +14,13 @@ from aiokafka import AIOKafkaProducer
 
 from streams.core.commands import Command
 from streams.core.identify import nodes
-from streams.core.leads import asked
+from streams.core.leads import asked, loads
 from streams.core.leads.events import LeadEvent, standing
 from streams.core.touch import Actor, Customer, Touch
 from streams.edge import crash_points
 from streams.edge.codec import Codec
 from streams.edge.kafka_auth import client_options
-from streams.edge.topics import COMMANDS, DEAD_LETTER, LEADS, TOUCH_TOPICS
+from streams.edge.topics import COMMANDS, DEAD_LETTER, IDENTIFIED, LEADS, TOUCH_TOPICS
 from streams.settings import Settings
 from tests.support.commands import stored, touchstream
 from tests.support.drained import wait_drained
@@ -81,16 +81,23 @@ def told(settings: Settings) -> list[LeadEvent]:
     return [CODEC.decode_lead_event(record.value or b"") for record in stored(settings, LEADS)]
 
 
+def loads_told(settings: Settings) -> set[str]:
+    """The reps of whom partitions have told each other that they have leads."""
+    found = [record.value or b"" for record in stored(settings, IDENTIFIED) if CODEC.is_command(record.value or b"")]
+    told = [loads.told_by(one) for one in map(CODEC.decode_command, found) if one.kind == loads.TOLD]
+    return {rep for counts in told for rep in counts.leads}
+
+
 def kinds(settings: Settings, who: str) -> list[str]:
     """What holds of one customer's lead."""
     customer = id_of(settings, who)
     return [event.kind for event in standing(told(settings)) if event.customer == customer]
 
 
-def ready(make_settings: Callable[..., Settings], tmp_path: Path, **more: object) -> Settings:
-    """An installation whose team works around the clock."""
+def ready(make_settings: Callable[..., Settings], tmp_path: Path, rep: str = "", **more: object) -> Settings:
+    """An installation whose team works around the clock; `rep` is more of its only rep."""
     path = tmp_path / "policy.toml"
-    path.write_text(ALWAYS, encoding="utf-8")
+    path.write_text(ALWAYS + rep, encoding="utf-8")
     return make_settings(policy_path=str(path), commit_interval=0.3, **more)
 
 
@@ -98,7 +105,7 @@ def test_timers_answers_and_calls(make_settings: Callable[..., Settings], tmp_pa
     """Two customers asked four and a half hours ago, and nobody called within the four hours: both breaches are told. One is accepted,
     which undoes nothing; then the tool reports the call that was made in time, and the breach never was. To the other the call comes
     too late. An answer to nobody's lead is a dead letter."""
-    settings = ready(make_settings, tmp_path)
+    settings = ready(make_settings, tmp_path, "capacity = 9")
     now = time.time_ns() // 1_000_000
     then = now - 9 * HOUR // 2
     with Worker(settings) as worker:
@@ -116,6 +123,7 @@ def test_timers_answers_and_calls(make_settings: Callable[..., Settings], tmp_pa
     assert scraped.by("touchstream_lead_sla_total", "team", "result") == {("all", "breached"): 2, ("all", "met"): 1}
     assert scraped.by("touchstream_lead_events_total", "kind")[("accepted",)] == 1
     assert scraped.sum("touchstream_speed_to_lead_seconds_count") == 2
+    assert loads_told(settings) == {"ana"}
     lines = touchstream(settings, "tail", "leads", "--no-follow").stdout
     assert "working  handed_off -> working" in lines and "retracted" in lines and "turn of ana" in lines
     worked = {event.customer: event for event in standing(told(settings)) if event.kind == "working"}

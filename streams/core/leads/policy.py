@@ -35,8 +35,8 @@ class Calendar(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rep(Struct, frozen=True, forbid_unknown_fields=True):
-    """`id` as in the `actor` of touches. `weight`: the rep's share of the leads, beside those of the team. `capacity`: open leads at which
-    no more come; workers, of which each sees only its own customers, do not heed it yet. `calendar` is the team's unless given."""
+    """`id` as in the `actor` of touches. `weight`: the rep's share of the leads, beside those of the team. `capacity`: leads with
+    sales at which no more come but those of accounts that the rep owns. `calendar` is the team's unless given."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
     weight: Annotated[float, Meta(gt=0, le=1000)] = 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from streams.core import pipeline
@@ -17,6 +19,9 @@ from streams.core.outcome import Cause, Finding, RejectReason
 from streams.core.policy import MINUTE_MS, Policy
 from streams.core.timeline import Timeline, find
 
+Load = Mapping[str, int] | None
+"""Open leads by rep, as in `routing.route`."""
+
 
 class Told(Struct, frozen=True, gc=False):
     """The timeline afterwards, and what is to be published; `refused` is a dead letter's reason and detail, and then nothing changed."""
@@ -27,16 +32,16 @@ class Told(Struct, frozen=True, gc=False):
     refused: tuple[RejectReason, str] | None = None
 
 
-def ticked(timeline: Timeline, command: Command, policy: Policy) -> Told:
+def ticked(timeline: Timeline, command: Command, policy: Policy, load: Load = None) -> Told:
     """The moment `issued_at` has come. Nothing follows unless something was due by then: so a tick that comes twice, or from a worker
     whose clock is ahead of the record's, changes nothing."""
     due = next_due(timeline.lead)
     if due is None or command.issued_at < due:
         return Told(timeline)
-    return _added(timeline, acts.tick(command.customer_id, command.issued_at), command, policy)
+    return _added(timeline, acts.tick(command.customer_id, command.issued_at), command, policy, load)
 
 
-def said(timeline: Timeline, command: Command, policy: Policy) -> Told:
+def said(timeline: Timeline, command: Command, policy: Policy, load: Load = None) -> Told:
     """What sales says. Whether it can be, the lead's machine knows: what changes nothing there is refused."""
     wrong = asked.problem(command)
     if wrong is not None:
@@ -46,8 +51,8 @@ def said(timeline: Timeline, command: Command, policy: Policy) -> Told:
         return Told(timeline)
     entry = asked.act(command, _when(timeline, command, policy))
     if command.kind == asked.DEAL and command.requested_by == asked.LEDGER:
-        return _deal(timeline, entry, command, policy)
-    done = _added(timeline, entry, command, policy)
+        return _deal(timeline, entry, command, policy, load)
+    done = _added(timeline, entry, command, policy, load)
     if done.timeline is timeline or done.refused is not None:
         return done
     mine = [event for event in done.events if event.cause == entry.id and event.status != "retracted"]
@@ -59,13 +64,13 @@ def said(timeline: Timeline, command: Command, policy: Policy) -> Told:
     return done
 
 
-def _deal(timeline: Timeline, entry: Entry, command: Command, policy: Policy) -> Told:
+def _deal(timeline: Timeline, entry: Entry, command: Command, policy: Policy, load: Load) -> Told:
     """What the ledger tells of a deal, which most customers have without a lead. It stays on the timeline then: a touch that comes late may
     begin the lead before the deal. Of a customer of whom nothing is known, or no more, nothing is kept."""
     unknown = timeline.lead is None and (not timeline.entries or not active(policy))
     if unknown or (timeline.erased_at and entry.at * 1000 <= timeline.erased_at):
         return Told(timeline)
-    done = _added(timeline, entry, command, policy)
+    done = _added(timeline, entry, command, policy, load)
     return Told(timeline) if done.refused is not None else done
 
 
@@ -103,7 +108,7 @@ def _impossible(lead: LeadState | None, command: Command) -> str:
     return f"the lead {lead.id} of customer {customer} is {state}; {kind} is not possible then"
 
 
-def _added(timeline: Timeline, entry: Entry, command: Command, policy: Policy) -> Told:
+def _added(timeline: Timeline, entry: Entry, command: Command, policy: Policy, load: Load) -> Told:
     customer = command.customer_id
     step = pipeline.add(timeline, entry, policy, customer, Cause("touch", entry.id))
     if step.outcome == "duplicate":
@@ -111,5 +116,5 @@ def _added(timeline: Timeline, entry: Entry, command: Command, policy: Policy) -
     if step.outcome != "applied":
         detail = f"{command.kind} of {command.issued_at} cannot be placed on the timeline of {customer}: {step.outcome}"
         return Told(timeline, refused=("too_old" if step.outcome == "too_old" else "id_conflict", detail))
-    done = followed(timeline, step.timeline, policy, customer, command.issued_at, not step.late)
+    done = followed(timeline, step.timeline, policy, customer, command.issued_at, not step.late, load)
     return Told(done.timeline, done.events, step.findings)

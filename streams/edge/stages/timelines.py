@@ -20,10 +20,12 @@ from streams.core.commands import Command
 from streams.core.customer import Effect
 from streams.core.entry import DamagedError
 from streams.core.identify import is_node
+from streams.core.leads import loads
+from streams.core.leads.loads import Loads
 from streams.core.policy import Policy, PolicyError
 from streams.core.published import Published
 from streams.core.segments import LARGEST
-from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key, segment_keys, touch_count
+from streams.core.timeline import EMPTY, Timeline, decode, lead_of, records, segment_key, segment_keys, touch_count
 from streams.core.touch import IdentifiedTouch
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge import companies, doubt
@@ -42,6 +44,9 @@ log = logging.getLogger("touchstream.stages")
 POLICY = publishing.KEY.encode()
 """Key of the policy in force in a partition's changelog."""
 
+LOADS = loads.KEY.encode()
+"""Key of how many leads each rep has, as the partition knows it; there only while reps have a capacity."""
+
 
 class Timelines(Stage):
     """See the module."""
@@ -59,6 +64,8 @@ class Timelines(Stage):
         self._unpublished = policy
         self._read: dict[bytes, tuple[Published, Policy]] = {}
         self._switched: bytes | None = None
+        self._loads: Loads | None = None
+        self._capped = False
 
     async def run(self, partition: int, batch: Sequence[Any]) -> Write:
         """One micro-batch of raw records of one partition."""
@@ -72,7 +79,7 @@ class Timelines(Stage):
             found: list[tuple[str, int]] = []
             opened: dict[str, tuple[Timeline, Timeline]] = {}
             erased: set[str] = set()
-            self._begin(partition)
+            was = self._begin(partition)
             for record in batch:
                 try:
                     outputs += self._one(partition, record, opened, found, erased)
@@ -89,6 +96,8 @@ class Timelines(Stage):
             # The last of them: cut off before it, what stands before the marker is read again by the old policy.
             if self._switched is not None:
                 changelog[POLICY] = self._switched
+            if self._loads is not was:
+                changelog[LOADS] = None if self._loads is None else loads.encode(self._loads)
             self._store.write(partition, changelog)
         self.count()
         write = Write(outputs, partition, changelog, published=lambda: self._published(found))
@@ -114,7 +123,7 @@ class Timelines(Stage):
                 raise DecodeError(
                     "not_a_touch", "occurred_at lies outside the years 2000 to 9999; only workers write here"
                 )
-            effect = self._decide(partition, identified, opened)
+            effect = self._decide(partition, identified, opened, record.timestamp)
             self._count(identified.touch.channel, effect)
             if self._by_company and effect.outcome in ("applied", "corrected"):
                 self._members |= companies.of_touch(identified, self._settings.id_key)
@@ -128,10 +137,17 @@ class Timelines(Stage):
         if command.kind == erasures.ERASE:
             erased.add(command.customer_id)
             return self._erase(partition, record, command, opened)
-        return self._outputs(record, self._decide(partition, command, opened))
+        if command.kind == loads.TOLD:
+            self._hear(partition, command, opened)
+            return []
+        return self._outputs(record, self._decide(partition, command, opened, record.timestamp))
 
-    def _begin(self, partition: int) -> None:
+    def _begin(self, partition: int) -> Loads | None:
         self._policy, self._switched = self.in_force(partition)[1], None
+        self._capped = loads.capped(self._policy)
+        value = self._store.read(partition, LOADS)
+        self._loads = None if value is None else loads.decode(value)
+        return self._loads
 
     def in_force(self, partition: int) -> tuple[Published | None, Policy]:
         """What the partition's timelines are decided by: what its last marker said, else the worker's own policy file."""
@@ -149,6 +165,7 @@ class Timelines(Stage):
         if not publishing.holds_over(told, None if now is None else self._understood(now)[0]):
             return
         self._policy, self._switched = self._understood(value)[1], value
+        self._capped = loads.capped(self._policy)
         if self._view is not None and companies.needed(self._policy):
             self._view.keep_companies()
         log.info("partition %d goes by policy %s@%s from here on", partition, told.version, told.fingerprint)
@@ -175,7 +192,7 @@ class Timelines(Stage):
         """The timeline goes, its findings are withdrawn, and the receipt counts both."""
         customer = command.customer_id
         known = opened.get(customer)
-        effect = self._decide(partition, command, opened)
+        effect = self._decide(partition, command, opened, record.timestamp)
         before, after = (known or opened[customer])[known is not None], effect.timeline
         if self._by_company:
             secret = self._settings.id_key
@@ -187,20 +204,47 @@ class Timelines(Stage):
         part = erasures.timeline_part(self._settings, self._codec, command, gone, len(effect.findings), segments)
         return [*self._outputs(record, effect), part]
 
+    def _open_leads(self, partition: int, opened: dict[str, tuple[Timeline, Timeline]]) -> Loads | None:
+        """How many leads each rep has at this record, if the policy asks. Counted once: from then on it is kept."""
+        if not self._capped:
+            self._loads = None
+        elif self._loads is None:
+            held = self._store.partitions[partition].values
+            leads = [lead_of(value) for key, value in held.items() if key.decode() not in opened]
+            self._loads = loads.counted([*leads, *(after.lead for _, after in opened.values())])
+        return self._loads
+
+    def _hear(self, partition: int, command: Command, opened: dict[str, tuple[Timeline, Timeline]]) -> None:
+        """What reps have in another partition."""
+        known = self._open_leads(partition, opened)
+        if known is not None:
+            try:
+                self._loads = known.heard(loads.told_by(command))
+            except ValueError as error:
+                raise DecodeError("undecodable", f"a command {command.kind} tells no loads: {error}") from None
+
     def _decide(
-        self, partition: int, what: IdentifiedTouch | Command, opened: dict[str, tuple[Timeline, Timeline]]
+        self,
+        partition: int,
+        what: IdentifiedTouch | Command,
+        opened: dict[str, tuple[Timeline, Timeline]],
+        timestamp: int,
     ) -> Effect:
         """What the core says."""
         customer = what.customer_id
         try:
             before, now = opened.get(customer) or (self._timeline(partition, customer),) * 2
+            known = self._open_leads(partition, opened)
+            load = None if known is None else known.total
             if isinstance(what, Command):
-                effect = customers.on_command(now, what, self._policy)
+                effect = customers.on_command(now, what, self._policy, load)
             else:
-                effect = customers.on_touch(now, what, self._policy)
+                effect = customers.on_touch(now, what, self._policy, load)
         except DamagedError as error:
             self._unreadable(customer, error)
         opened[customer] = before, effect.timeline
+        if known is not None:
+            self._loads = known.moved(now.lead, effect.timeline.lead, timestamp)
         return effect
 
     def _outputs(self, record: Any, effect: Effect) -> list[Out]:

@@ -1,0 +1,57 @@
+"""Entries on their way to another customer id: as commands that each fit into a Kafka record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
+
+from streams.core import plans
+from streams.core.commands import Command
+from streams.core.entry import Entry, encode_entry
+from streams.core.ids import command_id
+from streams.core.leads.acts import INTERNAL
+from streams.core.timeline import Timeline
+
+ENTRIES_PER_COMMAND = 200
+"""Timeline entries moved in one command, usually some 60 kB."""
+
+BYTES_PER_COMMAND = 600_000
+"""Bytes of entries in one command; Kafka's record limit is 1,048,588 by default. One entry is at most a few kB."""
+
+
+def all_moves(
+    timeline: Timeline, into: str, entries: Iterable[Entry], cause: Command, gone: frozenset[str] | None = None
+) -> Iterator[Command]:
+    """The entries, and the plans of the identifiers `gone` or all, in commands to the customer `into`."""
+    customer, at = cause.customer_id, cause.decided_at
+    yield from moves(customer, into, entries, cause, at)
+    yield from moves(customer, into, plans.leave(timeline.plans, customer, gone)[1], cause, at, plans.PLANNED)
+
+
+def moves(
+    customer: str, into: str, entries: Iterable[Entry], cause: Command, at: int, kind: str = "timeline_moved"
+) -> Iterator[Command]:
+    """The entries in commands that each fit into a Kafka record. Acts go first: who has a lead already must not be missed when the touches
+    that made it arrive."""
+    waiting = sorted(entries, key=lambda entry: entry.direction != INTERNAL)
+    part: list[bytes] = []
+    first = 0
+    for n, entry in enumerate(waiting):
+        encoded = encode_entry(replace(entry, identifier=entry.identifier or customer))
+        if part and (len(part) == ENTRIES_PER_COMMAND or sum(map(len, part)) + len(encoded) > BYTES_PER_COMMAND):
+            yield _command(kind, customer, into, waiting[first], waiting[n - 1], tuple(part), cause, at)
+            part, first = [], n
+        part.append(encoded)
+    if part:
+        yield _command(kind, customer, into, waiting[first], waiting[-1], tuple(part), cause, at)
+
+
+def _command(
+    kind: str, customer: str, into: str, first: Entry, last: Entry, entries: tuple[bytes, ...], cause: Command, at: int
+) -> Command:
+    id_ = command_id(kind, customer, into, first.id, last.id, str(at))
+    return Command(
+        id_, into, kind, cause.issued_at, cause.cause,
+        source_customer_id=customer, entries=entries, decided_at=at,
+    )  # fmt: skip

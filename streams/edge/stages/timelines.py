@@ -133,13 +133,13 @@ class Timelines(Stage):
         if command.kind == publishing.CHANGED:
             self._switch(partition, command)
             return []
+        if command.kind == loads.TOLD:
+            self._hear(partition, command, opened)
+            return []
         _check_customer(command.customer_id)
         if command.kind == erasures.ERASE:
             erased.add(command.customer_id)
             return self._erase(partition, record, command, opened)
-        if command.kind == loads.TOLD:
-            self._hear(partition, command, opened)
-            return []
         return self._outputs(record, self._decide(partition, command, opened, record.timestamp))
 
     def _begin(self, partition: int) -> Loads | None:

@@ -197,7 +197,16 @@ def nodes(
     customer: Customer, key: str, region: str, roles: frozenset[str] = ROLE_ADDRESSES, same_mailbox: bool = False
 ) -> tuple[str, ...]:
     """Ids of all usable identifiers, strongest first; empty when the customer cannot be identified."""
-    return tuple([node(digit, value, key) for digit, value in identifiers(customer, region, roles, same_mailbox)])
+    c = customer
+    who = Customer(
+        c.email, c.phone, c.linkedin_url, c.crm_id, c.click_id, cookie_id=c.cookie_id, email_verified=c.email_verified
+    )
+    return _nodes(who, key, region, roles, same_mailbox)
+
+
+@lru_cache(maxsize=32_768)  # a customer's touches often name the same identifiers
+def _nodes(who: Customer, key: str, region: str, roles: frozenset[str], same_mailbox: bool) -> tuple[str, ...]:
+    return tuple([node(digit, value, key) for digit, value in identifiers(who, region, roles, same_mailbox)])
 
 
 def contact_key(customer: Customer, key: str, region: str) -> str | None:

@@ -7,6 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from dateutil import parser as dates
 
@@ -65,16 +66,22 @@ _OTHER_END = re.compile(
 )
 
 
-def may_name(segment: str) -> bool:
-    """Whether a segment names a deadline on some day; `deadlines` finds none otherwise."""
-    return _DEADLINE.search(segment) is not None
+class Named(NamedTuple):
+    """A deadline as a text names it: `on` says which day that is."""
+
+    match: re.Match[str]
+    about: str
+    words: str
+
+    def on(self, today: dt.date) -> Claim | None:
+        """The claim, said on that day, which resolves "Friday" and a date without year. Ambiguous dates (03/04/2026, "next Friday",
+        "Friday" said on a Friday) are none."""
+        day = _resolve(self.match, today)
+        return Claim("deadline", self.about, day.isoformat(), self.words) if day else None
 
 
-def deadlines(segment: str, today: dt.date, fallback: str) -> Iterator[Claim]:
-    """Deadlines of a segment. `today` is when it was said: it resolves "Friday" and a date without year.
-
-    Ambiguous dates (03/04/2026, "next Friday", "Friday" said on a Friday) are no claims.
-    """
+def named(segment: str, fallback: str) -> Iterator[Named]:
+    """What a segment may name as deadlines, on any day."""
     for match in _DEADLINE.finditer(segment):
         before = segment[: match.start()]
         if _OTHER_END.search(segment[max(0, match.start() - 40) : match.end("word")]) or (
@@ -83,15 +90,13 @@ def deadlines(segment: str, today: dt.date, fallback: str) -> Iterator[Claim]:
             continue
         if re.search(r"\b(?:not?|never|was|were)\s+(?:\w+\s+)?$", before, re.I):
             continue
-        day = _resolve(match, today)
-        if day:
-            named = subjects.mentions(segment)
-            about = (
-                subjects.apart(segment, "deadline")
-                or (named[0][2] if len({m[2] for m in named}) == 1 else "")
-                or fallback
-            )
-            yield Claim("deadline", about, day.isoformat(), quote(segment, *match.span()))
+        mentioned = subjects.mentions(segment)
+        about = (
+            subjects.apart(segment, "deadline")
+            or (mentioned[0][2] if len({m[2] for m in mentioned}) == 1 else "")
+            or fallback
+        )
+        yield Named(match, about, quote(segment, *match.span()))
 
 
 def _resolve(match: re.Match[str], today: dt.date) -> dt.date | None:

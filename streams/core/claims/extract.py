@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 from streams.core.claims import offers, subjects
-from streams.core.claims.deadlines import deadlines, may_name
+from streams.core.claims.deadlines import Named, named
 from streams.core.claims.figures import figures
 from streams.core.claims.numbers import trim
 from streams.core.claims.text import MAX_TEXT, QUOTE_LENGTH, lines, sentences
@@ -77,10 +77,12 @@ def of_text(text: str, today: dt.date, product: str = "", limit: int = MAX_TEXT)
         else:
             under = product
         for segment in segments:
-            stated, dated, named_offers = _undated(segment, under, product)
+            stated, deadlines, named_offers = _undated(segment, under, product)
             yield from stated
-            if dated:
-                yield from _deadlines(segment, today, product)
+            for deadline in deadlines:
+                claim = deadline.on(today)
+                if claim is not None:
+                    yield claim
             yield from named_offers
 
 
@@ -92,14 +94,9 @@ def _line(line: str) -> tuple[str | None, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=8192)
-def _undated(segment: str, under: str, product: str) -> tuple[tuple[Claim, ...], bool, tuple[Claim, ...]]:
-    """What a sentence states on any day: its figures, whether it may name a deadline, its offers."""
-    return tuple(figures(segment, under)), may_name(segment), tuple(offers.offers(segment, product))
-
-
-@lru_cache(maxsize=8192)
-def _deadlines(segment: str, today: dt.date, product: str) -> tuple[Claim, ...]:
-    return tuple(deadlines(segment, today, product))
+def _undated(segment: str, under: str, product: str) -> tuple[tuple[Claim, ...], tuple[Named, ...], tuple[Claim, ...]]:
+    """What a sentence states on any day: its figures, the deadlines that it names, its offers."""
+    return tuple(figures(segment, under)), tuple(named(segment, product)), tuple(offers.offers(segment, product))
 
 
 def _extract(message: Message, ordinal: int) -> tuple[Claim, ...]:

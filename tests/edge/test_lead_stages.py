@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from streams.core.commands import Command
+from streams.core.customer import merge_command
 from streams.core.leads import asked
 from streams.core.leads.events import LeadEvent
 from streams.core.policy import Policy, parse
@@ -291,3 +292,16 @@ def test_an_answer_after_a_merge_that_was_none() -> None:
     store.write(1, {WHO.encode(): encode(apart)})
     write = run(stage, told(accept(ASKED + MINUTE)))
     assert [event.kind for event in events(write)] == ["accepted"]
+
+
+def test_a_lead_that_moves_is_not_counted_again() -> None:
+    """The customer is merged into another one: what is told of the lead under the new id was counted under the old one."""
+    stage, _ = made()
+    run(stage, touch("ask", "lead_form", ASKED))
+    merge = run(stage, told(merge_command(WHO, "c1-" + "3" * 24, ASKED + MINUTE, "link", 5, [WHO])))
+    (moved,) = [out for out in merge.outputs if out.topic == "x.touches.identified"]
+    again = events(run(stage, told(CODEC.decode_command(moved.value or b""))))
+    assert [event.kind for event in again] == ["new", "mql", "handed_off"]
+    value = stage._metrics.registry.get_sample_value
+    for kind, team in (("new", "unassigned"), ("mql", "unassigned"), ("handed_off", "iberia")):
+        assert value("touchstream_lead_events_total", {"kind": kind, "team": team}) == 1

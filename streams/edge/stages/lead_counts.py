@@ -7,9 +7,10 @@ from streams.core.leads.policy import NOBODY
 from streams.edge.metrics import Metrics
 
 
-def count(metrics: Metrics, event: LeadEvent) -> None:
-    """One event of the topic `leads`."""
-    if event.status != "detected":
+def count(metrics: Metrics, event: LeadEvent, moved: bool = False) -> None:
+    """One event of the topic `leads`. `moved`: it came with what another customer id had, and was counted there; but for a hand-off that is
+    made now, which has a brief."""
+    if event.status != "detected" or (moved and event.brief is None):
         return
     team = event.team or NOBODY.name
     metrics.lead_events.labels(event.kind, team).inc()

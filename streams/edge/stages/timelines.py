@@ -140,7 +140,8 @@ class Timelines(Stage):
         if command.kind == erasures.ERASE:
             erased.add(command.customer_id)
             return self._erase(partition, record, command, opened)
-        return self._outputs(record, self._decide(partition, command, opened, record.timestamp))
+        effect = self._decide(partition, command, opened, record.timestamp)
+        return self._outputs(record, effect, moved=command.kind == "timeline_moved")
 
     def _begin(self, partition: int) -> Loads | None:
         self._policy, self._switched = self.in_force(partition)[1], None
@@ -247,7 +248,7 @@ class Timelines(Stage):
             self._loads = known.moved(now.lead, effect.timeline.lead, timestamp)
         return effect
 
-    def _outputs(self, record: Any, effect: Effect) -> list[Out]:
+    def _outputs(self, record: Any, effect: Effect, moved: bool = False) -> list[Out]:
         # What is refused may still change what is known, and have a part that belongs elsewhere.
         outputs = [] if effect.refused is None else [self.dead(record, *effect.refused)]
         for finding in effect.findings:
@@ -260,7 +261,7 @@ class Timelines(Stage):
                 self._metrics.opt_out_latency.labels(contact.department, contact.channel).observe(after)
         for event in effect.leads:
             outputs.append(Out(self._topic(LEADS), event.customer.encode(), self._codec.encode_lead_event(event)))
-            lead_counts.count(self._metrics, event)
+            lead_counts.count(self._metrics, event, moved)
         for command in effect.commands:
             value = self._codec.encode_command(command)
             outputs.append(Out(self._identified, command.customer_id.encode(), value, command.issued_at))

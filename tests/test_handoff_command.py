@@ -50,7 +50,7 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
     settings = make_settings(policy_path=str(policy))
     with Worker(settings):
         for name in ("dana", "bo", "cy"):
-            who = ("--email", f"{name}@example.com")
+            who = ("--email", f"{name}@example.com", "--name", name.title())
             assert touchstream(settings, "send", *MAIL, *who).exit_code == 0
             assert touchstream(settings, "send", *FORM, *who).exit_code == 0
 
@@ -64,7 +64,9 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
             assert (one["owner"], one["team"], one["state"], one["problems"]) == ("ana", "iberia", "handed_off", [])
             assert one["due_at"] > one["at"]  # type: ignore[operator]
         assert listed("--problem", "orphan") == listed("--owner", "bo") == listed("--state", "won") == []
+        assert {one["customer_name"] for one in found} == {"Dana", "Bo", "Cy"}
         text = touchstream(settings, "handoff", "list", "--policy", str(policy)).stdout
+        assert text.count("  asked: ") == text.count(" crossing: marketing, ads lead_form  ") == 3, text
         assert text.count("handed_off since ") == text.count(", due ") == text.count("  ana (iberia)  ") == 3
         assert text.count(" message: marketing, email sent 'spring'") == text.count("still running: spring") == 3, text
 

@@ -140,6 +140,13 @@ def test_what_belongs_to_nobody_stands_last(tmp_path: Path) -> None:
     assert "stands under “No campaign”" in page and "<span>EUR spent, 19,000.00 for each deal won</span>" in page
 
 
+def test_a_period_that_is_not_over_says_so(tmp_path: Path) -> None:
+    """The report on a year to come says that what will be sold is not in it; that on a quarter that is over does not."""
+    for period, told in (("2026-Q3", 0), ("2999", 1)):
+        assert report(*files(), "--out", tmp_path / "r.html", period=period).exit_code == 0
+        assert (tmp_path / "r.html").read_text(encoding="utf-8").count("This period is not over") == told
+
+
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     """The page is well-formed, names nothing to fetch, runs no script, and its plots' ids do not clash."""
     done(*files(), "--out", tmp_path / "report.html")

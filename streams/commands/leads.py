@@ -14,7 +14,7 @@ from streams.commands.identifiers import look_up
 from streams.commands.publishing import run_kafka
 from streams.commands.rendering import evidence
 from streams.core.dead_letter import DeadLetter
-from streams.core.entry import DamagedError
+from streams.core.entry import DamagedError, newest_name
 from streams.core.leads import asked, event_json
 from streams.core.leads import problems as judged
 from streams.core.leads.brief import Brief, brief
@@ -90,7 +90,9 @@ async def briefs(settings: Settings, leads: Iterable[Lead], policy: Policy, now:
             timeline = timelines[customer]
             if timeline.lead is not None:
                 campaign_at = last_after(campaign_contacts(timeline.entries, policy), lead.handed_off_at)
-                found[customer] = Told(timeline.name, brief(timeline, timeline.lead, policy, now), campaign_at)
+                # The timeline's own is that of touches that it holds no more.
+                name = newest_name(timeline.entries) or timeline.name
+                found[customer] = Told(name, brief(timeline, timeline.lead, policy, now), campaign_at)
         except KeyError:
             continue
         except DamagedError as error:
@@ -148,7 +150,8 @@ def text(lead: Lead, told: Told | None, now: int) -> str:
     ]
     if told is not None:
         why = "asked" if told.brief.asked else f"score {told.brief.score:.1f} of {told.brief.threshold:g}"
-        lines.append(f"  {why}")
+        act = "" if told.brief.crossing is None else f": {evidence(told.brief.crossing)}"
+        lines.append(f"  {why}{act}")
         lines += [f"  - {evidence(proof)}" for proof in told.brief.messages] or ["  - nothing was sent lately"]
         running = [*told.brief.campaigns, *told.brief.sequences]
         if running:

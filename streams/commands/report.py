@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -246,7 +247,7 @@ def _write(
         if parquet_folder is not None:
             tables.write_parquet(tables.of(ledger, changes), parquet_folder)
         if out is not None:
-            replace_file(out, page.render(ledger, earlier, changes).encode())
+            replace_file(out, page.render(ledger, earlier, changes, ledger.period.end_ms > time.time() * 1000).encode())
     except OSError as error:
         raise CommandError(f"cannot write {error.filename or ''}: {error.strerror}") from None
 

@@ -23,10 +23,13 @@ LAST = (NONE, UNATTRIBUTED)
 """Keys of what belongs to nobody: below the others."""
 
 
-def render(ledger: Ledger, earlier: Ledger | None = None, changes: tuple[Change, ...] = ()) -> str:
-    """The page. `changes` are those of the period of `earlier` since then."""
+def render(
+    ledger: Ledger, earlier: Ledger | None = None, changes: tuple[Change, ...] = (), running: bool = False
+) -> str:
+    """The page. `changes` are those of the period of `earlier` since then; `running`: the period is not over."""
     return templates.get_template("page.html.j2").render(
         ledger=ledger,
+        running=running,
         first_day=date_of(ledger.period.first),
         last_day=date_of(ledger.period.last),
         books=[_book(ledger, currency) for currency in ledger.currencies],
@@ -210,7 +213,7 @@ def _funnel(ledger: Ledger) -> dict[str, Any]:
         before = [far[department, steps[i - 1]] for department in columns] if i else []
         cells = [(f"{n:,}", words.percent(n, before[k]) if i else "") for k, n in enumerate(counts)]
         rows.append((step, cells, (f"{sum(counts):,}", words.percent(sum(counts), sum(before)) if i else "")))
-    return {"columns": columns, "rows": rows}
+    return {"columns": [words.first_contact(column) for column in columns], "rows": rows}
 
 
 def _stages(ledger: Ledger) -> list[tuple[str, list[tuple[int, str]]]]:

@@ -143,7 +143,9 @@ def funnel(ledger: Ledger) -> str:
         left = [0] * len(steps)
         for key in keys:
             widths = [far[key, step] for step in steps]
-            axes.barh(range(len(steps)), widths, left=left, height=0.66, color=_colour(key), label=words.of(key))
+            axes.barh(
+                range(len(steps)), widths, left=left, height=0.66, color=_colour(key), label=words.first_contact(key)
+            )
             left = [a + b for a, b in zip(left, widths, strict=True)]
         for i, total in enumerate(left):
             of_last = f", {100 * total / left[i - 1]:.0f} % of the step before" if i and left[i - 1] else ""

@@ -38,6 +38,11 @@ def of(key: str) -> str:
     return _NAMES.get(key, key)
 
 
+def first_contact(department: str) -> str:
+    """The department of a customer's first contact, as people read it; some react before anybody has contacted them."""
+    return "Came unasked" if department == UNATTRIBUTED else of(department)
+
+
 def departments(keys: Iterable[str]) -> list[str]:
     """Departments in the order of the customer's way; what no touch led to comes last."""
     return sorted(keys, key=lambda key: (_ORDER.index(key) if key in _ORDER else len(_ORDER), key))

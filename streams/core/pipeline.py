@@ -34,7 +34,7 @@ class Step(Struct, frozen=True, gc=False):
 
 def receive(touch: Touch, now: int, policy: Policy) -> tuple[Literal["occurred_in_future"], str] | None:
     """Why a touch cannot be placed in time, as (reason, detail), or None. `now` is when Kafka received it (UTC ms)."""
-    limit = int(policy.touch.max_future_minutes * MINUTE_MS)
+    limit = policy.touch.future_ms
     if touch.occurred_at - now > limit:
         ahead = (touch.occurred_at - now) // MINUTE_MS
         return (

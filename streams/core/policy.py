@@ -42,6 +42,10 @@ class TouchPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     late_after_days: Positive = 7
 
     @property
+    def future_ms(self) -> int:
+        return int(self.max_future_minutes * MINUTE_MS)
+
+    @property
     def late_ms(self) -> int:
         return int(self.late_after_days * DAY_MS)
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from streams.core import keeping
+from streams.core.detect import handoff
+from streams.core.entry import Entry
 from streams.core.outcome import Finding, ScoreComponent
 from streams.core.policy import HandoffPolicy, Policy
+from streams.core.timeline import EMPTY
 from streams.core.touch import Touch
+from streams.core.touch_check import LATEST_MS
 from tests.core import made
 from tests.core.made import DAY, HOUR, START, ids, touch
 
@@ -109,3 +114,11 @@ def test_the_due_time_and_the_recent_campaigns() -> None:
 def test_the_rule_can_be_turned_off() -> None:
     """`enabled = false` hands nobody off."""
     assert found(touch("a", "lead_form"), enabled=False) == []
+
+
+def test_a_request_at_the_end_of_time_is_due_by_then() -> None:
+    """Years have four digits: in the last minutes of the year 9999 sales have until its end."""
+    ask = Entry(LATEST_MS - 300_000, "ask", "ads", "marketing", "inbound", "lead_form")
+    after = keeping.spliced(EMPTY, 0, 0, (ask,), Policy())
+    (finding,) = handoff.find(after, 0, 1, Policy(), "c1-a")
+    assert finding.handoff is not None and finding.handoff.due_at == LATEST_MS

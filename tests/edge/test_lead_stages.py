@@ -305,3 +305,10 @@ def test_a_lead_that_moves_is_not_counted_again() -> None:
     value = stage._metrics.registry.get_sample_value
     for kind, team in (("new", "unassigned"), ("mql", "unassigned"), ("handed_off", "iberia")):
         assert value("touchstream_lead_events_total", {"kind": kind, "team": team}) == 1
+
+
+def test_nothing_is_said_in_years_to_come() -> None:
+    """Said and received at the end of time, by a clock that is wrong, an answer counts as said now."""
+    far = at("9999-12-31T23:00")
+    (out,) = passed(accept(far), far).outputs
+    assert ASKED < CODEC.decode_command(out.value or b"").issued_at < far

@@ -10,6 +10,7 @@ from typing import Any
 import faust
 import msgspec
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from streams.core import backtest
@@ -25,6 +26,7 @@ from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline, decode
 from streams.core.touch import Customer, IdentifiedTouch, Message, Origin, Touch
+from streams.core.touch_check import LATEST_MS
 from streams.edge.codec import Codec
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
@@ -365,3 +367,15 @@ def test_a_bad_command_stands_in_nobodys_way(timelines: Timelines) -> None:
     write = take(timelines, command_record(unknown), identified_record(A, touch("t-1")))
     assert story(write) == [("touches.dead-letter", KEY, ("unroutable", Origin("x.touches.identified", 1, 8)))]
     assert changelog(write).keys() == {A}
+
+
+def test_a_producer_whose_clock_is_years_ahead_is_not_believed(metrics: Metrics) -> None:
+    """Kafka's time of a record is mostly its producer's: with both times in the year 9999 a touch is a dead letter, and with only Kafka's
+    it counts as received now, so that nothing is later than it for years."""
+    far = LATEST_MS - 1
+    wrong = Record("x.touches.email", CODEC.encode_touch(replace(touch("t-1"), occurred_at=far)), 1, timestamp=far)
+    sound = Record("x.touches.email", CODEC.encode_touch(touch("t-2")), 2, timestamp=far)
+    write = ingest(MemoryIndex(), metrics, wrong, sound)
+    dead, (_, _, taken), *_ = story(write)
+    assert dead[2] == ("occurred_in_future", Origin("x.touches.email", 1, 1))
+    assert taken.touch.touch_id == "t-2" and T0 < taken.published_at < far

@@ -17,6 +17,7 @@ from streams.core.outcome import Finding, Handoff, ScoreComponent
 from streams.core.policy import DAY_MS, HOUR_MS, HandoffPolicy, Policy
 from streams.core.timeline import Timeline
 from streams.core.touch import Kind
+from streams.core.touch_check import LATEST_MS
 
 NAME, VERSION = "handoff", 1
 
@@ -105,7 +106,7 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
         why = f" and reached an engagement score of {round(total, 1):g} (threshold {rules.threshold:g})"
     else:
         why = " and asked for contact" if crossing.kind == "lead_form" else ""
-    due_at = crossing.at + int(rules.due_hours * HOUR_MS)
+    due_at = min(crossing.at + int(rules.due_hours * HOUR_MS), LATEST_MS)
     reason = (
         f"{name or wording.SOMEONE} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)}{why};"
         f" sales should be in touch by {wording.when(due_at, crossing.at).removeprefix('at ').removeprefix('on ')}."

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -56,6 +58,13 @@ class Stage:
         log.warning("dead letter: %s at %s[%s]@%s", reason, record.topic, record.partition, record.offset)
         value = self._codec.encode_dead_letter(rejected, record.timestamp)
         return Out(self._topic(DEAD_LETTER), letter_key(record.key, self._settings.id_key), value)
+
+    def believed(self, records: Sequence[Any]) -> list[Any]:
+        """The records, those that their producer's clock dates in the future as received now: when Kafka received a record is mostly the
+        producer's to say, and what is ahead by more than a touch may be would count as later than all that comes for years."""
+        now = time.time_ns() // 1_000_000
+        latest = now + self._policy.touch.future_ms
+        return [one if one.timestamp <= latest else dataclasses.replace(one, timestamp=now) for one in records]
 
     def fact(self, fact: Fact) -> Out:
         """A fact for the identity log."""

@@ -67,6 +67,7 @@ class Ingest(Stage):
     async def run(self, records: Sequence[Any]) -> Write:
         """One micro-batch of raw records of one partition."""
         await self.learn(records)
+        records = self.believed(records)
         with self._metrics.stage_seconds.labels("ingest").time():
             outputs, taken = self._receive(records)
         crash_points.reach("after_decode")

@@ -73,6 +73,7 @@ class Requests(Stage):
     async def run(self, records: Sequence[Any]) -> Write:
         """One micro-batch of raw records."""
         await self.learn(records)
+        records = self.believed(records)
         write, planned, erased = Write([]), list[planning.Asked](), list[_Gone]()
         for record in records:
             try:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -132,13 +133,18 @@ def _run(command: str, env: dict[str, str], folder: Path) -> subprocess.Complete
 
 
 def _runs_until_stopped(command: str, env: dict[str, str], folder: Path) -> None:
-    process = subprocess.Popen(shlex.split(command), env=env, cwd=folder, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        shlex.split(command), env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
+        assert process.stdout is not None
+        # It has begun once it says something: a slow machine imports for long.
+        select.select([process.stdout], [], [], 15)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(3)
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
-        assert process.returncode == 0, error
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
     finally:
         process.kill()
         process.wait(30)

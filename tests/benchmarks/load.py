@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from confluent_kafka import Producer
-
 from streams.edge.publisher import Record
 from streams.settings import Settings
 
@@ -23,6 +21,8 @@ def steady(
 ) -> None:
     """Produce `records` at `rate` a second (0: as fast as it goes), whatever becomes of them, until they or `seconds` are over. `note` is
     told the index of each and the UNIX seconds at which it was handed over."""
+    from confluent_kafka import Producer  # of `make bench` only; what else is here is tested without it
+
     producer = Producer(
         {
             "bootstrap.servers": settings.bootstrap,

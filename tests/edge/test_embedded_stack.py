@@ -112,7 +112,7 @@ def test_only_loopback_listens(stack: EmbeddedStack) -> None:
 
 def test_broker_log_has_a_binding(stack: EmbeddedStack) -> None:
     """The broker writes a log, so that its errors can be read (without a binding SLF4J says so and drops everything)."""
-    assert "Kafka Server started" in (stack.data / "logs" / "kafka.log").read_text()
+    assert " INFO " in (stack.data / "logs" / "kafka.log").read_text()  # its beginning may have been rolled away
     assert "SLF4J" not in stack.broker.log.read_text()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ class _Connection(asyncio.Protocol):
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
         self._had += data
@@ -32,7 +31,7 @@ class _Connection(asyncio.Protocol):
         if head < 0:
             return
         at = bytes(self._had[:head]).lower().index(LENGTH) + len(LENGTH)
-        end = head + 4 + int(self._had[at : (self._had.find(b"\r\n", at))])
+        end = head + 4 + int(self._had[at : self._had.index(b"\r\n", at)])
         if len(self._had) >= end and self._answer is not None:
             self._answer.set_result((int(self._had[9:12]), bytes(self._had[head + 4 : end])))
             del self._had[:end]
@@ -74,7 +73,10 @@ class Asker:
 async def asker(url: str, connections: int) -> AsyncIterator[Asker]:
     """An `Asker` with so many connections."""
     parts, loop = urlsplit(url), asyncio.get_running_loop()
-    opened = [(await loop.create_connection(_Connection, parts.hostname, parts.port))[1] for _ in range(connections)]
+    opened = [
+        (await loop.create_connection(_Connection, parts.hostname or "", parts.port or 80))[1]
+        for _ in range(connections)
+    ]
     try:
         yield Asker(url, opened)
     finally:

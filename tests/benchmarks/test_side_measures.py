@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from streams.core.outcome import Cause
 from streams.edge.codec import Codec
 from tests.benchmarks import checks, growth, latency
+from tests.benchmarks.asking import asker
 from tests.support.samples import CONFLICT, replace
 
 
@@ -41,3 +43,32 @@ def test_checks_take_a_quantile_from_what_the_gateway_counted_meanwhile() -> Non
     assert checks.quantile(before, after, 0.9) == pytest.approx(0.01)
     assert checks.quantile(before, after, 0.95) == pytest.approx(0.015)
     assert checks.quantile({}, {0.01: 1.0, float("inf"): 100.0}, 0.99) == pytest.approx(0.01)
+
+
+def test_answers_that_come_in_pieces_are_whole_and_in_their_order() -> None:
+    """Who asks gets the body that belongs to the question, also when connections are fewer than questions."""
+
+    answering: list[asyncio.Task[None] | None] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.append(asyncio.current_task())
+        while head := await reader.read(4096):
+            body = head.rpartition(b"\r\n\r\n")[2]
+            told = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            for piece in (told[:20], told[20:-1], told[-1:]):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+        writer.close()
+        await writer.wait_closed()
+
+    async def ask() -> list[bytes]:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server:
+            async with asker(f"http://127.0.0.1:{port}/v1/checks", 2) as one:
+                told = await asyncio.gather(*(one.post(b"question %d" % n) for n in range(5)))
+            await asyncio.gather(*filter(None, answering))
+        return told
+
+    assert asyncio.run(ask()) == [b"question %d" % n for n in range(5)]

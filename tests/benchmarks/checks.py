@@ -130,7 +130,7 @@ def main(rate: float, load: float, seconds: float) -> None:
                 if who:
                     asks.append({"customer": who, "channel": "email", "department": "marketing"})
             bodies = [msgspec.json.encode(ask) for ask in asks]
-            with Worker(settings), Gateway(settings) as gateway:
+            with Worker(settings), Gateway(settings, TOUCHSTREAM_GATEWAY_RATE="100000") as gateway:
                 produce(settings, 0, 0, 60_000)
                 time.sleep(3)  # the worker tells of its backlog once a second
                 one = asks[0]

@@ -32,7 +32,7 @@ from streams.core.ledger import facts
 from streams.core.ledger.types import Deal
 from streams.core.outcome import Finding
 from streams.core.reservation import Reservation
-from streams.core.timeline import Timeline, decode, segment_key
+from streams.core.timeline import Timeline, customer_of, decode, segment_key
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from streams.core.touch_json import TouchError, rfc3339
 from streams.edge.codec import Codec, DecodeError
@@ -96,7 +96,7 @@ class Search:
         own = {id_.encode() for id_ in self._ids}
         async for stored in self._read(changelog(self._settings)):
             key = stored.key or b""
-            if key.partition(b"#")[0] not in own:
+            if customer_of(key) not in own:
                 continue
             if stored.value is None:
                 values.pop(key, None)

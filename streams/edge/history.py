@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from streams.core.timeline import Timeline, decode, is_customer, may_have_plans, segment_key
+from streams.core.timeline import Timeline, customer_of, decode, is_customer, may_have_plans, segment_key
 from streams.edge.reader import latest
 from streams.edge.topics import changelog
 from streams.settings import Settings
@@ -60,7 +60,5 @@ async def history(settings: Settings, only: Collection[str] | None = None) -> Fo
     """What the changelog held at the call, of all customers or only of these. Raises `streams.edge.reader.ReadError`."""
     keys = None if only is None else {customer.encode() for customer in only}
     return Followed(
-        await latest(
-            settings, changelog(settings), None if keys is None else lambda key: key.partition(b"#")[0] in keys
-        )
+        await latest(settings, changelog(settings), None if keys is None else lambda key: customer_of(key) in keys)
     )

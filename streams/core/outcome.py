@@ -68,8 +68,15 @@ class ScoreComponent(Struct, frozen=True, gc=False):
     points: float
 
 
-class Handoff(Struct, frozen=True, gc=False):
-    """Marketing hands a customer to sales: why now, with what history, by when."""
+class FitComponent(Struct, frozen=True, gc=False):
+    """Points that a `[[handoff.fit]]` of the policy gives for what the customer is. They do not decay."""
+
+    name: str
+    points: float
+
+
+class Handoff(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Marketing hands a customer to sales: why now, with what history, by when. `score` is the sum of `components` and `fit`."""
 
     trigger: Literal["score", "request"]
     score: float
@@ -78,6 +85,7 @@ class Handoff(Struct, frozen=True, gc=False):
     crossing_touch: str
     recent_campaigns: tuple[str, ...]
     due_at: int
+    fit: tuple[FitComponent, ...] = ()
 
 
 class Finding(Struct, frozen=True, gc=False):

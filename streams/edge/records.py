@@ -27,7 +27,7 @@ MAKERS = {
 }
 """What the records of the schemas of touches and commands are made of; fields stand in the same order in both."""
 
-_HANDOFF_FIELDS = ("trigger", "score", "threshold", "components", "crossing_touch", "recent_campaigns", "due_at")
+_HANDOFF_FIELDS = ("trigger", "score", "threshold", "components", "crossing_touch", "recent_campaigns", "due_at", "fit")
 
 ATTRIBUTES = {
     "conflict": {"customer_id": "customer"},

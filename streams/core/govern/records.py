@@ -42,6 +42,12 @@ Reached = Entry | Contact
 """A contact of the past, as the timeline keeps it, or one to come."""
 
 
+LawfulBasis = Literal[
+    "consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"
+]  # fmt: skip
+"""GDPR article 6(1), letters a to f. `contract` is also what the customer asks for before one."""
+
+
 class Consent(Struct, frozen=True, gc=False):
     """One record of consent, in force from `at` until `until` (UTC ms; None: until another comes). "" stands for every channel, and
     for every purpose. Of one channel and purpose the latest record in force counts."""

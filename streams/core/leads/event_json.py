@@ -9,7 +9,7 @@ import msgspec
 from streams.core.leads.events import LeadEvent
 from streams.core.touch_json import rfc3339
 
-_TIMES = ("at", "due_at", "recycle_at", "occurred_at")
+_TIMES = ("at", "due_at", "recycle_at", "occurred_at", "until")
 
 
 def as_dict(event: LeadEvent) -> dict[str, Any]:

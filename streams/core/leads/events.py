@@ -8,13 +8,14 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from streams.core.govern.records import LawfulBasis
 from streams.core.leads.acts import derived_id
 from streams.core.leads.calendars import between
 from streams.core.leads.routing import calendar_of
 from streams.core.leads.states import Change, ChangeKind, State
 from streams.core.ledger.types import LeadReason
 from streams.core.ledger.types import LeadState as LedgerState
-from streams.core.outcome import Evidence, FindingState, ScoreComponent
+from streams.core.outcome import Evidence, FindingState, FitComponent, ScoreComponent
 from streams.core.policy import Policy
 
 
@@ -25,7 +26,23 @@ class Slot(Struct, frozen=True, gc=False):
     at: int | None = None
 
 
-class Note(Struct, frozen=True, gc=False):
+class Agreed(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What is known of the customer's consent to a channel ("": every one) and a purpose ("": every one), from `at` until `until` (UTC ms;
+    None: until another comes). `proof` is the id of the touch or record that says so, `proof_kind` the touch's kind or "record", `source`
+    who recorded it. `basis` is that of GDPR article 6(1), where somebody said it."""
+
+    channel: str
+    purpose: str
+    status: Literal["granted", "denied", "withdrawn", "opted_out", "asked"]
+    at: int
+    proof_kind: str
+    proof: str | None = None
+    until: int | None = None
+    basis: LawfulBasis | None = None
+    source: str = ""
+
+
+class Note(Struct, frozen=True, gc=False, omit_defaults=True):
     """What sales is told with a lead, as it was then; see `streams.core.leads.brief.Brief`."""
 
     asked: bool
@@ -38,6 +55,8 @@ class Note(Struct, frozen=True, gc=False):
     sequences: tuple[str, ...]
     refused: tuple[str, ...]
     slots: tuple[Slot, ...]
+    fit: tuple[FitComponent, ...] = ()
+    consents: tuple[Agreed, ...] = ()
 
 
 class LeadEvent(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -47,6 +66,7 @@ class LeadEvent(Struct, frozen=True, gc=False, omit_defaults=True):
     `state` is the lead's after the change. `speed_ms` is speed to lead, from the customer's act to the first touch by a person;
     `speed_business_ms` and `sla_business_ms` are business time of the owner, from the customer's act and from the assignment.
     `brief` comes with a hand-off when it is first told: what is counted again later does not tell it again.
+    `moved_from` and `moved_to` are the customer ids between which a merge or split moved the lead.
     """
 
     event_id: str
@@ -76,6 +96,8 @@ class LeadEvent(Struct, frozen=True, gc=False, omit_defaults=True):
     sla_business_ms: int | None = None
     in_time: bool | None = None
     brief: Note | None = None
+    moved_from: str | None = None
+    moved_to: str | None = None
 
 
 def event_of(change: Change, customer: str, policy: Policy) -> LeadEvent:

@@ -5,6 +5,7 @@
     reasons                       why not: one enum for findings and checks
     records                       what a check is given (`Contact`, `Standing`) and answers (`Verdict`)
     clocks, windows               time zones, holidays; rolling and calendar windows
+    segments, expressions         which customers a rule (a team, ...) is for: by lists, or by an expression in CEL
     counting, pairs, times, facts the kinds of rules as they judge (`ruling.Ruling`)
     compiled, scene, evaluate     a policy made ready, a customer sorted out by rule, all rules asked about an instant
     check                         the verdict; `known` gives what it needs of a timeline
@@ -22,6 +23,8 @@ How it fits together:
   where it is subject to the rule itself. One that is exempt is never stopped for them: so a held slot is checked again when it is used.
 - *Subject and counted.* `applies_to`/`exempt` say what a rule stops, `counts`/`ignores` what it counts. All filters read attributes of the
   touch as it was sent: a category that is renamed later changes no verdict. Filters are asked once for each sort of contact.
+- *Segments.* Lists, and an expression in CEL. What nobody has said is empty text, in both; so an expression has an answer for everybody.
+  It is made ready once for each text, and remembers its answers: some 2 us, and 30 for values that it has not met.
 - *Windows.* Rolling ones are open at their far end: exactly 24 h apart is no conflict, as in `double_contact`. Calendar ones are those of
   the customer's time zone, by the clock: a day may have 23 or 25 hours, a month 28 days. Contacts at the same millisecond count as
   before each other.

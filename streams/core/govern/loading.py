@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from streams.core.govern import segments
 from streams.core.govern.clocks import known_zone
 from streams.core.govern.defaults import RULES
 from streams.core.govern.mistakes import Problem, narrowed, problem, suggestion
@@ -31,7 +32,8 @@ def rules(raw: Any) -> tuple[tuple[Rule, ...], list[Problem]]:
             values = _over(shipped.get(given["name"]), given)
             told = problem(values, Rule, at)
             if told is None:
-                known[given["name"]] = msgspec.convert(values, Rule)
+                rule = known[given["name"]] = msgspec.convert(values, Rule)
+                wrong += segments.mistakes(rule.segment, f"rules[{i}].segment", (*at, "segment"))
             else:
                 told = narrowed(told, values, Rule, at)
         if told is not None:
@@ -91,7 +93,7 @@ _ONLY_ASKED = ("consent", "do_not_contact", "owner_collision", "open_deal", "sal
 
 def on_timelines(rule: Rule) -> bool:
     """Whether a customer's timeline alone tells who broke the rule, so that it can be found after the fact."""
-    if kind_of(rule) in _ONLY_ASKED or isinstance(rule, AccountCap) or rule.segment.attributes:
+    if kind_of(rule) in _ONLY_ASKED or isinstance(rule, AccountCap) or segments.needs_attributes(rule.segment):
         return False
     if isinstance(rule, Counting) and rule.scope == "account":
         return False

@@ -1,7 +1,8 @@
 """The language of the policy's `[[rules]]`: one record a kind of rule, so that every knob is checked and offered by editors.
 
-Conditions are tables of allowed values, not expressions: an editor completes them from the JSON Schema, a typo has a line number, the
-fingerprint sees them, and nothing is ever evaluated. What a table cannot say (`or` over different attributes) a list of tables says.
+Conditions on contacts are tables of allowed values: an editor completes them from the JSON Schema, and a typo has a line number. What a
+table cannot say (`or` over different attributes) a list of tables says. Which customers a rule is for may also be said by an expression
+(`Segment.where`), since attributes are the company's own and want `or`, `not` and parts of names; its mistakes have lines, too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,16 @@ Window = Annotated[str, Meta(pattern=WINDOW)]
 Clock = Annotated[str, Meta(pattern=CLOCK)]
 """Local time of day: "08:00", "24:00"."""
 
+Where = Annotated[
+    str,
+    Meta(
+        max_length=2000,
+        description="CEL over country, time_zone, account and attributes.NAME, all text, and empty text where nobody has said so.",
+        examples=['country in ["DE", "AT"] && attributes.plan == "enterprise" && !account.endsWith(".gov")'],
+    ),
+]
+"""An expression that is true or false."""
+
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 ActorKinds = Literal["person", "automation", "unknown"]
 Limit = Annotated[int, Meta(ge=1, le=100_000)]
@@ -52,12 +63,13 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Segment(Struct, frozen=True, forbid_unknown_fields=True):
     """Which customers: country, time zone and account as their touches gave them; `attributes` as whoever asks gives them, so a rule
-    with some is for checks only."""
+    with some is for checks only. `where` is an expression over the same (`streams.core.govern.expressions`). All given must hold."""
 
     country: tuple[str, ...] = ()
     time_zone: tuple[str, ...] = ()
     account: tuple[str, ...] = ()
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = ""
 
 
 class Pair(Struct, frozen=True, forbid_unknown_fields=True):

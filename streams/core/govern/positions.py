@@ -104,9 +104,21 @@ class _Reader:
         if first in ("[", "{"):
             self._inside(path, "]" if first == "[" else "}")
         elif first in ('"', "'"):
-            self._skip(_STRING)
+            self._string(path)
         else:
             self._skip(_PLAIN)
+
+    def _string(self, path: Path) -> None:
+        """Of text over several lines each line has a place, unless a backslash joins some."""
+        start = self.pos
+        self._skip(_STRING)
+        if self.text.startswith(('"""', "'''"), start) and "\\\n" not in self.text[start : self.pos]:
+            begin = (
+                start + 3 + self.text.startswith("\n", start + 3)
+            )  # TOML leaves out a newline right at the beginning
+            for n, line in enumerate(self.text[begin : self.pos - 3].split("\n")):
+                self._note((*path, n), begin)
+                begin += len(line) + 1
 
     def _inside(self, path: Path, end: str) -> None:
         self.pos += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ from streams.core.entry import Entry
 from streams.core.govern import clocks
 from streams.core.govern.policy import Segment
 from streams.core.govern.records import NOTHING, Reached, Standing
+from streams.core.govern.segments import within
 from streams.core.touch import OPT_OUT_KINDS
 
 if TYPE_CHECKING:
@@ -111,17 +112,4 @@ class Scene:
 
     def within(self, segment: Segment) -> bool:
         """Whether the customer belongs to a rule's segment."""
-        attributes = self.standing.attributes if segment.attributes else {}
-        return _within(segment.country, self.country and self.country.upper()) and (
-            _within(segment.time_zone, self.time_zone)
-            and _within(segment.account, self.account)
-            and _all_within(segment.attributes, attributes)
-        )
-
-
-def _within(allowed: tuple[str, ...], value: str | None) -> bool:
-    return not allowed or (value or "") in allowed
-
-
-def _all_within(allowed: Mapping[str, tuple[str, ...]], values: Mapping[str, str]) -> bool:
-    return all(values.get(name, "") in some for name, some in allowed.items())
+        return within(segment, self.country, self.time_zone, self.account, self.standing.attributes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from streams.core.govern import segments
 from streams.core.govern.clocks import holidays_of, known_zone
 from streams.core.govern.mistakes import Problem
 from streams.core.govern.positions import Path
@@ -30,11 +31,13 @@ def _teams(teams: tuple[Team, ...]) -> Iterator[Problem]:
         if team.name in names:
             yield Problem(f"teams[{i}].name", (*at, "name"), f"two teams have the name `{team.name}`")
         names.add(team.name)
-        if team.segment.attributes:
+        yield from segments.mistakes(team.segment, f"teams[{i}].segment", (*at, "segment"))
+        if segments.needs_attributes(team.segment):
             what = (
                 "attributes are known only to whoever asks for a check: a team can have country, time_zone and account"
             )
-            yield Problem(f"teams[{i}].segment.attributes", (*at, "segment", "attributes"), what)
+            which = "attributes" if team.segment.attributes else "where"
+            yield Problem(f"teams[{i}].segment.{which}", (*at, "segment", which), what)
         yield from _calendar(team.calendar, f"teams[{i}].calendar", (*at, "calendar"))
         yield from _escalation(team, i)
         for n, rep in enumerate(team.reps):

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
-from streams.core.govern.policy import Segment
+from streams.core.govern.segments import within
 from streams.core.govern.windows import length_ms
 from streams.core.leads.calendars import added, next_working
 from streams.core.leads.policy import NOBODY, Calendar, Rep, Team
@@ -56,23 +56,10 @@ def route(
         if next_working(_calendar(team, rep), rep.absent, at) is not None and not _away(team, rep, at):
             return _assigned(team, rep, at, f"{owner} owns the account {whose.account}", last)
     for team in policy.teams:
-        if _within(team.segment, whose):
+        if within(team.segment, whose.country, whose.time_zone, whose.account):
             turn, why = _turn(team, whose.customer, at, passed, load or {})
             return _assigned(team, turn, at, why, last)
     return _assigned(NOBODY, None, at, "no team takes this customer", True)
-
-
-def _within(segment: Segment, whose: Whose) -> bool:
-    """Whether the customer is in the segment; attributes are not known here."""
-    pairs = (
-        (segment.country, (whose.country or "").upper()),
-        (segment.time_zone, whose.time_zone or ""),
-        (segment.account, whose.account or ""),
-    )
-    return not segment.attributes and all(
-        not wanted or has in {value.upper() if wanted is segment.country else value for value in wanted}
-        for wanted, has in pairs
-    )
 
 
 def _turn(

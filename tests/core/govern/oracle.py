@@ -24,6 +24,17 @@ FIRST_KIND = {"email": "sent", "linkedin": "message_sent", "calls": "dialed", "a
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
+WHERE: dict[str, Any] = {
+    'country == "DE" && !account.endsWith("me")': lambda country, account, tier: (
+        country == "DE" and account[-2:] != "me"
+    ),
+    'attributes.tier != "gold" || account in ["acme"]': lambda country, account, tier: (
+        tier != "gold" or account == "acme"
+    ),
+}
+"""Expressions of segments, and what they mean."""
+
+
 def broken(history: Sequence[Entry], contact: Contact, policy: Policy, t: int, standing: Standing) -> set[str]:
     """Names of the enabled rules that the contact breaks when it is made at t."""
     made = [e for e in history if e.direction == "outbound" and e.kind in CONTACT and not e.late]
@@ -43,6 +54,10 @@ def broken(history: Sequence[Entry], contact: Contact, policy: Policy, t: int, s
             or (segment.time_zone and (zone or "") not in segment.time_zone)
             or (segment.account and (account or "") not in segment.account)
             or any(standing.attributes.get(key, "") not in some for key, some in segment.attributes.items())
+            or (
+                segment.where
+                and not WHERE[segment.where](country or "", account or "", standing.attributes.get("tier", ""))
+            )
         ):
             continue
         others = [*own, *standing.account_contacts] if getattr(rule, "scope", "") == "account" else own

@@ -145,8 +145,14 @@ class _Writer:
                 self.value(one, (*path, key))
             self.put(" }")
         elif isinstance(value, str):
-            multi = "\n" in value
-            self.put(f'"""{value}"""' if multi else f"'{value}'" if '"' in value else _quoted(value))
+            if "\n" in value:
+                self.put('"""')
+                for n, line in enumerate(value.split("\n")):
+                    self.put("\n" if n else "")
+                    self.put(line, (*path, n))
+                self.put('"""')
+            else:
+                self.put(f"'{value}'" if '"' in value else _quoted(value))
         else:
             self.put(str(value).lower())
 
@@ -181,6 +187,14 @@ def test_places_in_any_text(data: dict[str, Any]) -> None:
                 writer.put("\n")
     assert tomllib.loads(writer.text) == data
     assert lines(writer.text) == writer.places
+
+
+def test_lines_of_a_text() -> None:
+    """A newline right behind the quotes is none of the text's, as in TOML; joined lines have no places of their own."""
+    known = lines('a = 1\nb = \'\'\'\nx\ny\'\'\'\nc = {d = """x\n\ny"""}\ne = """x\\\ny"""\n')
+    assert {path: line for path, line in known.items() if path[0] != "a"} == {
+        ("b",): 2, ("b", 0): 3, ("b", 1): 4, ("c",): 5, ("c", "d"): 5, ("c", "d", 0): 5, ("c", "d", 1): 6, ("c", "d", 2): 7, ("e",): 8,
+    }  # fmt: skip
 
 
 def test_the_nearest_place() -> None:

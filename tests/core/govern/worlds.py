@@ -13,6 +13,7 @@ from streams.core.govern import policy as p
 from streams.core.govern.records import Consent, Contact, Deal, LeadHeld, Standing, Suppression
 from streams.core.policy import CampaignFacts, Policy
 from streams.core.touch import Claim
+from tests.core.govern.oracle import WHERE
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -118,7 +119,14 @@ _common = {
     "exempt": _not,
     "exempt_from_priority": st.sampled_from((None, None, 50)),
     "segment": st.sampled_from(
-        (p.Segment(), p.Segment(), p.Segment(), p.Segment(country=("DE",)), p.Segment(attributes={"tier": ("gold",)}))
+        (
+            p.Segment(),
+            p.Segment(),
+            p.Segment(),
+            p.Segment(country=("DE",)),
+            p.Segment(attributes={"tier": ("gold",)}),
+            *(p.Segment(country=("DE", ""), where=where) for where in WHERE),
+        )
     ),
     "action": st.sampled_from(("alert", "suppress", "delay_until", "require_approval", "reroute")),
     "name": st.just("x"),

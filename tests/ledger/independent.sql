@@ -84,6 +84,25 @@ CREATE TABLE credit AS
   SELECT model, month, currency, '(no touch)', '(no touch)', '(no touch)', '(no touch)', amount
   FROM won ANTI JOIN step USING (deal_id), (SELECT DISTINCT model FROM share);
 
+-- The walks that Markov's model learns from: to each deal closed in the period, and, of customers without one, up to its end.
+CREATE TABLE walk AS
+  WITH closed AS (
+    SELECT deal_id, stage = 'won' AS won, epoch_ms(closed_at) AS closed, number::VARCHAR AS customer
+    FROM deal WHERE stage IN ('won', 'lost') AND CAST(closed_at AT TIME ZONE 'UTC' AS DATE) BETWEEN $first::DATE AND $last::DATE),
+  reach AS (SELECT epoch_ms(CAST($last::DATE + 1 AS TIMESTAMP)) - 1 AS until)
+  SELECT deal_id AS name, won, department || ' ' || channel AS state, ms, id
+  FROM closed JOIN point USING (customer) WHERE ms BETWEEN closed - 90 * 86400000::BIGINT AND closed
+  UNION ALL
+  SELECT customer, false, department || ' ' || channel, ms, id
+  FROM point ANTI JOIN closed USING (customer), reach WHERE ms BETWEEN until - 90 * 86400000::BIGINT AND until;
+
+CREATE TABLE hop AS
+  SELECT here, there, count(*)::DOUBLE AS times FROM (
+    SELECT lag(state, 1, 'start') OVER along AS here, state AS there FROM walk WINDOW along AS (PARTITION BY name ORDER BY ms, id)
+    UNION ALL
+    SELECT arg_max(state, (ms, id)), CASE WHEN any_value(won) THEN 'won' ELSE 'lost' END FROM walk GROUP BY name)
+  GROUP BY ALL;
+
 -- Costs, day by day.
 CREATE TABLE spend AS
   SELECT department, currency, strftime(day, '%Y-%m') AS month, cents / days AS value

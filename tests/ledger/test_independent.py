@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
+from streams.core.ledger import markov, records, touch_lines
 from streams.core.ledger import period as periods
-from streams.core.ledger import records, touch_lines
 from streams.core.ledger.book import Book
 from streams.core.ledger.figures import compute
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.result import CONTACTS, CREDIT, REVENUE, SPEND, TOUCHES, Ledger
-from streams.core.ledger.types import DIMENSIONS
+from streams.core.ledger.types import DIMENSIONS, UNATTRIBUTED
 from streams.core.policy import IdentityPolicy
 from tests.ledger import made_up
 from tests.ledger.books import ID_KEY, REGION
@@ -111,6 +112,49 @@ def test_credit_by_every_model(ledger: Ledger, theirs: duckdb.DuckDBPyConnection
         assert abs(value - exact) <= points, key
         if key[0] in ("first", "last"):
             assert value == exact
+
+
+def removal_effects(hops: list[tuple[str, str, float]]) -> dict[str, float]:
+    """By linear algebra: the share of won walks that would be lost without each state."""
+    states = sorted({state for here, there, _ in hops for state in (here, there)} - {"won", "lost"})
+    place = {state: i for i, state in enumerate(states)}
+    moves, wins = np.zeros((len(states), len(states))), np.zeros(len(states))
+    for here, there, times in hops:
+        if there == "won":
+            wins[place[here]] += times
+        elif there in place:
+            moves[place[here], place[there]] += times
+    leaving = np.array([sum(times for here, _, times in hops if here == state) for state in states])
+    moves, wins = moves / leaving[:, None], wins / leaving
+
+    def won(without: int | None) -> float:
+        kept = moves.copy()
+        if without is not None:
+            kept[:, without] = 0
+        return float(np.linalg.solve(np.eye(len(states)) - kept, wins)[place["start"]])
+
+    return {state: 1 - won(i) / won(None) for state, i in place.items() if state != "start"}
+
+
+def test_markov(ledger: Ledger, theirs: duckdb.DuckDBPyConnection) -> None:
+    """The removal effects are those of the linear system that DuckDB's walks make, and what the model gives to each department in a
+    channel, by month, is each deal's amount in their proportion, but for the rounding of less than a cent a touch point."""
+    effects = removal_effects(theirs.execute("SELECT here, there, times FROM hop").fetchall())
+    ours = {f"{one.department} {one.channel}": one.effect / markov.SCALE for one in ledger.effects}
+    assert len(effects) > 5 and ours == pytest.approx(effects, abs=1e-8)
+    weigh = " ".join(f"WHEN '{state}' THEN {effect!r}" for state, effect in effects.items())
+    rows = theirs.execute(
+        f"""WITH weighed AS (SELECT *, CASE department || ' ' || channel {weigh} END / alike AS w FROM step),
+            shared AS (SELECT *, amount * w / sum(w) OVER (PARTITION BY deal_id) AS value FROM weighed)
+            SELECT month, currency, department, channel, sum(value), count(*) FROM shared GROUP BY ALL"""
+    ).fetchall()
+    given: Counter[tuple[str, ...]] = Counter()
+    for f in ledger.figures:
+        if f.measure == CREDIT + "markov" and f.department != UNATTRIBUTED:
+            given[f.month, f.currency, f.department, f.channel] += f.value
+    assert given.keys() == {tuple(row[:4]) for row in rows}
+    for *key, value, points in rows:
+        assert abs(given[tuple(key)] - value) <= points + 1e-6 * value, key
 
 
 def test_spend(ledger: Ledger, theirs: duckdb.DuckDBPyConnection) -> None:

@@ -15,7 +15,9 @@ from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
+from streams.cli import main
 from tests.ledger.command import BOARD, files, report
 
 TABLES = ("figures", "roi", "credits", "handoffs", "funnel", "stages")
@@ -75,6 +77,46 @@ def test_the_quarrel_of_the_board(tmp_path: Path) -> None:
         ("summer-2026", "accepted", "", "1", "1", "1"),
         ("summer-2026", "rejected", "not_icp", "1", "0", "1"),
     ]
+
+
+def test_conflicts_come_from_a_file(tmp_path: Path) -> None:
+    """What `touchstream backtest` finds in the touches, given by --conflicts, is counted by the department whose contact made it, on the
+    page and in the tables; hand-offs among it are passed over, a broken line is told, and of two revisions the later counts."""
+    lines = (BOARD / "touches.jsonl").read_text(encoding="utf-8").splitlines()
+    mail = next(one for one in map(json.loads, lines) if one["kind"] == "sent" and one["department"] == "marketing")
+    call = {name: mail[name] for name in ("direction", "customer")} | {
+        "touch_id": "hasty", "channel": "calls", "department": "sales", "kind": "dialed",
+        "occurred_at": mail["occurred_at"].replace(":00Z", ":59Z"),
+    }  # fmt: skip
+    (tmp_path / "touches.jsonl").write_text("\n".join([*lines, json.dumps(call)]), encoding="utf-8")
+    command = ["backtest", str(tmp_path / "touches.jsonl")]
+    found = CliRunner(env={"TOUCHSTREAM_ID_KEY": "k"}).invoke(main, command).stdout.splitlines()
+    (conflict,) = [one for one in map(json.loads, found) if one["finding"] == "conflict"]
+    assert len(found) > 1
+    given = [
+        *files(),
+        "--touches",
+        tmp_path / "touches.jsonl",
+        "--conflicts",
+        tmp_path / "found.jsonl",
+        "--csv",
+        tmp_path,
+    ]
+
+    def counted() -> list[tuple[str, str, str]]:
+        figures = [row for row in rows(tmp_path / "figures.csv") if row["measure"] == "conflicts"]
+        return [(row["department"], row["channel"], row["value"]) for row in figures]
+
+    (tmp_path / "found.jsonl").write_text("\n".join(found), encoding="utf-8")
+    done(*given, "--out", tmp_path / "r.html")
+    assert counted() == [("sales", "calls", "1")]
+    assert "Per 1,000 contacts" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+    retracted = json.dumps(conflict | {"revision": 2, "state": "retracted"})
+    (tmp_path / "found.jsonl").write_text("\n".join([retracted, "{}", *found]), encoding="utf-8")
+    result = report(*given)
+    assert result.exit_code == 1 and counted() == []
+    assert "found.jsonl line 2: not a finding: Object missing required field `finding`" in result.stderr
 
 
 def test_the_example_of_the_seed_on_the_page(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -60,6 +61,12 @@ _folder = click.Path(file_okay=False, path_type=Path)
 @click.option("--deals", multiple=True, metavar="FILE", help="Deals as JSON lines.")
 @click.option("--costs", multiple=True, metavar="FILE", help="Costs as JSON lines.")
 @click.option("--leads", multiple=True, metavar="FILE", help="Changes of leads' states as JSON lines.")
+@click.option(
+    "--conflicts",
+    multiple=True,
+    metavar="FILE",
+    help="Conflicts as `touchstream backtest` or `touchstream tail conflicts --json` prints them.",
+)
 @policy_option
 @click.option("--out", type=_path, metavar="FILE", help="Write the page (HTML, self-contained).")
 @click.option("--csv", "csv_folder", type=_folder, metavar="DIR", help="Write every table as CSV.")
@@ -79,6 +86,7 @@ def report(
     deals: tuple[str, ...],
     costs: tuple[str, ...],
     leads: tuple[str, ...],
+    conflicts: tuple[str, ...],
     policy_path: str | None,
     out: Path | None,
     csv_folder: Path | None,
@@ -97,11 +105,14 @@ def report(
     touchstream report --period 2026-Q3 --touches touches.jsonl --deals deals.jsonl --costs costs.jsonl --out report.html
     touchstream report --period 2026-Q3 --from-kafka --out report.html
     """
-    if from_kafka and any((touches, deals, costs, leads)):
-        raise click.UsageError("--from-kafka reads the topics: leave --touches, --deals, --costs and --leads out")
+    files = (touches, deals, costs, leads, conflicts)
+    if from_kafka and any(files):
+        raise click.UsageError(
+            "--from-kafka reads the topics: leave --touches, --deals, --costs, --leads and --conflicts out"
+        )
     if not from_kafka and not (touches and deals):
         raise click.UsageError("give --touches and --deals, or --from-kafka")
-    if [*touches, *deals, *costs, *leads].count("-") > 1:
+    if sum(names.count("-") for names in files) > 1:
         raise click.UsageError('only one FILE can be "-" (standard input)')
     if not any((out, csv_folder, parquet_folder, json_path)):
         raise click.UsageError("nothing to write: give at least one of --out, --csv, --parquet, --json")
@@ -116,10 +127,8 @@ def report(
 
     problems: list[str] = []
     with progress("reading"), _no_collector():
-        if from_kafka:
-            resolve = _from_kafka(settings, policy, problems)
-        else:
-            resolve = _from_files(settings, policy, problems, touches, deals, costs, leads)
+        read = _from_kafka if from_kafka else partial(_from_files, *files)
+        resolve = read(settings, policy, problems)
     with progress("reckoning"), _no_collector():
         resolved = resolve()
         try:
@@ -132,13 +141,15 @@ def report(
 
 
 def _from_files(
-    settings: Settings, policy: Policy, problems: list[str], touches: Names, deals: Names, costs: Names, leads: Names
-) -> Callable[[], Resolved]:
+    touches: Names, deals: Names, costs: Names, leads: Names, conflicts: Names, settings: Settings, policy: Policy,
+    problems: list[str],
+) -> Callable[[], Resolved]:  # fmt: skip
     book = Book(policy.identity, settings.id_key, settings.default_region)
     _read(touches, touch_lines.parse, book.add_touch, problems)
     _read(deals, records.deal, book.add_deal, problems)
     _read(costs, records.cost, book.add_cost, problems)
     _read(leads, records.lead_event, book.add_lead, problems)
+    _read(conflicts, records.finding, book.add_conflict, problems)
     problems += book.problems
     return book.resolve
 
@@ -153,11 +164,12 @@ def _from_kafka(settings: Settings, policy: Policy, problems: list[str]) -> Call
     from streams.commands.publishing import run_kafka
     from streams.core.ledger import books
     from streams.core.ledger.spend import with_rates
-    from streams.edge import ledger_input
+    from streams.edge.ledger_input import Damaged
+    from streams.edge.ledger_reading import read_all
 
     try:
-        known = run_kafka(ledger_input.read_all(settings, policy, problems))
-    except ledger_input.Damaged as error:
+        known = run_kafka(read_all(settings, policy, problems))
+    except Damaged as error:
         raise CommandError(str(error)) from None
 
     def resolve() -> Resolved:

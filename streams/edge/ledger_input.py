@@ -1,11 +1,12 @@
-"""The ledger's topics, as facts: what `touchstream report --from-kafka` and `touchstream ledger` read."""
+"""The records of the ledger's topics, as facts: for `touchstream ledger` as they come, for `touchstream report --from-kafka` all of them
+(`streams.edge.ledger_reading`)."""
 
 from __future__ import annotations
 
 import msgspec
 
 from streams.core.ledger import facts, records
-from streams.core.ledger.facts import Fact, Facts
+from streams.core.ledger.facts import Fact
 from streams.core.ledger.spend import lacks_rate
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
@@ -13,11 +14,14 @@ from streams.core.policy import Policy
 from streams.core.touch import Origin
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge.codec import Codec, DecodeError
-from streams.edge.reader import Stored, batches, learn_all, open_codec
+from streams.edge.reader import Stored
 from streams.edge.topics import CONFLICTS, COSTS, DEALS, IDENTIFIED, LEADS, LEDGER_FACTS
 from streams.settings import Settings
 
 STAGE = "ledger"
+
+SOURCES = (IDENTIFIED, DEALS, COSTS, LEADS, CONFLICTS)
+"""Topics that the ledger is made of, besides its own."""
 
 
 class Damaged(Exception):
@@ -30,9 +34,8 @@ class Input:
     def __init__(self, settings: Settings, policy: Policy, codec: Codec) -> None:
         self._settings, self._policy, self._codec = settings, policy, codec
         self.log = settings.topic(LEDGER_FACTS)
-        self._identified, self._deals, self._costs = map(settings.topic, (IDENTIFIED, DEALS, COSTS))
-        self._leads, self._conflicts = map(settings.topic, (LEADS, CONFLICTS))
-        self.topics = (self._identified, self._deals, self._costs, self._leads, self._conflicts)
+        self.topics = tuple(map(settings.topic, SOURCES))
+        self._identified, self._deals, self._costs, self._leads, self._conflicts = self.topics
 
     def facts(self, stored: Stored) -> list[Fact] | Rejected:
         """What a record says, or why it cannot be used. A null says nothing: what was erased is told by commands.
@@ -90,28 +93,3 @@ class Input:
 def _rejected(stored: Stored, reason: str, detail: str) -> Rejected:
     origin = Origin(stored.topic, stored.partition, stored.offset)
     return Rejected(reason, detail, STAGE, stored.value or b"", origin, stored.key)  # type: ignore[arg-type]
-
-
-async def read_all(settings: Settings, policy: Policy, problems: list[str]) -> Facts:
-    """All that the topics say now. What cannot be used is told in `problems`.
-
-    Raises:
-        ReadError: Kafka, a topic, or a schema registry that is needed is not there.
-        Damaged: see `Input.facts`.
-    """
-    known = Facts()
-    async with open_codec(settings) as codec:
-        source = Input(settings, policy, codec)
-        # Its own topic first: then most of what the others say is known, and costs only a comparison.
-        for topics in ((source.log,), source.topics):
-            async for batch in batches(settings, topics):
-                if batch and topics != (source.log,):
-                    await learn_all(codec, [stored.value or b"" for stored in batch], batch[0].address)
-                for stored in batch:
-                    found = source.facts(stored)
-                    if isinstance(found, Rejected):
-                        problems.append(f"{stored.address}: {found.reason}: {found.detail}")
-                    else:
-                        for fact in found:
-                            known.take(fact)
-    return known

@@ -36,7 +36,7 @@ from streams.edge.codec import Codec, DecodeError
 from streams.edge.encoding import letter_record
 from streams.edge.ledger_input import Input
 from streams.edge.ledger_metrics import LedgerMetrics
-from streams.edge.ledger_turn import Turn, joined
+from streams.edge.ledger_turn import AT_ONCE, Turn, joined
 from streams.edge.ledger_view import LedgerView
 from streams.edge.ledger_writer import LedgerWriter, Superseded
 from streams.edge.publisher import Publisher, PublishError, Record, describe
@@ -52,8 +52,6 @@ REST = 3
 
 ASK_SECONDS = 0.5
 """Kafka is asked at most so often where the topics end, however many records come."""
-
-AT_ONCE = 5000
 
 
 class LedgerProcess:

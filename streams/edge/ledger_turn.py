@@ -19,6 +19,9 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 from streams.edge.kafka_auth import client_options
 from streams.settings import Settings
 
+AT_ONCE = 5000
+"""Records at most that are read for one transaction."""
+
 POLL_MS = 30 * 60_000
 """A start may read a long history between two polls; whether the process lives, its heartbeats say."""
 

@@ -79,31 +79,64 @@ async def read(
                     )
 
 
-async def batches(settings: Settings, topics: Iterable[str]) -> AsyncIterator[list[Stored]]:
-    """All records that are in the topics (full names) at the call, as they come: for millions, of which the order does not matter; within
-    a partition it holds. Tombstones are left out.
+class Stretch(Struct, frozen=True, gc=False):
+    """The records of one partition from an offset up to another one, which is not among them."""
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+
+    def __len__(self) -> int:
+        return max(0, self.end - self.first)
+
+
+async def stretches(settings: Settings, topics: Iterable[str]) -> list[Stretch]:
+    """All that is in the topics (full names) now, by partition. Raises ReadError."""
+    async with _consumer(settings, *topics) as consumer:
+        places = sorted(consumer.assignment())
+        firsts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        return [Stretch(place.topic, place.partition, firsts[place], ends[place]) for place in places]
+
+
+async def batches(settings: Settings, stretch: Stretch) -> AsyncIterator[list[Stored]]:
+    """The records of a stretch, some thousands at a time. Tombstones are left out.
 
     Raises:
         ReadError: as `read`.
     """
-    names = list(topics)
-    async with _consumer(settings, *names) as consumer:
-        partitions = sorted(consumer.assignment())
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        await _seek(consumer, partitions, ends, "beginning")
+    place = TopicPartition(stretch.topic, stretch.partition)
+    async with _consumer(settings) as consumer:
+        consumer.assign([place])
+        consumer.seek(place, stretch.first)
         quiet = 0
-        while not await _done(consumer, ends):
+        while not await _done(consumer, {place: stretch.end}):
             polled = await consumer.getmany(timeout_ms=500)
             quiet = 0 if polled else quiet + 1
             if quiet and quiet % QUIET_POLLS == 0:
-                await consumer.end_offsets(partitions)  # as in `read`
-            for partition, records in polled.items():
-                end = ends[partition]
-                yield [
-                    Stored(partition.topic, partition.partition, one.offset, one.timestamp, one.key, one.value)
-                    for one in records
-                    if one.offset < end and one.value is not None
-                ]
+                await consumer.end_offsets([place])  # as in `read`
+            yield [
+                Stored(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value)
+                for one in polled.get(place, ())
+                if one.offset < stretch.end and one.value is not None
+            ]
+
+
+async def committed(settings: Settings, group: str, topic: str) -> dict[int, int]:
+    """How far a consumer group has come in a topic (full name), by partition; a partition that it has not begun is left out.
+
+    Raises:
+        ReadError: as `read`; or the group may not be asked.
+    """
+    found = {}
+    async with _consumer(settings, topic) as known, _consumer(settings, group=group) as consumer:
+        places = sorted(known.assignment())
+        consumer.assign(places)
+        for place in places:
+            offset = await consumer.committed(place)
+            if offset is not None:
+                found[place.partition] = offset
+    return found
 
 
 async def latest(settings: Settings, topic: str, wanted: Callable[[bytes], bool] | None = None) -> dict[bytes, bytes]:
@@ -152,11 +185,12 @@ async def partitions(settings: Settings, topics: Iterable[str]) -> list[TopicPar
 
 
 @asynccontextmanager
-async def _consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer of all partitions of the topics; Kafka's errors inside come out as ReadError."""
+async def _consumer(settings: Settings, *topics: str, group: str | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of all partitions of the topics; Kafka's errors inside come out as ReadError. With a group it asks for what
+    that has committed, and is no member."""
     consumer = AIOKafkaConsumer(
         *topics,
-        group_id=None,
+        group_id=group,
         client_id="touchstream-reader",
         auto_offset_reset="earliest",
         enable_auto_commit=False,

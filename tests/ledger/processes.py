@@ -17,8 +17,8 @@ from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.totals import Total
 from streams.core.policy import Policy
 from streams.core.touch import Touch
-from streams.edge import ledger_input
 from streams.edge.codec import Codec
+from streams.edge.ledger_reading import read_all
 from streams.edge.reader import Stored, read
 from streams.edge.topics import IDENTIFIED, LEDGER
 from streams.settings import Settings
@@ -65,9 +65,9 @@ def published(settings: Settings) -> list[Total]:
 
 
 def wanted(settings: Settings) -> dict[tuple[str, ...], str]:
-    """What `touchstream report --from-kafka` reckons for every month and quarter."""
+    """What `touchstream report --from-kafka` reckons for every month and quarter, with all touches read from their source."""
     problems: list[str] = []
-    resolved = books.resolve(asyncio.run(ledger_input.read_all(settings, Policy(), problems)))
+    resolved = books.resolve(asyncio.run(read_all(settings, Policy(), problems, again=True)))
     assert problems == []
     found = {}
     for period in totals.affected(facts.ALWAYS, resolved, 90):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from msgspec.structs import replace
 from streams import Client
 from streams.cli import main
 from streams.core import touch_json
+from streams.core.ledger import books
 from streams.core.ledger.result import Figure, decode
-from streams.edge import ledger_view
+from streams.core.policy import Policy
+from streams.edge import ledger_reading, ledger_view
 from streams.edge.crash_points import EXIT_CODE, LEDGER_POINTS
 from streams.settings import Settings
 from tests.ledger import made_up
@@ -34,16 +37,16 @@ def report_of(*options: str | Path) -> tuple[Figure, ...]:
     """The figures of `touchstream report` with these options; the last one names its JSON."""
     result = CliRunner().invoke(main, ["report", "--period", "2026-Q2", *map(str, options)])
     assert result.exit_code == 0, result.output
-    figures = decode(Path(options[-1]).read_bytes()).figures
-    return tuple(figure for figure in figures if figure.measure != "conflicts")  # no file tells of them
+    return decode(Path(options[-1]).read_bytes()).figures
 
 
 def test_the_ledger_on_kafka(
     make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind a worker, `report --from-kafka` has the figures of the files' report. The process that keeps them up to date ends at each
-    of its crash points while deals, costs and touches come: in the end its topic and Redis have just those figures, none twice. A
-    restart changes nothing; a late touch and a merge revise earlier periods, and say so."""
+    of its crash points while deals, costs and touches come: in the end its topic and Redis have just those figures, none twice. Read
+    in slices, by one process or two, with what the ledger has read or without it, the topics say the same. A restart changes nothing; a
+    late touch and a merge revise earlier periods, and say so."""
     settings = make_settings(session_timeout=6.0)
     touches = [replace(one, customer=replace(one.customer, name=None)) for one in made_up.touches(3, CUSTOMERS, 500)]
     deals = [one | {"customer": {"email": one["customer"]["email"]}} for one in made_up.deals(3, CUSTOMERS * 8)]
@@ -81,6 +84,12 @@ def test_the_ledger_on_kafka(
             assert doubled(settings) == []
             shown = 'touchstream_ledger_roi_ratio{currency="EUR",department="marketing",period="2026-Q2"}'
             wait_until(lambda: shown in served(process), 60, "the return on investment to be served")
+        monkeypatch.setattr(ledger_reading, "SLICE", 40)
+        alone = asyncio.run(ledger_reading.read_all(settings, Policy(), [], again=True))
+        for processes in (1, 2):  # the second time what the ledger has read is not read again, and by two
+            monkeypatch.setattr(ledger_reading, "AT_ONCE", 3 * (2 - processes))
+            shared = asyncio.run(ledger_reading.read_all(settings, Policy(), [], processes))
+            assert books.resolve(shared) == books.resolve(alone) and len(alone.touches) > 400
         before = sorted((one.place, one.revision) for one in published(settings))
         with running(settings) as process:
             wait_until(lambda: any("0 figures changed" in line for line in process.log), 90, "a restart to reckon")
@@ -104,5 +113,9 @@ def test_the_ledger_on_kafka(
     (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, costs)), encoding="utf-8")
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
-    files = [part for name in ("touches", "deals", "costs") for part in (f"--{name}", tmp_path / f"{name[0]}.jsonl")]
+    (tmp_path / "f.jsonl").write_text(
+        CliRunner().invoke(main, ["tail", "conflicts", "--json", "--no-follow"]).stdout, encoding="utf-8"
+    )
+    files = ["--conflicts", tmp_path / "f.jsonl"]
+    files += [part for name in ("touches", "deals", "costs") for part in (f"--{name}", tmp_path / f"{name[0]}.jsonl")]
     assert report_of(*files, "--json", tmp_path / "f.json") == report_of("--from-kafka", "--json", tmp_path / "k.json")

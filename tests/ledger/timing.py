@@ -18,11 +18,15 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from streams.core.commands import Command
 from streams.core.ledger import facts, records
 from streams.core.policy import Policy
 from streams.edge import topic_admin
 from streams.edge.embedded.stack import EmbeddedStack
+from streams.edge.kafka_auth import client_options
+from streams.edge.ledger_turn import group_of
 from streams.edge.publisher import Publisher, PublishError, Record
 from streams.edge.reader import make_codec
 from streams.edge.topics import COSTS, DEALS, IDENTIFIED, LEDGER_FACTS
@@ -67,6 +71,17 @@ def written(settings: Settings, count: int, own: bool) -> Iterator[Record]:
             yield Record(settings.topic(COSTS), cost.cost_id.encode(), codec.encode_cost(cost))
 
 
+async def read_by_the_ledger(settings: Settings) -> None:
+    """Commit for `touchstream ledger` that it has read all touches, as it does with its facts."""
+    consumer = AIOKafkaConsumer(group_id=group_of(settings), enable_auto_commit=False, **client_options(settings))
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(settings.topic(IDENTIFIED), number) for number in range(settings.partitions)])
+        await consumer.commit(await consumer.end_offsets(consumer.assignment()))
+    finally:
+        await consumer.stop()
+
+
 async def load(settings: Settings, records: Iterable[Record]) -> int:
     """All records into Kafka; how many."""
     count, rest = 0, iter(records)
@@ -109,6 +124,8 @@ def main() -> None:
             folder = options.keep or Path(data)
             for what, own in (("the sources", False), ("and the ledger's own topic", True)):
                 count = asyncio.run(load(settings, written(settings, options.touches, own)))
+                if own:
+                    asyncio.run(read_by_the_ledger(settings))
                 page = folder / f"report-{options.touches}-{'own' if own else 'sources'}.html"
                 for _ in range(2):
                     print(

@@ -14,7 +14,10 @@ from msgspec import Struct
 
 from streams.core.identify import nodes
 from streams.core.identity_graph import Graph
+from streams.core.ledger import facts
+from streams.core.ledger.fact_types import ConflictFact
 from streams.core.ledger.types import Cell, Cost, Deal, JourneyTouch, LeadEvent
+from streams.core.outcome import Finding
 from streams.core.policy import IdentityPolicy
 from streams.core.touch import Customer, Money, Touch
 
@@ -87,6 +90,7 @@ class Book:
         self._deals: dict[str, Deal] = {}
         self._costs: dict[str, Cost] = {}
         self._leads: dict[bytes, LeadEvent] = {}
+        self._conflicts: dict[str, ConflictFact] = {}
         self._reps: dict[str, tuple[int, str]] = {}
         self.problems: list[str] = []
 
@@ -137,6 +141,14 @@ class Book:
         else:
             self._leads[msgspec.json.encode(event)] = event
 
+    def add_conflict(self, finding: Finding) -> None:
+        """Take in a conflict; the highest revision counts. Hand-offs, which `touchstream backtest` prints too, are passed over."""
+        if finding.finding == "conflict":
+            new = facts.of_conflict(finding)
+            old = self._conflicts.get(new.finding_id)
+            if old is None or facts.rank(new) > facts.rank(old):
+                self._conflicts[new.finding_id] = new
+
     def resolve(self) -> Resolved:
         """Who is whose customer, once all records are in."""
         graph = Graph(limit=self._identity.shared_after)
@@ -159,6 +171,7 @@ class Book:
         leads: dict[str, list[LeadEvent]] = {}
         for _, event in sorted(self._leads.items(), key=lambda item: (item[1].at, item[0])):
             leads.setdefault(self._customer(graph, event.customer), []).append(event)
+        held = [one for one in self._conflicts.values() if one.holds]
         return Resolved(
             touches,
             deals,
@@ -167,6 +180,7 @@ class Book:
             touch_costs,
             self._identifiers({customer for _, customer in deals}, customers),
             {actor: name for actor, (_, name) in sorted(self._reps.items())},
+            tuple(sorted((one.at, facts.box_of(one, self._touches.get(one.touch_id))) for one in held)),
         )
 
     def _identifiers(self, wanted: set[str], customers: dict[int, str]) -> dict[str, tuple[str, ...]]:

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from streams.core.leads.events import ledger_state
 from streams.core.leads.states import STATES
 from streams.core.ledger.book import Resolved, TouchCost
-from streams.core.ledger.facts import ConflictFact, DealFact, Facts, LeadFact, TouchFact
-from streams.core.ledger.types import NONE, Cell, Deal, JourneyTouch, LeadEvent, cell_of
+from streams.core.ledger.facts import ConflictFact, DealFact, Facts, LeadFact, TouchFact, box_of
+from streams.core.ledger.types import Cell, Deal, JourneyTouch, LeadEvent
 from streams.core.touch import Customer
 
 _NOBODY = Customer()
@@ -46,7 +46,7 @@ def resolve(facts: Facts) -> Resolved:
         costs,
         _identifiers(customers, {customer for _, customer in deals}),
         {actor: name for actor, (_, name) in sorted(named.items())},
-        tuple(sorted((fact.at, _where(facts, fact)) for fact in facts.conflicts.values() if fact.holds)),
+        tuple(sorted((one.at, _where(facts, one)) for one in facts.conflicts.values() if one.holds)),
     )
 
 
@@ -75,9 +75,8 @@ def _leads(facts: Facts) -> dict[str, list[LeadEvent]]:
 
 
 def _where(facts: Facts, conflict: ConflictFact) -> Cell:
-    """The box of the touch that made a conflict."""
     touch = facts.touches.get(conflict.touch_id)
-    return Cell(conflict.department, conflict.channel, NONE, NONE) if touch is None else cell_of(_touch(touch))
+    return box_of(conflict, None if touch is None else _touch(touch))
 
 
 def _identifiers(customers: dict[str, str], wanted: set[str]) -> dict[str, tuple[str, ...]]:

@@ -36,7 +36,7 @@ from streams.core.ledger.fact_types import (
     ids_of,
     rank,
 )
-from streams.core.ledger.types import DAY_MS, Cost, Deal
+from streams.core.ledger.types import DAY_MS, NONE, Cell, Cost, Deal, JourneyTouch, cell_of
 from streams.core.outcome import Finding
 from streams.core.policy import IdentityPolicy
 from streams.core.touch import IdentifiedTouch
@@ -53,6 +53,7 @@ __all__ = [
     "LeadFact",
     "MovedFact",
     "TouchFact",
+    "box_of",
     "decode",
     "encode",
     "ids_of",
@@ -62,6 +63,7 @@ __all__ = [
     "of_deal",
     "of_lead",
     "of_touch",
+    "rank",
 ]  # fmt: skip
 
 V = TypeVar("V", HomeFact, MovedFact, DealFact, CostFact, LeadFact, ConflictFact)
@@ -147,6 +149,11 @@ def of_conflict(finding: Finding) -> ConflictFact:
     return ConflictFact(finding.finding_id, finding.revision, holds, finding.event_time, *touch)
 
 
+def box_of(conflict: ConflictFact, touch: JourneyTouch | None) -> Cell:
+    """The box of a conflict: that of the touch that made it one, if it is known."""
+    return Cell(conflict.department, conflict.channel, NONE, NONE) if touch is None else cell_of(touch)
+
+
 class Facts:
     """All facts, joined. `span` is the time (UTC ms, from and to) in which what was taken since the last `spanned` changes anything;
     touches also change what is won after them."""
@@ -163,14 +170,12 @@ class Facts:
         self.span: tuple[int, int] | None = None
         self._deal_ids: set[str] = set()
         for fact in facts:
-            self.take(fact)
+            self.join(fact)
 
     def take(self, fact: Fact) -> dict[bytes, Fact | None]:
         """Take a fact in. What is new of what is known, by key: facts as they are joined, and None for those that are erased."""
-        if isinstance(fact, TouchFact):
-            return self._take_touch(fact)
-        if isinstance(fact, HomeFact):
-            return self._take_home(fact)
+        if isinstance(fact, TouchFact | HomeFact):
+            return {fact.key: fact} if self.join(fact) else {}
         if isinstance(fact, MovedFact):
             moved = self._unmoved(fact)
             changed = {} if moved is None else _kept(self.moved, fact.customer, moved)
@@ -203,6 +208,26 @@ class Facts:
             return self._spanning(_kept(self.conflicts, fact.finding_id, fact), conflict, fact)
         return self._take_erasure(fact)
 
+    def join(self, fact: Fact) -> bool:
+        """As `take`, for who does not ask what is new, only whether anything is: nearly all facts are of touches, and that is quicker."""
+        if isinstance(fact, TouchFact):
+            return self._take_touch(fact)
+        return self._take_home(fact) if isinstance(fact, HomeFact) else bool(self.take(fact))
+
+    def __iter__(self) -> Iterator[Fact]:
+        """Each as it is joined: taken elsewhere, they are as good as all that was taken here."""
+        for known in (
+            self.erased,
+            self.homes,
+            self.moved,
+            self.touches,
+            self.deals,
+            self.costs,
+            self.leads,
+            self.conflicts,
+        ):
+            yield from known.values()
+
     def _spanning(
         self, changed: dict[bytes, Fact | None], *both: LeadFact | ConflictFact | None
     ) -> dict[bytes, Fact | None]:
@@ -218,18 +243,21 @@ class Facts:
         return span
 
     def _spans(self, start: int, end: int) -> None:
-        self.span = (start, end) if self.span is None else (min(start, self.span[0]), max(end, self.span[1]))
+        if self.span is None:
+            self.span = (start, end)
+        elif start < self.span[0] or end > self.span[1]:
+            self.span = (min(start, self.span[0]), max(end, self.span[1]))
 
-    def _take_home(self, fact: HomeFact) -> dict[bytes, Fact | None]:
-        if fact.at <= self._erased_at(fact.identifier):
-            return {}
+    def _take_home(self, fact: HomeFact) -> bool:
+        if self.erased and fact.at <= self._erased_at(fact.identifier):
+            return False
         known = self.homes.get(fact.identifier)
         if known is not None and known.customer == fact.customer:  # nearly always: only its time is later
             if fact.at <= known.at:
-                return {}
+                return False
             self.homes[fact.identifier] = fact
-            return {fact.key: fact}
-        changed = _kept(self.homes, fact.identifier, fact)
+            return True
+        changed = bool(_kept(self.homes, fact.identifier, fact))
         # An identifier that was never seen has no touches yet; a deal may have waited for it.
         moves = fact.identifier in self._deal_ids if known is None else known.customer != fact.customer
         if changed and moves:
@@ -270,17 +298,17 @@ class Facts:
             return None
         return replace(moved, into="") if moved.at <= self._erased_at(moved.into) else moved
 
-    def _take_touch(self, fact: TouchFact) -> dict[bytes, Fact | None]:
+    def _take_touch(self, fact: TouchFact) -> bool:
         if self.erased and self._is_erased(fact, self._erased_at(fact.identifier)):
-            return {}
+            return False
         known = self.touches.get(fact.touch_id)
-        if known is not None and rank(fact) <= rank(known):
-            return {}
-        for one in (known, fact):
-            if one is not None:
-                self._spans(one.at, one.at)
+        if known is not None:
+            if fact == known or rank(fact) <= rank(known):  # the same again: ranks cost more
+                return False
+            self._spans(known.at, known.at)
+        self._spans(fact.at, fact.at)
         self.touches[fact.touch_id] = fact
-        return {fact.key: fact}
+        return True
 
     def _take_erasure(self, fact: ErasedFact) -> dict[bytes, Fact | None]:
         if fact.at <= self._erased_at(fact.identifier):

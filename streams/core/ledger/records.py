@@ -1,4 +1,5 @@
-"""Deals, costs and lead events as JSON for people, one object a line; names as in `streams.core.ledger.types`.
+"""Deals, costs and lead events as JSON for people, one object a line; names as in `streams.core.ledger.types`. Conflicts come as
+`touchstream backtest` and `touchstream tail conflicts --json` print them (`streams.core.finding_json`).
 
 Times are RFC 3339 text with a time zone, days are "2026-07-01", amounts JSON numbers or text, kept exactly:
 
@@ -15,7 +16,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -33,6 +34,7 @@ from streams.core.ledger.types import (
     LeadState,
     Stage,
 )
+from streams.core.outcome import Evidence, Finding, FindingState
 from streams.core.touch import Channel, Department, Money
 from streams.core.touch import Customer as CustomerValue
 from streams.core.touch_check import EARLIEST_MS, IDENTIFIERS, LATEST_MS
@@ -108,6 +110,25 @@ class _LeadEvent(Struct, forbid_unknown_fields=True):
     reason: LeadReason | None = None
 
 
+class _Proof(Struct):
+    touch_id: Id
+    occurred_at: Time
+    channel: Channel
+    department: Department
+
+
+class _Finding(Struct):
+    finding: Literal["conflict", "handoff"]
+    rule: str
+    finding_id: Id
+    event_time: Time
+    state: FindingState
+    revision: int
+    withdrawn: bool = False
+    evidence: tuple[_Proof, ...] = ()
+
+
+_findings = msgspec.json.Decoder(_Finding)
 _deals = msgspec.json.Decoder(_Deal)
 _costs = msgspec.json.Decoder(_Cost)
 _leads = msgspec.json.Decoder(_LeadEvent)
@@ -155,6 +176,18 @@ def lead_event(line: bytes) -> LeadEvent:
     """A change of a lead's state. Raises RecordError."""
     read = _decoded(_leads, line, "lead event")
     return LeadEvent(_customer(read.customer), _ms("at", read.at), read.state, read.reason)
+
+
+def finding(line: bytes) -> Finding:
+    """A conflict or a hand-off, with what the ledger needs of it only. Raises RecordError."""
+    read = _decoded(_findings, line, "finding")
+    return Finding(
+        read.finding, read.rule, 1, read.finding_id, read.revision, read.state, "", None,
+        tuple(proof.touch_id for proof in read.evidence), _ms("event_time", read.event_time), "low", "",
+        tuple(Evidence("", one.touch_id, _ms("evidence.occurred_at", one.occurred_at), one.channel, one.department, "")
+              for one in read.evidence),
+        withdrawn=read.withdrawn,
+    )  # fmt: skip
 
 
 def check_deal(deal: Deal, published: int | None = None) -> None:

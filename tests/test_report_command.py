@@ -139,6 +139,41 @@ def test_the_example_of_the_seed_on_the_page(tmp_path: Path) -> None:
         assert table is not None and table[1].count("900 %") == 2, "the one row, and the sum"
 
 
+def test_money_that_came_back_on_the_page(tmp_path: Path) -> None:
+    """A refund that is larger than what was sold, and a credit note: the page has no plot of shares and no return, and says how many deals
+    were won and how many paid back."""
+    deal = json.loads((BOARD / "deals.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    (tmp_path / "d.jsonl").write_text(
+        json.dumps(
+            deal | {"deal_id": "back", "amount": {"amount": "-900000.00", "currency": deal["amount"]["currency"]}}
+        )
+    )
+    (tmp_path / "c.jsonl").write_text(
+        json.dumps({"cost_id": "note", "department": "sales", "kind": "tool", "first_day": "2026-07-01", "last_day": "2026-07-31",
+                    "amount": {"amount": -500000, "currency": "EUR"}})
+    )  # fmt: skip
+    done(
+        *files(),
+        "--deals",
+        tmp_path / "d.jsonl",
+        "--costs",
+        tmp_path / "c.jsonl",
+        "--out",
+        tmp_path / "r.html",
+        "--csv",
+        tmp_path,
+    )
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.search(r"<b>−669,999\.99</b><span>EUR brought in, 2 deals won, 1 paid back</span>", page)
+    assert (
+        "<b>–</b><span>return on investment</span>" in page
+        and "Shares of the closed revenue by department under each model, EUR" not in page
+    )
+    assert {row["roi"] for row in rows(tmp_path / "roi.csv") if (row["currency"], row["key"]) == ("EUR", "sales")} == {
+        ""
+    }
+
+
 class Strict(HTMLParser):
     """Notes ids, addresses that a browser would fetch, and tags left open."""
 

@@ -79,7 +79,7 @@ class LedgerMetrics:
             elif one.measure == CONFLICTS:
                 conflicts[one.period, one.key] = int(value)
         for place, cost in spend.items():
-            if cost:
+            if cost > 0:
                 self.roi.labels(*place).set(float((income[place] - cost) / cost))
         for where, count in contacts.items():
             if count:

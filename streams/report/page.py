@@ -52,16 +52,18 @@ def _book(ledger: Ledger, currency: str) -> dict[str, Any]:
     """What the page says of one currency."""
     spend, revenue = ledger.total(SPEND, currency), ledger.total(REVENUE, currency)
     lines = [line for line in ledger.lines if line.currency == currency]
+    sales = [line for line in lines if line.amount >= 0]
     return {
         "currency": currency,
         "spend": words.amount(spend, currency),
         "revenue": words.amount(revenue, currency),
         "roi": words.ratio(roi(revenue, spend)),
         "good": 0 < spend <= revenue,
-        "each": words.amount(round(spend / len(lines)), currency) if spend and lines else None,
-        "back": f"{revenue / spend:,.2f}" if spend else None,
-        "deals": len(lines),
-        "unattributed": sum(not line.touches for line in lines),
+        "each": words.amount(round(spend / len(sales)), currency) if spend > 0 and sales else None,
+        "back": f"{revenue / spend:,.2f}" if spend > 0 else None,
+        "deals": len(sales),
+        "refunds": len(lines) - len(sales),
+        "unattributed": sum(not line.touches for line in sales),
         "kinds": [(words.of(kind), words.amount(value, currency)) for kind, value in _kinds(ledger, currency)],
         "tables": [_table(ledger, currency, dimension) for dimension in (*DIMENSIONS, "month")],
         "spend_and_income": Markup(plots.spend_and_income(ledger, currency)),  # noqa: S704 - as above
@@ -254,9 +256,7 @@ def _changes(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
             "key": change.key,
             "before": words.amount(change.before, change.currency),
             "after": words.amount(change.after, change.currency),
-            "delta": f"{'+' if change.delta > 0 else ''}{words.amount(change.delta, change.currency)}".replace(
-                "-", "−"
-            ),
+            "delta": f"{'+' if change.delta > 0 else ''}{words.amount(change.delta, change.currency)}",
             "causes": [
                 f"{WORDS[cause.kind]}{': ' + cause.record if cause.record else ''}"
                 f"{' (touch ' + ', '.join(cause.touches[:3]) + (' …' if len(cause.touches) > 3 else '') + ')' if cause.touches else ''}"

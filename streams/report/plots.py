@@ -61,6 +61,8 @@ def models(ledger: Ledger, currency: str) -> str:
     shares = {model: ledger.by("department", CREDIT + model, currency) for model in MODELS}
     keys = words.departments(set().union(*shares.values()))
     total = ledger.total(REVENUE, currency)
+    if total <= 0 or any(value < 0 for of_one in shares.values() for value in of_one.values()):
+        return ""  # there are no shares of what was paid back
 
     def draw(axes: Any) -> None:
         left = [0.0] * len(MODELS)
@@ -81,9 +83,7 @@ def models(ledger: Ledger, currency: str) -> str:
         axes.tick_params(left=False)
         axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
 
-    return (
-        svg(draw, 7.2, 3.3, f"Shares of the closed revenue by department under each model, {currency}") if total else ""
-    )
+    return svg(draw, 7.2, 3.3, f"Shares of the closed revenue by department under each model, {currency}")
 
 
 def months(ledger: Ledger, currency: str) -> str:

@@ -50,7 +50,7 @@ def departments(keys: Iterable[str]) -> list[str]:
 
 def amount(value: int, currency: str) -> str:
     """Money in full: "200,000.00"."""
-    return f"{Decimal(value).scaleb(-money.decimals(currency)):,f}"
+    return f"{Decimal(value).scaleb(-money.decimals(currency)):,f}".replace("-", "−")
 
 
 def short_money(value: int, currency: str) -> str:
@@ -58,8 +58,8 @@ def short_money(value: int, currency: str) -> str:
     units = value / 10 ** money.decimals(currency)
     for size, letter in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
         if abs(units) >= size:
-            return f"{units / size:.3g} {letter}"
-    return f"{units:.0f}"
+            return f"{units / size:.3g} {letter}".replace("-", "−")
+    return f"{units:.0f}".replace("-", "−")
 
 
 def ratio(value: float | None) -> str:

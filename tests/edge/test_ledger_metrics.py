@@ -36,3 +36,16 @@ def test_the_present_quarter_is_the_newest_one() -> None:
         for name in names:
             served = [line for line in lines if line.startswith(f"touchstream_ledger_{name}{{")]
             assert [period for period in QUARTERS if any(period in line for line in served)] == shown, name
+
+
+def test_no_return_on_what_came_back() -> None:
+    """A department whose costs of a quarter are nothing, or less by a credit note, has no return on investment there."""
+    metrics = LedgerMetrics(CollectorRegistry())
+    spent = {"marketing": "100.00", "sales": "-5.00", "service": "0.00"}
+    metrics.show(
+        [Total("2026-Q3", "EUR", "spend", "department", key, value, 1) for key, value in spent.items()]
+        + [Total("2026-Q3", "EUR", "credit.position", "department", key, "50.00", 1) for key in spent],
+        LedgerPolicy(), NOW,
+    )  # fmt: skip
+    served = [line for line in generate_latest(metrics.registry).decode().splitlines() if "_roi_ratio{" in line]
+    assert served == ['touchstream_ledger_roi_ratio{currency="EUR",department="marketing",period="2026-Q3"} -0.5']

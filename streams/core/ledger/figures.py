@@ -115,9 +115,11 @@ def _walk(resolved: Resolved, period: Period, policy: LedgerPolicy, sums: Sums) 
                 continue
             closed = True
             path = journey(deal, customer, points, policy)
-            markov.count(steps, map(state_of, path.touches), deal.stage == "won")
-            if deal.stage == "won":
-                lines.append(_line(path, resolved, policy))
+            line = _line(path, resolved, policy) if deal.stage == "won" else None
+            if line is None or line.amount >= 0:  # what is paid back is no second sale to learn from
+                markov.count(steps, map(state_of, path.touches), line is not None)
+            if line is not None:
+                lines.append(line)
         if not closed:
             markov.count(steps, map(state_of, before(points, period.end_ms - 1, policy)), False)
     for measure, counts in ((TOUCHES, touched), (CONTACTS, contacted)):

@@ -210,9 +210,9 @@ def decode(data: bytes) -> Ledger:
 
 
 def roi(income: int, spend: int) -> float | None:
-    """(income - spend) / spend, for people; None when nothing was spent.
+    """(income - spend) / spend, for people; None when nothing was spent, or more came back of earlier costs than was spent.
 
     >>> roi(200_000_00, 20_000_00)
     9.0
     """
-    return None if spend == 0 else (income - spend) / spend
+    return None if spend <= 0 else (income - spend) / spend

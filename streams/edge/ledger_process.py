@@ -104,7 +104,7 @@ class LedgerProcess:
         started = time.monotonic()
         async for stored in read(self._settings, [source.log], start="beginning", follow=False):
             for fact in _sound(source.facts(stored)):
-                self._facts.take(fact)
+                self._facts.join(fact)
             if stored.offset % 1000 == 0:
                 await asyncio.sleep(0)  # the group hears of this process meanwhile
         async for stored in read(self._settings, [self._settings.topic(LEDGER)], start="beginning", follow=False):

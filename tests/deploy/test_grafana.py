@@ -59,6 +59,19 @@ def test_leads_are_shown_on_both_dashboards() -> None:
         assert [name for name in metrics if name not in shown] == []
 
 
+def test_what_both_departments_asked_for_is_on_one_dashboard() -> None:
+    """Acceptance, breaches by team and hour, speed to lead, what was given back and why, time in state, orphans and contradictions,
+    conflicts for each 1,000 contacts, how long opt-outs go unheeded, and the return on investment stand on the second dashboard."""
+    shown = "".join(target["expr"] for panel in dashboard_panels(DASHBOARD_ONE) for target in panel["targets"])
+    names = (
+        "ledger_acceptance_ratio", "ledger_sla_breach_ratio", "ledger_speed_to_lead_seconds", "ledger_recycle_ratio",
+        "ledger_state_seconds", "ledger_open_handoffs",
+        "ledger_contradicted_handoffs", "ledger_conflicts_per_1000_contacts", "opt_out_latency_seconds",
+        "ledger_roi_ratio",
+    )  # fmt: skip
+    assert [name for name in names if f"touchstream_{name}" not in shown] == []
+
+
 BOTH = [*dashboard_panels(), *dashboard_panels(DASHBOARD_ONE)]
 
 

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from streams.cli import main
+from streams.report import words
 from tests.ledger.command import BOARD, files, report
 
 TABLES = ("figures", "roi", "credits", "handoffs", "funnel", "stages")
@@ -172,6 +173,12 @@ def test_money_that_came_back_on_the_page(tmp_path: Path) -> None:
     assert {row["roi"] for row in rows(tmp_path / "roi.csv") if (row["currency"], row["key"]) == ("EUR", "sales")} == {
         ""
     }
+
+
+def test_how_a_return_is_written() -> None:
+    """In whole per cent with a minus sign that is one; a little less than nothing is nothing; a dash where nothing was spent."""
+    values = (9.0, 14.667, -0.44, -0.004, 0.0, 2000.0, None)
+    assert [words.ratio(one) for one in values] == ["900 %", "1,467 %", "−44 %", "0 %", "0 %", "over 100,000 %", "–"]
 
 
 class Strict(HTMLParser):

@@ -66,7 +66,8 @@ def ratio(value: float | None) -> str:
     """A return on investment: "900 %"; a dash when nothing was spent. What cost next to nothing has no return worth a number."""
     if value is None:
         return "–"
-    return f"{100 * value:,.0f} %".replace("-", "−") if value <= 1000 else "over 100,000 %"
+    # Nothing and a little less than nothing are written alike.
+    return f"{round(100 * value):,} %".replace("-", "−") if value <= 1000 else "over 100,000 %"
 
 
 def percent(part: int, whole: int) -> str:

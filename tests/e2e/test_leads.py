@@ -133,31 +133,61 @@ def test_timers_answers_and_calls(make_settings: Callable[..., Settings], tmp_pa
     assert (letter.reason, letter.stage) == ("unroutable", "timeline") and "has no lead" in letter.detail
 
 
-def test_a_crash_between_timer_and_event(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
-    """Killed when Kafka has the timer's command and nothing of what follows, when it has the events but not the timeline, and when it
-    has both but no offset: started again, each timer has made one event, and what stands twice under one id and revision is the same."""
-    points = ("after_outputs_acknowledged:3", "after_outputs_acknowledged:4", "after_changelog_sent:2")
-    installations = {point: ready(make_settings, tmp_path, session_timeout=6.0) for point in points}
-    with ThreadPoolExecutor(len(points)) as pool:
-        for _ in pool.map(crash_and_go_on, installations.values(), points):
-            pass
+CRASHES = {
+    "after_outputs_acknowledged:3": ("after_outputs_acknowledged:1", "lead_accepted", "accepted"),
+    "after_outputs_acknowledged:4": ("after_outputs_acknowledged:2", "lead_rejected", "rejected"),
+    "after_changelog_sent:2": ("after_changelog_sent:1", "lead_recycled", "recycled"),
+}
+"""Where a worker ends in the midst of its timers; where one ends in the midst of an answer, and the answer's command and event."""
+
+
+def test_a_crash_between_timer_or_answer_and_event(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    """Killed when Kafka has the timer's command, or the answer of sales and what the CRM says of a deal, and nothing of what follows, when
+    it has the events but not the timeline, and when it has both but no offset. Started again, each timer and each answer has made one
+    event, none is a dead letter, and what stands twice under one id and revision is the same."""
+    installations = {point: ready(make_settings, tmp_path, session_timeout=6.0) for point in CRASHES}
+    with ThreadPoolExecutor(len(CRASHES)) as pool:
+        answers = dict(zip(installations, pool.map(crash_twice, installations.values(), CRASHES), strict=True))
     for point, settings in installations.items():
         contents: dict[tuple[str, int], set[LeadEvent]] = defaultdict(set)
         for event in told(settings):
             contents[event.event_id, event.revision].add(event)
         assert {len(same) for same in contents.values()} == {1}, point
-        assert Counter(event.kind for (event,) in contents.values()) == Counter(TIMED), point
+        events = [event for (event,) in contents.values()]
+        wanted = {CRASHES[point][2]: answers[point][0], "opportunity": answers[point][1]}
+        assert Counter(event.kind for event in events) == Counter([*TIMED, *wanted]), point
+        assert {event.kind: event.cause for event in events if event.kind in wanted} == wanted, point
+        assert stored(settings, DEAD_LETTER) == [], point
 
 
-def crash_and_go_on(settings: Settings, point: str) -> None:
-    """A worker that ends at the point, and one that goes on until everything has been told."""
-    publish(settings, request("dana", time.time_ns() // 1_000_000 - 9 * HOUR // 2))
-    worker = Worker(settings, TOUCHSTREAM_CRASH_AT=point)
-    with worker:
+def crash_twice(settings: Settings, point: str) -> list[str]:
+    """A worker that ends in the midst of timers, one that goes on and stops, one that ends in the midst of answers, and one that goes on
+    until everything has been told. The causes that events of the answers bear."""
+    now = time.time_ns() // 1_000_000
+    publish(settings, request("dana", now - 9 * HOUR // 2))
+    ended(settings, point)
+    went_on(settings, TIMED, f"the timers to fire after a crash at {point}")
+    later, kind, event = CRASHES[point]
+    who, reason = id_of(settings, "dana"), None if event == "accepted" else "no_budget"
+    answer = asked.lead_command(kind, who, "ana", now, reason=reason)  # type: ignore[arg-type]
+    deal = asked.lead_command("lead_deal", who, "ana", now + 1, deal_id="d1", deal_stage="open")
+    publish(settings, answer, deal)
+    ended(settings, later)
+    went_on(settings, [*TIMED, event, "opportunity"], f"the answers to count after a crash at {later}")
+    return [asked.act_id(command.command_id) for command in (answer, deal)]
+
+
+def ended(settings: Settings, point: str) -> None:
+    """A worker that ends at the point."""
+    with Worker(settings, TOUCHSTREAM_CRASH_AT=point) as worker:
         assert worker.process is not None
         assert worker.process.wait(60) == crash_points.EXIT_CODE, "".join(worker.log[-30:])
     assert any(f"crash point {point}" in line for line in worker.log)
-    with Worker(settings) as again:
-        wait_until(lambda: kinds(settings, "dana") == TIMED, 60, f"the timers to fire after a crash at {point}")
+
+
+def went_on(settings: Settings, wanted: list[str], what: str) -> None:
+    """A worker that goes on until this holds of the lead, and nothing more is to come."""
+    with Worker(settings) as worker:
+        wait_until(lambda: kinds(settings, "dana") == wanted, 60, what)
         wait_drained(settings)
-        assert again.stop() == 0, "".join(again.log[-30:])
+        assert worker.stop() == 0, "".join(worker.log[-30:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -20,6 +21,7 @@ from streams.edge.metrics import Metrics
 from streams.edge.reader import Stored
 from streams.edge.reservations import Reservations
 from streams.edge.stages import Ingest, Requests
+from streams.edge.stages.requests import _then as then
 from streams.settings import Settings
 from tests.edge.test_stages import CODEC, POLICY, SETTINGS, T0, Record
 from tests.support.identities import workers
@@ -183,3 +185,18 @@ def test_many_erasures_at_once(settings: Settings, monkeypatch: pytest.MonkeyPat
     }  # fmt: skip
     gone = [out.key for out in write.last if out.topic.endswith("reservations")]
     assert sorted(gone) == [b"r-0", b"r-0", b"r-1", b"r-1", b"r-2", b"r-2"]
+
+
+def test_what_is_to_be_done_behind_a_write_is_kept() -> None:
+    """More to be done once Kafka has a write comes behind what was to be done already, whoever said so, and takes nothing away."""
+    told: list[str] = []
+
+    async def say(text: str) -> None:
+        told.append(text)
+
+    write = Write([], done=partial(say, "before"))
+    for text in ("first", "second"):
+        then(write, partial(say, text))
+    assert write.done is not None
+    asyncio.run(write.done())  # type: ignore[arg-type]
+    assert told == ["before", "first", "second"]

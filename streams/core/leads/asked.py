@@ -23,6 +23,9 @@ DEAL = "lead_deal"
 LEDGER = "touchstream ledger"
 """Who says what the CRM's deals mean for leads. Nobody waits for an answer then: what changes nothing is no dead letter."""
 
+DELETED = "deleted"
+"""What the ledger alone says in place of a stage: the CRM has deleted the deal, or it is another customer's; it never was this one's."""
+
 TICK = "lead_tick"
 """The kind of the command by which a worker says that a moment has come. It is for plans, too: the name is older than theirs."""
 
@@ -77,7 +80,8 @@ def problem(command: Command) -> str | None:
             return f"{name} takes more than {LONGEST_ID} bytes: it is an id"
     if len((command.nurture_with or "").encode()) > LONGEST:
         return f"nurture_with takes more than {LONGEST} bytes: say it in a sentence"
-    if kind == DEAL and command.deal_stage not in STAGES:
+    deleted = command.deal_stage == DELETED and command.requested_by == LEDGER and command.deal_id
+    if kind == DEAL and command.deal_stage not in STAGES and not deleted:
         return f"{DEAL} needs a deal_stage of {', '.join(STAGES)}; {_given(command.deal_stage)}"
     if kind != DEAL and (command.deal_id, command.deal_stage, command.deal_at) != (None, None, None):
         return f"deal_id, deal_stage and deal_at go with {DEAL} only, not with {kind}"

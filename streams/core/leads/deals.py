@@ -1,4 +1,4 @@
-"""What the CRM's deals say of leads: one command each time that a deal is first seen, or has come to another stage.
+"""What the CRM's deals say of leads: one command each time that a deal is first seen, has come to another stage, or was deleted.
 
 The ledger takes deals in, knows whose they are, and tells. What it has told follows from its facts: the same facts, in the same order, give
 the same commands, and a command that comes twice has the same id.
@@ -32,10 +32,11 @@ class Deals:
             return changed, []
         if isinstance(fact, DealFact):
             fact = self._facts.deals[fact.deal_id]  # its customer may have been erased
+            gone = self._gone(fact, before, received_at) if before is not None and told else []
             if not self._known(fact):
                 self._wait(fact)
-                return changed, []
-            return changed, self._told(fact, before if told else None, received_at)
+                return changed, gone
+            return changed, [*gone, *self._told(fact, before if told else None, received_at)]
         if isinstance(fact, HomeFact) and fact.identifier in self._waiting:
             found = [self._facts.deals[id_] for id_ in sorted(self._waiting.pop(fact.identifier))]
             known = [deal for deal in found if self._known(deal)]  # not those whose customer was erased
@@ -50,11 +51,27 @@ class Deals:
             for id_ in deal.ids:
                 self._waiting.setdefault(id_, set()).add(deal.deal_id)
 
+    def _gone(self, deal: DealFact, before: DealFact, received_at: int) -> list[Command]:
+        """What is told to whom a deal was before, if it is theirs no more. Of somebody who was erased nothing is held."""
+        was = self._facts.customer_of(before)
+        if before.deleted or not deal.ids or not (deal.deleted or self._facts.customer_of(deal) != was):
+            return []
+        return [gone_command(deal, was, received_at)]
+
     def _told(self, deal: DealFact, before: DealFact | None, received_at: int) -> list[Command]:
         for id_ in deal.ids:
             self._waiting.get(id_, set()).discard(deal.deal_id)
         command = deal_command(deal, before, self._facts.customer_of(deal), received_at)
         return [] if command is None else [command]
+
+
+def gone_command(deal: DealFact, customer: str, received_at: int) -> Command:
+    """That a deal is not, and never was, this customer's."""
+    id_ = command_id(asked.DEAL, deal.deal_id, str(deal.version), asked.DELETED)
+    return Command(
+        id_, customer, asked.DEAL, received_at, f"deal {deal.deal_id} of the CRM", requested_by=asked.LEDGER, deal_id=deal.deal_id,
+        deal_stage=asked.DELETED,
+    )  # fmt: skip
 
 
 def deal_command(deal: DealFact, before: DealFact | None, customer: str, received_at: int) -> Command | None:

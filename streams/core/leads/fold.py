@@ -34,14 +34,14 @@ def concerns(entry: Entry, policy: Policy) -> bool:
 
 def fold_all(
     lead: Lead, engagement: Engagement, entries: Iterable[Entry], policy: Policy
-) -> tuple[Lead, tuple[Change, ...]]:
-    """The lead after these entries, in order, and all its changes; `engagement` is the score before them."""
+) -> tuple[Lead, Engagement, tuple[Change, ...]]:
+    """The lead after these entries, in order, the score after them, and all changes of the lead; `engagement` is the score before them."""
     changes: list[Change] = []
     for entry in entries:
         engagement, crossed = handoff.fold(engagement, entry, policy.handoff)
         lead, more = fold(lead, entry, crossed, policy)
         changes += more
-    return lead, tuple(changes)
+    return lead, engagement, tuple(changes)
 
 
 def fold(lead: Lead, entry: Entry, crossed: bool, policy: Policy) -> tuple[Lead, tuple[Change, ...]]:
@@ -183,7 +183,7 @@ def _act(steps: _Steps, act: Act, policy: Policy) -> None:
         _assigned(steps, act)
     elif kind == "lead_accepted":
         if lead.state in ("handed_off", "working") and not lead.accepted:
-            steps.to("accepted", "accepted" if lead.state == "handed_off" else None, accepted=True)
+            _accepted(steps, lead, act)
     elif kind == "lead_qualified":
         if lead.state in ("handed_off", "accepted", "working"):
             steps.to("qualified", "qualified")
@@ -208,6 +208,20 @@ def _assigned(steps: _Steps, act: Act) -> None:
         kind, "handed_off", act.why, owner=act.owner, team=act.team, attempt=lead.attempt + 1, assigned_at=steps.entry.at,
         due_at=act.due_at, timers=timers,
     )  # fmt: skip
+
+
+def _accepted(steps: _Steps, lead: LeadState, act: Act) -> None:
+    """Who takes the lead owns it, also if another rep was given it, or nobody. The clock runs on: the customer was promised no other."""
+    state: State | None = "accepted" if lead.state == "handed_off" else None
+    if act.by in ("", lead.owner):
+        steps.to("accepted", state, accepted=True)
+    elif lead.owner is None:
+        steps.to("accepted", state, f"{act.by} takes it; nobody had it", accepted=True, owner=act.by)
+    else:
+        passed = (*lead.passed, lead.owner)
+        steps.to(
+            "accepted", state, f"{act.by} takes it; {lead.owner} had it", accepted=True, owner=act.by, passed=passed
+        )
 
 
 def _rejected(steps: _Steps, act: Act, policy: Policy) -> None:

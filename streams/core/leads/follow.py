@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from streams.core import keeping
 from streams.core.detect import handoff
+from streams.core.entry import Entry
 from streams.core.leads.acts import Act, derived_id, entry_of
 from streams.core.leads.brief import note
 from streams.core.leads.events import LeadEvent, event_of
@@ -33,7 +34,8 @@ class Followed(Struct, frozen=True):
 
 def history(timeline: Timeline, policy: Policy) -> tuple[Lead, tuple[Change, ...]]:
     """The lead, and all its changes since what was pruned."""
-    return fold_all(timeline.lead_base, timeline.base, timeline.entries, policy)
+    lead, _, changes = fold_all(timeline.lead_base, timeline.base, timeline.entries, policy)
+    return lead, changes
 
 
 def followed(
@@ -63,14 +65,14 @@ def followed(
         lead, changes = fold(before.lead, entry, crossed, policy)
         changed = [event_of(change, customer, policy) for change in changes]
     else:
-        lead, changes = history(after, policy)
-        if lead is None and not known:
-            return Followed(after)
-        # Nothing was told of a lead that is not known: it may have begun before the policy followed leads.
-        old, new = (
-            _events(each, after, customer, policy) for each in (history(before, policy)[1] if known else (), changes)
-        )
-        changed = difference(old, new)
+        if known:
+            lead, gone, came = parted(before, after, policy)
+        else:
+            # Nothing was told of a lead that is not known: it may have begun before the policy followed leads.
+            (lead, came), gone = history(after, policy), ()
+            if lead is None:
+                return Followed(after)
+        changed = difference(*(_events(each, after, customer, policy) for each in (gone, came)))
     after = replace(after, lead=lead)
     after, given = _settled(after, policy, customer, now, load) if settle and active(policy) else (after, ())
     for change in given:
@@ -78,6 +80,33 @@ def followed(
         changed.append(replace(event_of(change, customer, policy), brief=told))
     events, after = numbered(changed, after, in_order)
     return Followed(after, events)
+
+
+def parted(before: Timeline, after: Timeline, policy: Policy) -> tuple[Lead, tuple[Change, ...], tuple[Change, ...]]:
+    """The lead after all, and the changes of either timeline that may not be the other's. What both begin with is folded once, and what
+    they end with from where the lead is the same again: a late touch seldom changes what came after it."""
+    old, new = tuple(before.entries), tuple(after.entries)
+    same = (before.lead_base, before.base) == (after.lead_base, after.base)
+    start = _alike(old, new) if same else 0
+    end = _alike(old[start:][::-1], new[start:][::-1])
+    lead, score, _ = fold_all(after.lead_base, after.base, new[:start], policy)
+    was, had = (lead, score) if same else (before.lead_base, before.base)
+    was, had, gone = fold_all(was, had, old[start : len(old) - end], policy)
+    lead, score, came = fold_all(lead, score, new[start : len(new) - end], policy)
+    for n, entry in enumerate(new[len(new) - end :], len(new) - end):
+        if (was, had) == (lead, score):
+            return fold_all(lead, score, new[n:], policy)[0], gone, came
+        was, had, more = fold_all(was, had, (entry,), policy)
+        gone += more
+        lead, score, more = fold_all(lead, score, (entry,), policy)
+        came += more
+    return lead, gone, came
+
+
+def _alike(one: Sequence[Entry], other: Sequence[Entry]) -> int:
+    """How many entries both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a is not b and a != b), min(len(one), len(other)))
 
 
 def _events(changes: Sequence[Change], after: Timeline, customer: str, policy: Policy) -> list[LeadEvent]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.core import pipeline
 from streams.core.commands import Command
-from streams.core.entry import Entry
+from streams.core.entry import Entry, tombstone
 from streams.core.leads import acts, asked
-from streams.core.leads.came_of import open_besides
+from streams.core.leads.came_of import open_besides, remembers
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.fold import active
 from streams.core.leads.follow import followed
@@ -49,6 +50,8 @@ def said(timeline: Timeline, command: Command, policy: Policy, load: Load = None
     # Read twice: what was said then would be placed otherwise now.
     if find(timeline, asked.act_id(command.command_id)) is not None:
         return Told(timeline)
+    if command.deal_stage == asked.DELETED:
+        return _deleted(timeline, command, policy, load)
     entry = asked.act(command, _when(timeline, command, policy))
     if command.kind == asked.DEAL and command.requested_by == asked.LEDGER:
         return _deal(timeline, entry, command, policy, load)
@@ -72,6 +75,31 @@ def _deal(timeline: Timeline, entry: Entry, command: Command, policy: Policy, lo
         return Told(timeline)
     done = _added(timeline, entry, command, policy, load)
     return Told(timeline) if done.refused is not None else done
+
+
+def _deleted(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Told:
+    """A deal that never was: what was said of it is deleted, and so what followed is retracted. What it led to before what the timeline
+    holds stays as it was told; the deal is lost then, so that no lead waits for it."""
+    customer, deal = command.customer_id, command.deal_id or ""
+    after, findings = timeline, list[Finding]()
+    for entry in timeline.entries:
+        if entry.kind == asked.DEAL and acts.act_of(entry).deal == deal:
+            # Not only taken out: what is read again after a crash must not bring it back.
+            gone = replace(tombstone(entry), version=entry.version + 1)
+            step = pipeline.add(after, gone, policy, customer)
+            after = step.timeline
+            findings += step.findings
+    if after is not timeline:
+        done = followed(timeline, after, policy, customer, command.issued_at, load=load)
+        told = Told(done.timeline, done.events, tuple(findings))
+    else:
+        told = Told(timeline)
+    if not remembers(told.timeline.lead, deal):
+        return told
+    lost = replace(command, deal_stage="lost")
+    entry = asked.act(lost, _when(told.timeline, lost, policy))
+    more = _added(told.timeline, entry, lost, policy, load)
+    return Told(more.timeline, (*told.events, *more.events), (*told.findings, *more.findings), more.refused)
 
 
 def _when(timeline: Timeline, command: Command, policy: Policy) -> int:

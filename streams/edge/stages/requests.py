@@ -252,8 +252,8 @@ class Requests(Stage):
 class _Steps:
     """What is to be done once Kafka has all of a write, one after the other: thousands, so not each inside the next."""
 
-    def __init__(self) -> None:
-        self.calls: list[Callable[[], Awaitable[None]]] = []
+    def __init__(self, first: Callable[[], Awaitable[None]] | None) -> None:
+        self.calls = [] if first is None else [first]
 
     async def __call__(self) -> None:
         for call in self.calls:
@@ -261,7 +261,7 @@ class _Steps:
 
 
 def _then(write: Write, call: Callable[[], Awaitable[None]]) -> None:
-    """One more thing to do once Kafka has all of a write."""
-    steps = write.done if isinstance(write.done, _Steps) else _Steps()
+    """One more thing to do once Kafka has all of a write, behind what is to be done already, whoever said so."""
+    steps = write.done if isinstance(write.done, _Steps) else _Steps(write.done)
     steps.calls.append(call)
     write.done = steps

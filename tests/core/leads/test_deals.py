@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from streams.core.commands import Command
 from streams.core.leads import asked, told
 from streams.core.leads.deals import Deals
-from streams.core.ledger.fact_types import DealFact, HomeFact
+from streams.core.ledger.fact_types import DealFact, ErasedFact, HomeFact
 from streams.core.ledger.facts import Facts
 from streams.core.ledger.types import Stage
-from streams.core.policy import Policy
+from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY
-from tests.core.leads.world import CUSTOMER, World, at, said
+from tests.core.leads.world import CUSTOMER, TEAM, World, at, said
 
 HOME = HomeFact("c2-b", CUSTOMER, 1)
 OPENED, CLOSED, TOLD = at("2026-03-03T10:00"), at("2026-03-20T10:00"), at("2026-03-21T02:00")
@@ -32,12 +32,12 @@ def told_by(deals: Deals, *facts: DealFact | HomeFact) -> list[tuple[str | None,
 
 def test_each_stage_is_told_once() -> None:
     """The first is told with its opening, the end with its closing; a version without news, one read twice or one that comes too late is
-    not told, nor is a deal that was a mistake; what is opened again was so when the CRM said so."""
+    not told; a deal that was a mistake is taken back; what is opened again was so when the CRM said so."""
     deals = Deals(Facts([HOME]))
     assert told_by(deals, deal(1, "open"), deal(1, "open"), deal(2, "open", owner="bo")) == [("open", OPENED)]
     assert told_by(deals, deal(4, "won"), deal(3, "proposal")) == [("won", CLOSED)]
     assert told_by(deals, deal(5, "proposal"), deal(6, "lost")) == [("proposal", None), ("lost", CLOSED)]
-    assert told_by(deals, deal(7, "won"), deal(8, "won", deleted=True)) == [("won", None)]
+    assert told_by(deals, deal(7, "won"), deal(8, "won", deleted=True)) == [("won", None), ("deleted", None)]
     assert told_by(deals, deal(9, "won")) == [("won", CLOSED)]
 
 
@@ -85,6 +85,68 @@ def by_ledger(stage: Stage, when: int, told_at: int = TOLD, deal_id: str = "d1")
         deal_stage=stage,
         deal_at=when,
     )
+
+
+def test_a_deal_that_is_deleted_or_moves_is_taken_back() -> None:
+    """Once, from the customer who was told of it; also when its ids name another one. One that nobody was told of, or whose customer was
+    erased, is not taken back."""
+    other = HomeFact("c2-z", "c2-other", 2)
+    deals = Deals(Facts([HOME, other]))
+    told_by(deals, deal(1, "open"))
+    moved, deleted = deal(2, "open", ids=("c2-z",)), deal(3, "open", ids=("c2-z",), deleted=True)
+    said_of = [
+        (one.customer_id, one.deal_stage) for fact in (moved, deleted, deleted) for one in deals.take(fact, TOLD)[1]
+    ]
+    assert said_of == [(CUSTOMER, "deleted"), ("c2-other", "open"), ("c2-other", "deleted")]
+    assert told_by(Deals(Facts([HOME])), deal(1, "open", deleted=True)) == []
+    deals = Deals(Facts([HOME]))
+    told_by(deals, deal(1, "open"))
+    (gone,) = deals.take(deal(2, "open", deleted=True), TOLD)[1]
+    assert asked.problem(gone) is None
+    assert asked.problem(replace(gone, requested_by="ana")) is not None
+    deals = Deals(Facts([HOME]))
+    told_by(deals, deal(1, "open"))
+    deals.take(ErasedFact("c2-b", (OPENED + 1) * 1000), TOLD)
+    assert told_by(deals, deal(2, "open", deleted=True)) == []
+
+
+def taken_back(world: World, deal_id: str = "d1", when: int = TOLD) -> told.Told:
+    """The ledger says that the deal never was."""
+    command = replace(by_ledger("lost", when, when, deal_id), command_id="gone", deal_stage="deleted", deal_at=None)
+    return say(world, command)
+
+
+def test_a_deleted_deal_never_was() -> None:
+    """A lead that became an opportunity by it is what it was before, and the event is retracted; what is read again after a crash does not
+    bring it back. Of two deals the other one holds."""
+    world = World()
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    world.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
+    before, was = world.told(), world.lead
+    for command in (by_ledger("open", OPENED), by_ledger("proposal", OPENED + 9)):
+        say(world, command)
+    assert world.lead is not None and world.lead.state == "opportunity"
+    assert [event.status for event in taken_back(world).events] == ["retracted"]
+    assert (world.told(), world.lead) == (before, was)
+    for again in (say(world, by_ledger("open", OPENED)), taken_back(world)):
+        assert (again.events, again.refused) == ((), None)
+    say(world, by_ledger("open", OPENED, deal_id="d2"))
+    say(world, by_ledger("open", OPENED, deal_id="d3"))
+    taken_back(world, "d3")
+    assert (world.lead.state, world.lead.deals) == ("opportunity", (("d2", "open"),))
+
+
+def test_a_deleted_deal_whose_beginning_was_pruned_is_lost() -> None:
+    """What the timeline does not hold any more cannot be taken back: the lead waits for the deal no longer."""
+    world = World(parse(TEAM + "[timeline]\nmax_touches = 10\n"))
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    world.touch("call", "dialed", at("2026-03-03T09:00"), "sales")
+    say(world, by_ledger("open", OPENED))
+    for n in range(12):
+        world.touch(f"n{n:02d}", "opened", OPENED + 9 + n)
+    assert world.lead is not None and world.lead.state == "opportunity"
+    assert [(event.kind, event.status) for event in taken_back(world).events] == [("lost", "detected")]
+    assert world.lead.state == "lost" and taken_back(world).events == ()
 
 
 def test_deals_move_a_lead() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streams.core.policy import parse
 from tests.core.leads.world import World, at
 
 STORIES = json.loads((Path(__file__).parent / "stories.json").read_text(encoding="utf-8"))
@@ -60,3 +61,31 @@ def test_who_has_a_lead_keeps_it() -> None:
     world.touch("late", "opened", at("2026-03-02T08:00"), came=at("2026-03-03T09:00"))
     assert world.lead.owner == owner
     assert [event.kind for event in world.standing()] == ["new", "mql", "handed_off"]
+
+
+def test_who_accepts_a_lead_owns_it() -> None:
+    """Another rep than the one who was given it takes the lead: it is theirs from then on, by that act, due when it was; the first one
+    has had it, and is not asked again. A second one who accepts changes nothing."""
+    world = World()
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    given = world.lead
+    assert given is not None and given.owner is not None
+    world.act("lead_accepted", at("2026-03-03T08:30"), by="dora")
+    (event,) = [one for one in world.standing() if one.kind == "accepted"]
+    assert (event.owner, event.why, event.due_at) == ("dora", f"dora takes it; {given.owner} had it", given.due_at)
+    assert event.cause == world.timeline.entries[-1].id
+    world.act("lead_accepted", at("2026-03-03T08:40"), by="eve")
+    assert (world.lead.owner, world.lead.passed) == ("dora", (given.owner,))
+    world.tick(at("2026-03-05T08:00"))
+    assert [one.kind for one in world.standing()][-1] == "reassigned"
+    assert world.lead.owner not in ("dora", given.owner, None)
+
+
+def test_who_accepts_a_lead_of_nobody_owns_it() -> None:
+    """Nobody was free; who takes it all the same is its owner."""
+    world = World(parse('[[teams]]\nname = "empty"\n'))
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"))
+    assert world.lead is not None and world.lead.owner is None
+    world.act("lead_accepted", at("2026-03-03T08:30"), by="dora")
+    (event,) = [one for one in world.standing() if one.kind == "accepted"]
+    assert (event.owner, event.why) == ("dora", "dora takes it; nobody had it")

@@ -81,7 +81,7 @@ class World:
 
     def act(self, kind: acts.ActKind, when: int, **what: object) -> str:
         """An act of a person."""
-        act = acts.Act(by="somebody", **what)  # type: ignore[arg-type]
+        act = acts.Act(**{"by": "somebody", **what})  # type: ignore[arg-type]
         return self.add(acts.entry_of(kind, acts.derived_id(kind, when, act), when, act))
 
     def tick(self, when: int) -> str:

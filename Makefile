@@ -19,7 +19,7 @@ test: $(VENV)/.test ## Set up and pass the tests; ARGS are pytest's
 	@sh deploy/install-debian-packages.sh
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy > $(VENV)/mypy.txt 2>&1 & types=$$!; \
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS); tests=$$?; \
+	$(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS); tests=$$?; \
 	wait $$types; typed=$$?; cat $(VENV)/mypy.txt; exit $$((tests ? tests : typed))
 
 lint: $(VENV)/.test ## Format and check the code

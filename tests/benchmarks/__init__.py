@@ -4,7 +4,8 @@ Two jobs, each at 200k touches of 20k customers and at 1M of 100k, 4 partitions:
 
 - `whole_worker` (`job.py`): Avro touches in four topics -> decode, check, identify -> touches.identified -> timeline, all rules,
   changelog -> conflicts and handoffs in Avro. touchstream runs as it is (`touchstream worker`, identities in Redis); the peers call
-  the same pure core and the same codec.
+  the same pure core and the same codec, with identities in a dict of their process, or in Redis, too (`quixstreams_redis`,
+  `bytewax_redis`).
 - `rule_only` (`rule.py`): JSON contacts in one topic -> the 24 h rule, changelogged state -> JSON pairs. Here the engines are compared
   rather than the core, and Kafka Streams (Java, RocksDB) joins.
 

@@ -27,7 +27,7 @@ def absent(engine: str) -> str | None:
     """Why an engine cannot run here, or None."""
     if engine.startswith("kafka_streams"):
         return kafka_streams.missing()
-    module = _MODULES.get(engine)
+    module = _MODULES.get(engine.removesuffix(measure.IN_REDIS))
     if module and importlib.util.find_spec(module) is None:
         return f"{module} is not installed; `make bench` installs it"
     return None

@@ -2,8 +2,8 @@
 
 `Hop1` is ingest and identify (touches.<channel> -> touches.identified, identities, commands, dead letters), `hop2` is timeline and rules
 (touches.identified, commands -> state, conflicts, handoffs). What is made easier for the peers than for touchstream: identities are
-in a dict of the process instead of Redis, and are lost with it; commands travel in touches.identified, so that one
-stateful step sees both; no metrics, no schema registry, no fence, no limit on a timeline's size.
+in a dict of the process and are lost with it, unless the run says that they are in Redis, too (`identities.py`); commands travel in
+touches.identified, so that one stateful step sees both; no metrics, no schema registry, no fence, no limit on a timeline's size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from streams.core import customer as customers
 from streams.core import pipeline, touch_check
 from streams.core.customer import Effect, merge_command
 from streams.core.identify import nodes
-from streams.core.identity_graph import Graph
+from streams.core.identity_facts import cause_of
+from streams.core.identity_facts import encode as encode_fact
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline, decode, encode
@@ -23,7 +24,8 @@ from streams.core.touch import Origin
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, IDENTITIES
 from streams.edge.wire import single_object_header
-from streams.settings import Settings
+from tests.benchmarks.identities import InMemory, InRedis, Who
+from tests.benchmarks.plan import Run
 
 Record = tuple[str, bytes, bytes]
 """Catalogued name of the topic, key, value."""
@@ -32,12 +34,12 @@ _COMMAND = single_object_header(schemas.load("command"))
 
 
 class Hop1:
-    """Decode, check, identify. Keeps the identities of the whole process."""
+    """Decode, check, identify."""
 
-    def __init__(self, settings: Settings, policy: Policy, codec: Codec) -> None:
-        self._key, self._region, self._policy, self._codec = settings.id_key, settings.default_region, policy, codec
-        self._graph = Graph()
-        self._known: set[str] = set()
+    def __init__(self, run: Run, codec: Codec) -> None:
+        settings, self._policy, self._codec = run.settings(), run.policy(), codec
+        self._key, self._region = settings.id_key, settings.default_region
+        self._who: Who = InRedis(settings, self._policy) if run.identities == "redis" else InMemory()
 
     def __call__(
         self, topic: str, partition: int, offset: int, timestamp: int, key: bytes | None, value: bytes
@@ -56,25 +58,16 @@ class Hop1:
         if problem is not None or not ids:
             reason, detail = problem or ("no_identifier", "no identifier is usable")
             return [self._dead(Rejected(reason, detail, "ingest", value, origin, key), timestamp)]
-        customer, links, losers = self._resolve(ids)
-        identified = pipeline.identify(touch, customer, timestamp, origin)
-        out: list[Record] = [(IDENTIFIED, customer.encode(), self._codec.encode_identified(identified))]
-        out += [(IDENTITIES, f"{customer}|{other}".encode(), b"link") for other in links]
-        for loser in losers:
-            command = merge_command(loser, customer, timestamp, touch.touch_id)
-            out.append((IDENTIFIED, loser.encode(), self._codec.encode_command(command)))
+        who = self._who.resolve(ids, lambda: cause_of(touch, timestamp, origin))
+        identified = pipeline.identify(touch, who.customer_id, timestamp, origin, who.identifier, who.resolved_at)
+        out: list[Record] = [(IDENTIFIED, who.customer_id.encode(), self._codec.encode_identified(identified))]
+        for fact in who.facts:
+            if fact.kind == "told":
+                command = merge_command(fact.a, who.customer_id, timestamp, touch.touch_id, who.resolved_at, fact.ids)
+                out.append((IDENTIFIED, fact.a.encode(), self._codec.encode_command(command)))
+            else:
+                out.append((IDENTITIES, fact.key.encode(), encode_fact(fact)))
         return out
-
-    def _resolve(self, ids: tuple[str, ...]) -> tuple[str, list[str], list[str]]:
-        """The customer, the nodes newly linked to it, and those of them that were customers before."""
-        fresh = [id_ for id_ in ids if id_ not in self._known]
-        roots = {self._graph.find(id_) for id_ in ids if id_ in self._known}
-        if not fresh and len(roots) == 1:
-            return roots.pop(), [], []
-        self._known.update(fresh)
-        customer = self._graph.link(ids)
-        losers = sorted(roots - {customer})
-        return customer, fresh + losers, losers
 
     def _dead(self, rejected: Rejected, timestamp: int) -> Record:
         return DEAD_LETTER, rejected.key or b"", self._codec.encode_dead_letter(rejected, timestamp)

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import psutil
 from msgspec import Struct
@@ -33,10 +34,15 @@ DEADLINE = 3600.0
 
 PYTHON_ENGINES = ("touchstream", "quixstreams", "bytewax", "faust_guide", "librdkafka_loop")
 
+IN_REDIS = "_redis"
+"""Behind the name of a peer that keeps identities where touchstream does."""
+
 
 def engines(job: Job) -> list[str]:
     """All engines that do this job."""
-    more = ["touchstream_2_workers"] if job == "whole_worker" else ["kafka_streams", "kafka_streams_2_threads"]
+    more = ["kafka_streams", "kafka_streams_2_threads"]
+    if job == "whole_worker":
+        more = ["touchstream_2_workers", *(engine + IN_REDIS for engine in ("quixstreams", "bytewax"))]
     return [*PYTHON_ENGINES, *more]
 
 
@@ -113,7 +119,8 @@ def make_run(stack: EmbeddedStack, job: Job, prefix: str, records: int, engine: 
     """A run with a group of its own; its directory is not made yet."""
     group = f"bench-{engine.replace('_', '-')}-{uuid.uuid4().hex[:6]}"
     directory, threads = str(Path(tempfile.gettempdir()) / group), 2 if "2_threads" in engine else 1
-    return Run(job, stack.bootstrap, stack.redis_url, prefix, group, directory, records, threads)
+    identities: Literal["memory", "redis"] = "redis" if engine.endswith(IN_REDIS) else "memory"
+    return Run(job, stack.bootstrap, stack.redis_url, prefix, group, directory, records, threads, identities)
 
 
 def measure(stack: EmbeddedStack, job: Job, prefix: str, records: int, engine: str) -> Result:
@@ -140,7 +147,7 @@ def _command(engine: str, run: Run) -> list[str]:
         return [sys.executable, "-m", "streams", "worker"]
     if engine.startswith("kafka_streams"):
         return kafka_streams.command(run)
-    return [sys.executable, "-m", f"tests.benchmarks.engines.{engine}", run.encode()]
+    return [sys.executable, "-m", f"tests.benchmarks.engines.{engine.removesuffix(IN_REDIS)}", run.encode()]
 
 
 def _wait(run: Run, children: list[Child]) -> float:

@@ -39,7 +39,8 @@ SIZES = {
 
 
 class Run(Struct, frozen=True):
-    """One engine's run. `group` is its consumer group and the root of its changelog's name; `records` is the input's length."""
+    """One engine's run. `group` is its consumer group and the root of its changelog's name; `records` is the input's length. `identities`
+    says where a peer's whole worker keeps them."""
 
     job: Job
     bootstrap: str
@@ -49,6 +50,7 @@ class Run(Struct, frozen=True):
     data_dir: str
     records: int
     threads: int = 1
+    identities: Literal["memory", "redis"] = "memory"
 
     def settings(self) -> Settings:
         """As the product's settings, so that topics are named and customers hashed alike in every engine."""

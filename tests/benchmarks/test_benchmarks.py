@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from streams.core import backtest
+from streams.core.identify import nodes
 from streams.core.policy import Policy
+from streams.edge import topic_admin
 from streams.edge.embedded.stack import EmbeddedStack
 from tests.benchmarks import cluster, measure, report
 from tests.benchmarks.__main__ import QUICK, absent, compare
+from tests.benchmarks.identities import InMemory, InRedis
 from tests.benchmarks.measure import Result
 from tests.benchmarks.plan import Size
 from tests.benchmarks.rule import WINDOW_MS, Contact, decode_pair, encode, step
@@ -42,6 +45,24 @@ def test_whole_worker_finds_what_the_backtest_finds(stack: EmbeddedStack) -> Non
     for result in results:
         assert result.found == {(finding.finding_id, " ".join(finding.touch_ids)) for finding in wanted}
         assert result.rate > 0
+
+
+@pytest.mark.stack
+def test_identities_in_memory_and_in_redis_are_the_same(stack: EmbeddedStack) -> None:
+    """A peer that keeps identities in Redis gives each touch the customer that it gives it with its own dict."""
+    run = measure.make_run(stack, "whole_worker", "i.", SMALL.touches)
+    settings = run.settings()
+    asyncio.run(topic_admin.create_missing(settings))
+    kept, shared = InMemory(), InRedis(settings, run.policy())
+    merged = 0
+    for touch in histories.stream(cluster.SEED, SMALL.customers, SMALL.touches):
+        ids = nodes(touch.customer, settings.id_key, settings.default_region)
+        held, found = (who.resolve(ids, lambda: b"") for who in (kept, shared))
+        assert found.customer_id == held.customer_id
+        told = [{fact.a for fact in answer.facts if fact.kind == "told"} for answer in (held, found)]
+        assert told[0] == told[1]
+        merged += len(told[0])
+    assert merged > 10
 
 
 @pytest.mark.stack

@@ -55,8 +55,8 @@ def keyed(step_id: str, up: Stream[Message]) -> KeyedStream[Message]:
 
 def whole_worker(run: Run, counts: Counts) -> Dataflow:
     """Both hops."""
-    settings, policy, codec = run.settings(), run.policy(), Codec()
-    hop1, hop2 = started(Hop1(settings, policy, codec)), Hop2(policy, codec)
+    codec = Codec()
+    hop1, hop2 = started(Hop1(run, codec)), Hop2(run.policy(), codec)
 
     def first(m: Message) -> list[Sent]:
         counts.first += 1

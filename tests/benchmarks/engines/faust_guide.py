@@ -21,8 +21,8 @@ RAW = {"key_type": None, "value_type": None, "key_serializer": "raw", "value_ser
 
 def whole_worker(app: Any, run: Run) -> None:
     """One agent for the touches, one for the customers."""
-    settings, policy, codec = run.settings(), run.policy(), Codec()
-    hop1, hop2 = started(Hop1(settings, policy, codec)), Hop2(policy, codec)
+    codec = Codec()
+    hop1, hop2 = started(Hop1(run, codec)), Hop2(run.policy(), codec)
     names = (IDENTIFIED, IDENTITIES, DEAD_LETTER, CONFLICTS, HANDOFFS)
     topics = {name: app.topic(run.topic(name), **RAW) for name in names}
     timelines = app.Table("timelines", partitions=PARTITIONS, key_type=bytes, value_type=bytes)

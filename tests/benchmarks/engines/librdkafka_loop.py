@@ -26,9 +26,9 @@ Handle = Callable[[list[Message]], None]
 
 def whole_worker(run: Run, send: Send) -> Handle:
     """Both hops on one batch."""
-    settings, policy, codec = run.settings(), run.policy(), Codec()
-    hop1, hop2 = Hop1(settings, policy, codec), Hop2(policy, codec)
-    log, identified = changelog(settings), run.topic(IDENTIFIED)
+    codec = Codec()
+    hop1, hop2 = Hop1(run, codec), Hop2(run.policy(), codec)
+    log, identified = changelog(run.settings()), run.topic(IDENTIFIED)
     state: dict[bytes, bytes] = {}
 
     def handle(messages: list[Message]) -> None:

@@ -42,8 +42,8 @@ def topic(app: Application, run: Run, name: str) -> Topic:
 
 def whole_worker(app: Application, run: Run) -> None:
     """Four dataframes to touches.identified, and one from there."""
-    settings, policy, codec = run.settings(), run.policy(), Codec()
-    hop1, hop2 = started(Hop1(settings, policy, codec)), Hop2(policy, codec)
+    codec = Codec()
+    hop1, hop2 = started(Hop1(run, codec)), Hop2(run.policy(), codec)
     names = (IDENTIFIED, IDENTITIES, DEAD_LETTER, CONFLICTS, HANDOFFS)
     topics = {name: topic(app, run, name) for name in names}
 

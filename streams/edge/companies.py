@@ -1,7 +1,7 @@
 """Who of each company was in touch lately, in Redis: for rules that look at a whole account (`streams.gateway`).
 
-One sorted set a company, `touchstream:<app_id>:view:company:<pseudonymous id>`: customer ids by the time of their newest touch that
-named the company (UTC ms). It only says whose timelines are to be looked at: what counts stands in these. Part of the view: written
+One sorted set a company, `touchstream:<app_id>:view:company:<pseudonymous id>`: customer ids by the time of their newest touch or plan
+that named the company (UTC ms). It only says whose timelines are to be looked at: what counts stands in these. Part of the view: written
 beside it, and built anew with it when Redis was lost. Kept only while some rule of the policy needs it.
 """
 
@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from streams.core.detect.base import contacts
-from streams.core.entry import DamagedError, Entry
+from streams.core.entry import DELETED, DamagedError, Entry
 from streams.core.govern import compiled
+from streams.core.govern.planning import contact_of_plan
 from streams.core.govern.records import Contact
 from streams.core.identify import account_node
 from streams.core.policy import DAY_MS, Policy
@@ -25,7 +26,7 @@ KEPT_MS = 100 * DAY_MS
 """No rule looks further back than timelines reach (`timeline.retention_days` is 90)."""
 
 Members = dict[tuple[str, str], int | None]
-"""(company, customer) -> time of the newest touch, UTC ms; None takes the customer out."""
+"""(company, customer) -> time of the newest touch or plan, UTC ms; None takes the customer out."""
 
 
 def needed(policy: Policy) -> bool:
@@ -41,7 +42,7 @@ def key(settings: Settings, company: str) -> str:
 def of_timeline(customer: str, timeline: Timeline, secret: str) -> Members:
     """What a timeline says of its customer. A company goes by the id that touches give it, or by its domain where they give none."""
     found: Members = {}
-    for entry in timeline.entries:
+    for entry in (*timeline.entries, *timeline.plans):
         if entry.account:
             found[account_node(entry.account, secret), customer] = entry.at
     return found
@@ -77,6 +78,11 @@ def contacts_of(customer: str, entries: Sequence[Entry], policy: Policy) -> dict
     } if entries else {}  # fmt: skip
 
 
+def plans_of(customer: str, plans: Sequence[Entry]) -> dict[str, Contact]:
+    """The contacts that are planned for a colleague, by touch id."""
+    return {plan.id: contact_of_plan(plan, customer) for plan in plans if plan.kind != DELETED}
+
+
 def write(pipe: Any, settings: Settings, members: Members, now: int) -> None:
     """Put the changes into a pipeline."""
     by_company: dict[str, dict[str, int | None]] = {}
@@ -91,7 +97,7 @@ def write(pipe: Any, settings: Settings, members: Members, now: int) -> None:
         if seen:
             pipe.zadd(name, seen, gt=True)
             pipe.zremrangebyscore(name, "-inf", now - KEPT_MS)
-            pipe.pexpire(name, KEPT_MS)
+            pipe.pexpire(name, KEPT_MS + max(0, *(at - now for at in seen.values())))
 
 
 def colleagues(pipe: Any, settings: Settings, companies: Iterable[str], limit: int) -> None:

@@ -229,12 +229,16 @@ class Eyes:
         found = self.holds.found(guards, [held[id_] for id_ in guards], now)
         own = {id_: one for id_, one in found.live.items() if not person.persons_apart(one.persons)}
         others = {one.touch_id: one.contact() for id_, one in found.live.items() if id_ not in own}
+        planned: dict[str, Contact] = {}
         for mate in mates:
-            others |= self._contacts(mate, values, segments, max(ask.contact.at, now), rules.policy)
+            made, to_come = self._contacts(mate, values, segments, max(ask.contact.at, now), rules.policy)
+            others |= made
+            planned |= to_come
         standing = replace(
             ask.standing,
             held=tuple(replace(one.contact(), customer="") for one in own.values()),  # whatever id they went by then
             account_contacts=(*ask.standing.account_contacts, *others.values()),
+            account_planned=tuple(planned.values()),
         )
         history: Sequence[Entry] = ()
         for customer in person.customers:
@@ -270,17 +274,18 @@ class Eyes:
 
     def _contacts(
         self, customer: str, values: dict[str, Any], segments: dict[bytes, bytes], at: int, policy: Policy
-    ) -> dict[str, Contact]:
-        """Contacts of a colleague as far back as rules look, by touch id."""
+    ) -> tuple[dict[str, Contact], dict[str, Contact]]:
+        """Contacts of a colleague as far back as rules look, and what is planned, by touch id."""
         _, value = values[customer]
         if value is None:  # erased, or not copied yet
-            return {}
+            return {}, {}
         try:
-            entries, _ = known(self._timeline(customer, value, segments), policy, at)
-            return companies.contacts_of(customer, entries, policy)
+            timeline = self._timeline(customer, value, segments)
+            entries, _ = known(timeline, policy, at)
+            return companies.contacts_of(customer, entries, policy), companies.plans_of(customer, timeline.plans)
         except DamagedError as error:
             log.warning("the view of %s cannot be read: %s", customer, error)
-            return {}
+            return {}, {}
 
     def _timeline(self, customer: str, value: bytes, segments: dict[bytes, bytes]) -> Timeline:
         return decode(value, lambda digest: segments.get(segment_key(customer.encode(), digest)))

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from streams.core.identify import account_node
 from streams.core.touch import Account, Touch
+from streams.core.touch_json import rfc3339, to_json
 from streams.edge import companies
 from streams.settings import Settings
-from tests.gateway.running import HOUR, Gateway, touch
+from tests.gateway.running import HOUR, Gateway, now_ms, touch
 from tests.support.commands import touchstream
 from tests.support.drained import wait_drained
 from tests.support.publishing import publish
@@ -68,6 +69,33 @@ def test_contacts_with_colleagues_count(make_settings: Callable[..., Settings]) 
         refused("eve@acme.example", "acme.example")
         name = companies.key(settings, account_node("acme.example", settings.id_key))
         wait_until(lambda: client.zcard(name) == 2, 30, "Bo to be gone from the company")
+
+
+def test_plans_for_colleagues_are_told(make_settings: Callable[..., Settings]) -> None:
+    """One person of the company got a mail, and a mail to another, who never got one, is planned in an hour: a third may be written to in
+    two hours, and whoever asks hears of the plan. Once it is withdrawn they do not."""
+    settings = make_settings(policy_path=CAPPED, view_max_age=3600.0)
+    acme = Account(domain="acme.example")
+    plan = replace(mail("gus@acme.example", -HOUR, acme), touch_id="plan-1")
+    body: dict[str, Any] = {
+        "customer": {"email": "eve@acme.example"}, "channel": "email", "department": "marketing",
+        "at": rfc3339(now_ms() + 2 * HOUR), "standing": {"account": "acme.example"},
+    }  # fmt: skip
+    publish(settings, [mail("ann@acme.example", HOUR, acme)])
+    with Worker(settings), Gateway(settings) as gateway:
+        wait_drained(settings)
+
+        def told() -> list[tuple[str, list[bool]]] | None:
+            _, answer, _ = gateway.call("POST", "/v1/checks", body)
+            assert answer["allowed"] or answer["degraded"], answer
+            found = [(one["rule"], [proof["planned"] for proof in one["evidence"]]) for one in answer["violations"]]
+            return None if answer["degraded"] else found
+
+        wait_until(lambda: told() == [], 60, "the view")
+        assert gateway.call("POST", "/v1/plans", to_json(plan))[0] == 202
+        wait_until(lambda: told() == [("two-people-a-week", [False, True])], 60, "the plan to be told")
+        assert gateway.call("POST", "/v1/plans", to_json(replace(plan, version=2, deleted=True)))[0] == 202
+        wait_until(lambda: told() == [], 60, "its withdrawal")
 
 
 def test_a_published_rule_about_companies_finds_who_belongs_to_which(make_settings: Callable[..., Settings]) -> None:

@@ -51,17 +51,19 @@ def check(
     compiled = ready.of(policy)
     at = max(contact.at, now)
     horizon = at + int(policy.governance.horizon_days * DAY_MS)
-    others = _plans(history, contact, standing, horizon + compiled.reach_ms) if standing.planned else ()
+    others: tuple[Entry, ...] = ()
+    theirs: tuple[Contact, ...] = ()
+    if (standing.planned or standing.account_planned) and policy.planned.checks != "ignore":
+        others, theirs = _plans(history, contact, standing, horizon + compiled.reach_ms)
+    with_plans = replace(standing, account_contacts=(*standing.account_contacts, *theirs)) if theirs else standing
     hold = policy.planned.checks == "hold"
-    scene = scene_of(compiled, history, standing, at, contact.id, others if hold else ())
+    scene = scene_of(compiled, history, with_plans if hold else standing, at, contact.id, others if hold else ())
     planned = usual(contact)
-    found = [
-        _violation(ruling, hit, planned, at, scene, others) for ruling, hit in broken(compiled, scene, planned, at)
-    ]
-    if others and policy.planned.checks == "tell":
-        found += _told(
-            compiled, scene_of(compiled, history, standing, at, contact.id, others), planned, at, others, found
-        )
+    plans: tuple[Reached, ...] = (*others, *theirs)
+    found = [_violation(ruling, hit, planned, at, scene, plans) for ruling, hit in broken(compiled, scene, planned, at)]
+    if plans and not hold:
+        whole = scene_of(compiled, history, with_plans, at, contact.id, others)
+        found += _told(compiled, whole, planned, at, plans, found)
     violations = sorted(
         found,
         key=lambda one: (one.action == "alert", -one.priority, _STRICTEST.index(one.action), one.rule),
@@ -89,18 +91,19 @@ def check(
     )
 
 
-def _plans(history: Sequence[Entry], contact: Contact, standing: Standing, until: int) -> tuple[Entry, ...]:
-    """What others plan for the customer up to a moment (UTC ms), and have neither made nor reserved."""
-    if not standing.planned:
-        return ()
+def _plans(
+    history: Sequence[Entry], contact: Contact, standing: Standing, until: int
+) -> tuple[tuple[Entry, ...], tuple[Contact, ...]]:
+    """What others plan for the customer, and for colleagues, up to a moment (UTC ms), and have neither made nor reserved."""
     known = {contact.id, *(entry.id for entry in history), *(one.id for one in standing.held)}
-    return tuple(
-        plan for plan in standing.planned if plan.kind != DELETED and plan.at <= until and plan.id not in known
-    )
+    own = tuple(plan for plan in standing.planned if plan.kind != DELETED and plan.at <= until and plan.id not in known)
+    known |= {one.id for one in standing.account_contacts} - {""}
+    theirs = (one for one in standing.account_planned if one.at <= until and not (one.id and one.id in known))
+    return own, tuple(map(usual, theirs))
 
 
 def _told(
-    compiled: Compiled, scene: Scene, contact: Contact, at: int, plans: Sequence[Entry], found: Sequence[Violation]
+    compiled: Compiled, scene: Scene, contact: Contact, at: int, plans: Sequence[Reached], found: Sequence[Violation]
 ) -> list[Violation]:
     """Rules that would be broken only once plans are made, which let the contact pass."""
     known = {one.rule for one in found}
@@ -221,7 +224,7 @@ def usual(contact: Contact) -> Contact:
 
 
 def _violation(
-    ruling: Ruling, hit: Hit, contact: Contact, t: int, scene: Scene, plans: Sequence[Entry] = ()
+    ruling: Ruling, hit: Hit, contact: Contact, t: int, scene: Scene, plans: Sequence[Reached] = ()
 ) -> Violation:
     rule = ruling.common
     return Violation(

@@ -91,7 +91,7 @@ def announced(timelines: Iterable[tuple[str, Timeline]], policy: Policy, start: 
                 withdrawn += 1
             elif start <= plan.at < end:
                 held[customer] = timeline
-                plans.append((customer, _contact(plan)))
+                plans.append((customer, contact_of_plan(plan)))
             else:
                 elsewhen += 1
 
@@ -101,13 +101,14 @@ def announced(timelines: Iterable[tuple[str, Timeline]], policy: Policy, start: 
     return Planned(tuple(plans), knows, made=0, elsewhen=elsewhen, withdrawn=withdrawn, nobody=0)
 
 
-def _contact(plan: Entry) -> Contact:
-    """The contact that a plan on a timeline will be. Its offer is in normal form, as rules compare them."""
+def contact_of_plan(plan: Entry, customer: str = "") -> Contact:
+    """The contact that a plan on a timeline will be, of a colleague where it says of whom. Its offer is in normal form, as rules compare
+    them."""
     said = {claim.kind: claim.value for claim in plan.claims}
     ends = [dt.date.fromisoformat(claim.value) for claim in plan.claims if claim.kind == "deadline"]
     return Contact(
         plan.at, plan.channel, plan.department, plan.kind, plan.id, plan.campaign, plan.category, plan.sequence, plan.actor_id,
-        plan.actor_kind, plan.priority, said.get("offer"), min(ends, default=None),
+        plan.actor_kind, plan.priority, said.get("offer"), min(ends, default=None), customer=customer,
     )  # fmt: skip
 
 

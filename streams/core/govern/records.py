@@ -89,8 +89,9 @@ class LeadHeld(Struct, frozen=True, gc=False):
 class Standing(Struct, frozen=True):
     """What is known of a customer besides the touches on the timeline. `opt_outs` are those that the touches given do not hold. `held` are
     reserved slots and planned contacts; one whose id is among the touches has been made and is passed over. `planned` are what tools have
-    published as plans, in order, withdrawn ones too: `planned.checks` of the policy says what they are to a check. `time_zone`,
-    `country` and `account` are used where no touch gave them."""
+    published as plans, in order, withdrawn ones too: `planned.checks` of the policy says what they are to a check. `account_contacts` and
+    `account_planned` are what the customer's colleagues got and what is planned for them; they count for rules about the whole account.
+    `time_zone`, `country` and `account` are used where no touch gave them."""
 
     opt_outs: tuple[Entry, ...] = ()
     consents: tuple[Consent, ...] = ()
@@ -99,6 +100,7 @@ class Standing(Struct, frozen=True):
     open_deals: tuple[Deal, ...] = ()
     with_sales: LeadHeld | None = None
     account_contacts: tuple[Contact, ...] = ()
+    account_planned: tuple[Contact, ...] = ()
     held: tuple[Contact, ...] = ()
     planned: tuple[Entry, ...] = ()
     time_zone: str | None = None

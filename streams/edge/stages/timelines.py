@@ -22,6 +22,7 @@ from streams.core.entry import DamagedError
 from streams.core.identify import is_node
 from streams.core.leads import loads
 from streams.core.leads.loads import Loads
+from streams.core.plans import PLANNED
 from streams.core.policy import Policy, PolicyError
 from streams.core.published import Published
 from streams.core.segments import LARGEST
@@ -141,7 +142,10 @@ class Timelines(Stage):
             erased.add(command.customer_id)
             return self._erase(partition, record, command, opened)
         effect = self._decide(partition, command, opened, record.timestamp)
-        return self._outputs(record, effect, moved=command.kind == "timeline_moved")
+        moved = command.kind == "timeline_moved"
+        if self._by_company and (moved or command.kind == PLANNED):
+            self._members |= companies.of_timeline(command.customer_id, effect.timeline, self._settings.id_key)
+        return self._outputs(record, effect, moved=moved)
 
     def _begin(self, partition: int) -> Loads | None:
         self._policy, self._switched = self.in_force(partition)[1], None

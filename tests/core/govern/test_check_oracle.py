@@ -77,19 +77,33 @@ def _plan(n: int, contact: Contact) -> Entry:
 
 
 @settings(max_examples=60, deadline=None)
-@given(worlds.histories(5), worlds.contacts, worlds.policies(), worlds.standings, st.lists(worlds.contacts, max_size=3))
+@given(
+    worlds.histories(5),
+    worlds.contacts,
+    worlds.policies(),
+    worlds.standings,
+    st.lists(worlds.contacts, max_size=3),
+    st.lists(worlds.contacts, max_size=2),
+)
 def test_plans_are_told_or_hold(
-    history: tuple[Entry, ...], contact: Contact, policy: Policy, standing: Standing, planned: list[Contact]
+    history: tuple[Entry, ...],
+    contact: Contact,
+    policy: Policy,
+    standing: Standing,
+    planned: list[Contact],
+    mates: list[Contact],
 ) -> None:
-    """As slots, others' plans do what reservations of them would. Else the answer is the one without them, and besides it has as alerts the
-    rules that only they break; ignored, nothing of them. What is made, reserved, withdrawn, or the contact's own plan, is none."""
+    """As slots, others' plans do what reservations of them would, and those for colleagues what contacts with them would. Else the answer is
+    the one without them, and besides it has as alerts the rules that only they break; ignored, nothing of them. What is made, reserved,
+    withdrawn, or the contact's own plan, is none."""
     plain = [replace(one, id=f"p{n}", offer=None, offer_ends=None) for n, one in enumerate(planned)]
     plans = tuple(sorted((_plan(n, one) for n, one in enumerate(plain)), key=key))
     none = (
         replace(plans[0], id=contact.id), replace(plans[0], id="gone", kind=DELETED), *history[:1],
         *(replace(plans[0], id=one.id) for one in standing.held),
     ) if plans else ()  # fmt: skip
-    with_plans = replace(standing, planned=tuple(sorted((*plans, *none), key=key)))
+    theirs = tuple(replace(one, id=f"c{n}", customer="zoe") for n, one in enumerate(mates))
+    with_plans = replace(standing, planned=tuple(sorted((*plans, *none), key=key)), account_planned=theirs)
 
     def judged(checks: Literal["tell", "hold", "ignore"], known: Standing) -> Verdict:
         return replace(
@@ -97,7 +111,10 @@ def test_plans_are_told_or_hold(
         )
 
     alone = judged("tell", standing)
-    reserved = judged("tell", replace(standing, held=(*standing.held, *plain)))
+    reserved = judged(
+        "tell",
+        replace(standing, held=(*standing.held, *plain), account_contacts=(*standing.account_contacts, *theirs)),
+    )
     held, told = judged("hold", with_plans), judged("tell", with_plans)
     assert {one.rule for one in held.violations} == {one.rule for one in reserved.violations}
     assert (held.allowed, held.slots) == (reserved.allowed, reserved.slots)

@@ -93,7 +93,7 @@ def test_plans_are_told_or_hold(
     planned: list[Contact],
     mates: list[Contact],
 ) -> None:
-    """As slots, others' plans do what reservations of them would, and those for colleagues what contacts with them would. Else the answer is
+    """As slots, others' plans do what reservations of them would, those for colleagues what contacts with them would. Else the answer is
     the one without them, and besides it has as alerts the rules that only they break; ignored, nothing of them. What is made, reserved,
     withdrawn, or the contact's own plan, is none."""
     plain = [replace(one, id=f"p{n}", offer=None, offer_ends=None) for n, one in enumerate(planned)]

@@ -69,7 +69,9 @@ def backtest(
     The order of the lines and repeated lines change nothing. Broken lines and refused touches are reported on standard error;
     the exit code is 1 when there were any. With --against, the difference of the two policies' [[rules]] is printed instead.
 
-    --from-kafka takes the real history, with its corrections, merges, splits and erasures; the workers are not disturbed.
+    --from-kafka takes the real history, with its corrections, merges, splits and erasures; the workers are not disturbed. It is what was
+    sent: what was only planned, or reserved and given back, stops nobody in it. Rules that rest on what no timeline holds are
+    named, not judged.
 
     \b
     touchstream backtest --from-kafka --since 30d --policy new.toml --against current.toml --html difference.html

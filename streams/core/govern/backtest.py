@@ -1,7 +1,8 @@
 """Two policies on the same past: which contacts each would have stopped, and which of those were worth having.
 
 Each policy is enforced as the touches come: a contact that it stops does not count towards later ones, as it would not have been made.
-Only rules that a timeline can tell take part, and the replies are those that really came.
+Only rules that a timeline can tell take part, and the replies are those that really came. What was only planned, or reserved and never
+made, is no past: a slot that somebody held for an hour and gave back stops nobody here, as a check would have at that hour.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from streams.core.detect.base import contacts
 from streams.core.entry import Entry
 from streams.core.govern import compiled as ready
 from streams.core.govern.evaluate import broken
+from streams.core.govern.loading import on_timelines
 from streams.core.govern.scene import Scene
 from streams.core.policy import DAY_MS, Policy
 from streams.core.timeline import Timeline, standing
@@ -59,7 +61,8 @@ class Tally(Struct):
 
 class Difference(Struct):
     """`contacts` were made in all, the first at `first_at`, the last at `last_at` (UTC ms; None: there was none). `newly` are stopped by
-    the new policy only, `no_longer` by the current one only, `both` by both (with the new policy's rules)."""
+    the new policy only, `no_longer` by the current one only, `both` by both (with the new policy's rules). `unjudged` are the enabled rules
+    of either that rest on what no timeline holds, so that they stop nobody here; `unjudged_changed` those of them in which both differ."""
 
     contacts: int
     first_at: int | None
@@ -67,6 +70,8 @@ class Difference(Struct):
     newly: Tally
     no_longer: Tally
     both: Tally
+    unjudged: tuple[str, ...] = ()
+    unjudged_changed: tuple[str, ...] = ()
 
 
 def stopped(timeline: Timeline, policy: Policy) -> dict[str, Stopped]:
@@ -119,7 +124,16 @@ def difference(timelines: Iterable[Timeline], new: Policy, current: Policy, sinc
         for id_, one in before.items():
             if id_ not in now:
                 no_longer.add(one)
-    return Difference(made, first, last, newly, no_longer, both)
+    return Difference(made, first, last, newly, no_longer, both, *_unjudged(new, current))
+
+
+def _unjudged(new: Policy, current: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    after, before = (
+        {rule.name: rule for rule in policy.rules if rule.enabled and not on_timelines(rule)}
+        for policy in (new, current)
+    )
+    names = tuple(dict.fromkeys((*after, *before)))
+    return names, tuple(name for name in names if after.get(name) != before.get(name))
 
 
 def monday(at: int) -> dt.date:
@@ -146,4 +160,8 @@ def lines(found: Difference) -> list[str]:
                 f"  {what} {name or '(none)'}: {count}"
                 for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
             ]
+    if found.unjudged:
+        told.append(f"not judged, since they rest on what no timeline holds: {', '.join(found.unjudged)}")
+    if found.unjudged_changed:
+        told.append(f"what would change by these is NOT in the numbers: {', '.join(found.unjudged_changed)}")
     return told

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import redis
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from streams.core.touch import Customer
 from streams.edge.client import Client
 from streams.gateway.remote import GatewayError
 from streams.settings import Settings
+from tests.gateway.racing import race, race_of_processes
 from tests.gateway.running import Gateway, id_of, show, touch
 from tests.support.waiting import wait_until
 
@@ -37,24 +37,13 @@ def capped(make_settings: Callable[..., Settings]) -> Settings:
     return settings
 
 
-async def race(urls: list[str], asks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All at once, each of the next gateway; the answers in order."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200)) as session:
-
-        async def one(n: int, body: dict[str, Any]) -> dict[str, Any]:
-            async with session.post(f"{urls[n % len(urls)]}/v1/reservations", json=body) as answer:
-                told: dict[str, Any] = await answer.json(content_type=None)
-                assert answer.status in (200, 201), told
-                return told
-
-        return await asyncio.gather(*(one(n, body) for n, body in enumerate(asks)))
-
-
 def test_a_thousand_races_leave_the_allowed_number_and_a_flush_loses_none(capped: Settings) -> None:
-    """1,000 at once for 50 customers, at three gateways: three each are held. After a flush of Redis the next is still refused."""
+    """1,000 at once for 50 customers, from four processes, at three gateways: three each are held. After a flush of Redis the next is still
+    refused."""
     asks = [ask(f"p{n % 50}@example.com") for n in range(1000)]
     with Gateway(capped) as a, Gateway(capped) as b, Gateway(capped) as c:
-        told = asyncio.run(race([a.url, b.url, c.url], asks))
+        told = race_of_processes([a.url, b.url, c.url], asks, 4)
+        assert len(told) == 1000
         held = [one["reservation"] for one in told if one["reservation"]]
         assert Counter(one["customer_id"] for one in held) == {
             id_of(capped, Customer(email=f"p{n}@example.com")): 3 for n in range(50)

@@ -19,7 +19,7 @@ from streams.core.leads import asked, event_json
 from streams.core.leads import problems as judged
 from streams.core.leads.brief import Brief, brief
 from streams.core.leads.contradiction import campaign_contacts, last_after
-from streams.core.leads.events import LeadEvent, standing
+from streams.core.leads.events import LeadEvent, standing, still_here
 from streams.core.policy import Policy
 from streams.core.touch_json import rfc3339
 from streams.edge.codec import Codec, DecodeError
@@ -66,7 +66,7 @@ async def current(settings: Settings) -> dict[str, Lead]:
             if isinstance(event, DecodeError):
                 raise event
             events.setdefault(event.customer, []).append(event)
-    held = {customer: standing(of_one) for customer, of_one in events.items()}
+    held = {customer: still_here(standing(of_one)) for customer, of_one in events.items()}
     return {customer: _lead(of_one) for customer, of_one in held.items() if of_one}
 
 

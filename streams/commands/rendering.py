@@ -61,7 +61,9 @@ def lead_event(value: LeadEvent) -> str:
     changed = "" if value.status == "detected" else f" [{value.status}]"
     owner = f"  {value.owner or 'nobody'}{f' of {value.team}' if value.team else ''}" if value.state != "new" else ""
     due = f", due {rfc3339(value.due_at)}" if value.due_at is not None else ""
-    reasons = (value.reason, value.nurture_with and f"nurture with {_quote(value.nurture_with)}", value.why)
+    went = value.moved_to and f"went to {value.moved_to}"
+    came = value.moved_from and f"came from {value.moved_from}"
+    reasons = (value.reason, value.nurture_with and f"nurture with {_quote(value.nurture_with)}", value.why, came, went)
     why = "; ".join(reason for reason in reasons if reason)
     return clean(
         f"{rfc3339(value.at)}  {value.kind}{changed}  {moved}  {value.customer}{owner}{due}{f'{chr(10)}  {why}' if why else ''}"

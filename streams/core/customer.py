@@ -22,7 +22,7 @@ from streams.core.commands import LEAD_KINDS, Command
 from streams.core.entry import DELETED, Entry, decode_entry
 from streams.core.erasure import blank, happened_at, is_erased
 from streams.core.ids import command_id
-from streams.core.leads import asked, told
+from streams.core.leads import asked, elsewhere, told
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import blank as blank_lead
 from streams.core.leads.follow import followed
@@ -187,6 +187,7 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy, loa
         cause = Cause("merge", command.cause)
         rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
         done = followed(timeline, rest, policy, command.customer_id, command.issued_at, load=load)
+        done = elsewhere.left(timeline, done, command.customer_id, entries, into, command.issued_at)
         emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=(), judged=None)
         moves = tuple(moving.all_moves(timeline, into, entries, command))
         return Effect(emptied, "applied", findings, moves, leads=done.events)
@@ -209,6 +210,7 @@ def _left(
         return Effect(timeline, "forwarded", commands=(replace(command, customer_id=known),))
     rest, findings, entries = pipeline.leave(timeline, policy, customer, Cause(kind, command.cause), newer)
     done = followed(timeline, rest, policy, customer, command.issued_at, load=load)
+    done = elsewhere.left(timeline, done, customer, entries, into, command.issued_at)
     rest = replace(done.timeline, plans=plans.leave(timeline.plans, customer, newer)[0])
     if customer in newer and not (rest.entries or rest.opt_outs or rest.plans):
         rest = replace(rest, merged_into=into, identity_at=0)
@@ -223,12 +225,15 @@ def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> 
     timeline, here, commands = taken
     before, customer = timeline, command.customer_id
     findings: list[Finding] = []
+    new: list[Entry] = []
     for entry in here:
         step = pipeline.add(timeline, entry, policy, customer, cause_of(command))
         timeline = step.timeline
         findings += step.findings
+        new += (entry,) if step.outcome == "applied" else ()
     # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
     done = followed(before, timeline, policy, customer, command.issued_at, load=load)
+    done = elsewhere.came(before, done, customer, new, command.source_customer_id or "", command.issued_at)
     return Effect(done.timeline, "applied", tuple(findings), commands, leads=done.events)
 
 
@@ -347,6 +352,8 @@ def _erased(timeline: Timeline, command: Command, policy: Policy, load: Load) ->
     )
     rest = replace(rest, revisions=numbered.revisions)
     done = followed(timeline, rest, policy, customer, command.issued_at, load=load)
+    gone = [entry for entry in timeline.entries if not stays(entry)]
+    done = elsewhere.erased(timeline, done, customer, gone, command.command_id, at // 1000)
     kept = done.timeline.revisions if entries or opt_outs or left_plans else {}
     leads = tuple([blank_lead(event) if event.status == "retracted" else event for event in done.events])
     return Effect(replace(done.timeline, revisions=kept), "erased", findings, leads=leads)

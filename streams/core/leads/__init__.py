@@ -8,6 +8,7 @@ routing     who gets it, and by when (business time: `calendars`)
 events      what is published
 brief       what sales is told with it
 follow      the events that follow when a timeline changes
+elsewhere   leads that go to another customer id, come from one, or are erased
 asked       what sales says, as commands
 deals       what the CRM's deals say, as commands
 told        what follows from them, and from the moments at which something is due

@@ -31,7 +31,7 @@ class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     """One act. `by` is who did it. Assigned: `owner` (None: nobody was free), `team`, `why` in a sentence, the first touch is due at
     `due_at`, and `timers`. Rejected, recycled, disqualified: the `reason`; recycled: when to look at it again and what to nurture with.
     A deal: its id and stage. A tick says only that its time has come. Carried: the
-    `lead` as it was when what led to it was pruned."""
+    `lead` as it was when what led to it was pruned, and whose it was: the customer id `source`."""
 
     by: str = ""
     reason: LeadReason | None = None
@@ -45,6 +45,7 @@ class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     deal: str = ""
     stage: Stage | None = None
     lead: LeadState | None = None
+    source: str = ""
 
 
 _decoder = msgspec.json.Decoder(Act)
@@ -68,8 +69,8 @@ def tick(customer: str, at: int) -> Entry:
 
 
 def carried(customer: str, lead: LeadState, at: int) -> Entry:
-    """A lead on its way to another customer id; the entries that made it are pruned."""
-    return entry_of(CARRIED, derived_id("carried", customer, lead.id, at), at, Act(lead=lead))
+    """A lead of this customer on its way to another customer id; the entries that made it are pruned."""
+    return entry_of(CARRIED, derived_id("carried", customer, lead.id, at), at, Act(lead=lead, source=customer))
 
 
 def derived_id(*parts: object) -> str:

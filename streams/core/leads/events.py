@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,11 +12,28 @@ from streams.core.govern.records import LawfulBasis
 from streams.core.leads.acts import derived_id
 from streams.core.leads.calendars import between
 from streams.core.leads.routing import calendar_of
-from streams.core.leads.states import Change, ChangeKind, State
+from streams.core.leads.states import STATES, Change, ChangeKind, State
 from streams.core.ledger.types import LeadReason
 from streams.core.ledger.types import LeadState as LedgerState
 from streams.core.outcome import Evidence, FindingState, FitComponent, ScoreComponent
 from streams.core.policy import Policy
+
+_ORDER = {state: i for i, state in enumerate(STATES)}
+
+
+class Ordered(Protocol):
+    """What `order` looks at."""
+
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def at(self) -> int: ...
+    @property
+    def cycle(self) -> int: ...
+    @property
+    def attempt(self) -> int: ...
 
 
 class Slot(Struct, frozen=True, gc=False):
@@ -66,7 +83,8 @@ class LeadEvent(Struct, frozen=True, gc=False, omit_defaults=True):
     `state` is the lead's after the change. `speed_ms` is speed to lead, from the customer's act to the first touch by a person;
     `speed_business_ms` and `sla_business_ms` are business time of the owner, from the customer's act and from the assignment.
     `brief` comes with a hand-off when it is first told: what is counted again later does not tell it again.
-    `moved_from` and `moved_to` are the customer ids between which a merge or split moved the lead.
+    `moved_from` and `moved_to` are the customer ids between which a merge or split moved the lead. An event `carried` with `moved_to` says
+    that the lead is this customer's no more, though what was told of it before what the timeline holds is not retracted.
     """
 
     event_id: str
@@ -110,6 +128,8 @@ def event_of(change: Change, customer: str, policy: Policy) -> LeadEvent:
         change.cause_kind, change.cause, lead.cycle, lead.attempt, owner=lead.owner, team=lead.team, due_at=lead.due_at,
         reason=lead.reason, recycle_at=lead.recycle_at, nurture_with=lead.nurture_with, deal=lead.deal, why=change.why,
         time_in_state_ms=change.at - before.since if same and before and before.state != lead.state else None,
+        # What comes back to whom it was carried from comes from whoever had it meanwhile.
+        moved_from=change.moved_from if change.moved_from not in ("", customer) else None,
     )  # fmt: skip
     return _measured(event, change, policy) if change.kind in ("working", "first_touch") else event
 
@@ -131,14 +151,40 @@ def blank(event: LeadEvent) -> LeadEvent:
     return replace(event, why="", nurture_with=None, deal="")
 
 
+def order(event: Ordered) -> tuple[int, int, int, int, str]:
+    """Sort key: by time, several at one moment as they follow from each other."""
+    return event.at, event.cycle, event.attempt, _ORDER[event.state], event.event_id
+
+
 def standing(events: Iterable[LeadEvent]) -> list[LeadEvent]:
-    """The events that hold after all of these, in order of time: what every reader of the topic does."""
+    """The events that hold after all of these, in order: what every reader of the topic does."""
     last: dict[str, LeadEvent] = {}
     for event in events:
         known = last.get(event.event_id)
         if known is None or known.revision <= event.revision:
             last[event.event_id] = event
-    return sorted((event for event in last.values() if event.status != "retracted"), key=lambda event: event.at)
+    return sorted((event for event in last.values() if event.status != "retracted"), key=order)
+
+
+class Whose(Protocol):
+    """What `still_here` looks at."""
+
+    @property
+    def lead_id(self) -> str: ...
+    @property
+    def customer(self) -> str: ...
+    @property
+    def moved_to(self) -> str | None: ...
+
+
+W = TypeVar("W", bound=Whose)
+
+
+def still_here(events: Iterable[W]) -> list[W]:
+    """Of events that hold, those of leads that did not go to another customer id."""
+    events = list(events)
+    gone = {(event.customer, event.lead_id) for event in events if event.moved_to}
+    return [event for event in events if (event.customer, event.lead_id) not in gone]
 
 
 class Stepped(Protocol):

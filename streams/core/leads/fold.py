@@ -94,12 +94,12 @@ class _Steps:
         cause_kind: Literal["touch", "act"] = "act" if entry.direction == INTERNAL else "touch"
         self.changes.append(Change("new", entry.at, cause_kind, entry.id, before, self.lead))
 
-    def take(self, lead: Lead) -> None:
+    def take(self, lead: Lead, source: str) -> None:
         """A lead that another customer id had. Of two, the one that is with sales stays, or that of the customer."""
         mine, entry = self.lead, self.entry
         if lead is not None and (mine is None or (lead.state in WITH_SALES and mine.state not in WITH_SALES)):
             self.lead = lead
-            self.changes.append(Change("carried", entry.at, "act", entry.id, mine, lead))
+            self.changes.append(Change("carried", entry.at, "act", entry.id, mine, lead, moved_from=source))
 
     def expire(self) -> None:
         """What was due before the entry happens first."""
@@ -174,7 +174,7 @@ def _first_touch(steps: _Steps) -> None:
 def _act(steps: _Steps, act: Act, policy: Policy) -> None:
     kind, lead = steps.entry.kind, steps.lead
     if kind == "lead_carried":
-        steps.take(act.lead)
+        steps.take(act.lead, act.source)
     elif lead is None or kind == "lead_tick":
         return
     elif kind == "lead_deal":

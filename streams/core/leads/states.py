@@ -94,7 +94,8 @@ class LeadState(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Change(Struct, frozen=True, gc=False):
-    """One step of a lead: what happened, when, because of which entry or timer, and the lead before and after."""
+    """One step of a lead: what happened, when, because of which entry or timer, and the lead before and after. `moved_from`: the customer
+    id that had it before, if it was carried."""
 
     kind: ChangeKind
     at: int
@@ -103,6 +104,7 @@ class Change(Struct, frozen=True, gc=False):
     before: LeadState | None
     after: LeadState
     why: str = ""
+    moved_from: str = ""
 
 
 def next_due(lead: LeadState | None) -> int | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from streams.core.leads.events import ledger_state
-from streams.core.leads.states import STATES
+from streams.core.leads.events import ledger_state, order
 from streams.core.ledger.book import Resolved, TouchCost
 from streams.core.ledger.facts import ConflictFact, DealFact, Facts, LeadFact, TouchFact, box_of
 from streams.core.ledger.types import Cell, Deal, JourneyTouch, LeadEvent
@@ -13,7 +12,6 @@ from streams.core.touch import Customer
 
 _NOBODY = Customer()
 _REASONED = ("rejected", "recycled", "disqualified")
-_ORDER = {state: i for i, state in enumerate(STATES)}
 
 
 def resolve(facts: Facts) -> Resolved:
@@ -57,7 +55,7 @@ def leads(facts: Facts) -> dict[str, list[LeadFact]]:
         if fact.holds:
             found.setdefault(facts.customer(fact.customer), []).append(fact)
     for of_one in found.values():
-        of_one.sort(key=lambda one: (one.at, one.cycle, one.attempt, _ORDER[one.state], one.event_id))
+        of_one.sort(key=order)
     return found
 
 

@@ -105,6 +105,7 @@ class LeadFact(_Fact, frozen=True, gc=False, array_like=True, tag="lead"):
     time_in_state_ms: int | None
     speed_ms: int | None
     speed_business_ms: int | None
+    moved_to: str | None = None
 
 
 class ConflictFact(_Fact, frozen=True, gc=False, array_like=True, tag="conflict"):

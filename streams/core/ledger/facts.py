@@ -131,7 +131,7 @@ def of_lead(event: LeadEvent) -> LeadFact:
     return LeadFact(
         event.event_id, event.revision, event.status != "retracted", intern(event.customer), intern(event.lead_id), event.kind,
         event.state, event.previous, event.at, event.cycle, event.attempt, event.owner, intern(event.team), event.due_at, event.reason,
-        event.time_in_state_ms, event.speed_ms, event.speed_business_ms,
+        event.time_in_state_ms, event.speed_ms, event.speed_business_ms, event.moved_to,
     )  # fmt: skip
 
 

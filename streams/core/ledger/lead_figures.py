@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from streams.core.govern.clocks import known_zone
 from streams.core.leads import problems
 from streams.core.leads.contradiction import campaign_contacts, last_after
-from streams.core.leads.events import ledger_state
+from streams.core.leads.events import ledger_state, still_here
 from streams.core.leads.routing import calendar_of
 from streams.core.leads.states import WITH_SALES, State
 from streams.core.ledger.facts import LeadFact
@@ -120,8 +120,8 @@ def _one_lead(figures: LeadFigures, events: Sequence[LeadFact], marketing: Seque
             figures.reasons[quarter, reason] += 1
         given_back = next((one.at for one in cycle if one.state not in WITH_SALES), FOREVER)
         figures.contradicted[quarter, event.team] += _any_between(marketing, event.at, given_back)
-    last = events[-1]
-    if last.state in WITH_SALES:
+    last = next(reversed(still_here(events)), None)
+    if last is not None and last.state in WITH_SALES:
         handed_over = next((one.at for one in events if one.cycle == last.cycle and one.kind == "handed_off"), None)
         figures.open.append(Open(last.team, last.state, last.owner, last.due_at, last_after(marketing, handed_over)))
 

@@ -9,8 +9,8 @@ from streams.edge.metrics import Metrics
 
 def count(metrics: Metrics, event: LeadEvent, moved: bool = False) -> None:
     """One event of the topic `leads`. `moved`: it came with what another customer id had, and was counted there; but for a hand-off that is
-    made now, which has a brief."""
-    if event.status != "detected" or (moved and event.brief is None):
+    made now, which has a brief. That a lead went to another id is no change of it."""
+    if event.status != "detected" or event.moved_to or (moved and event.brief is None):
         return
     team = event.team or NOBODY.name
     metrics.lead_events.labels(event.kind, team).inc()

@@ -1,0 +1,124 @@
+"""Leads that began before what the timeline holds: nobody sees them open under two customer ids, nor of somebody who was erased."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from streams.core.leads.events import LeadEvent, still_here
+from streams.core.leads.states import WITH_SALES
+from streams.core.policy import parse
+from tests.core.leads.people import People
+from tests.core.leads.world import CUSTOMER, TEAM, at
+
+OTHER = "c2-00000000000000000000000b"
+ASKED = at("2026-03-03T08:00")
+MERGED = at("2026-03-05T08:00")
+DAY = 86_400_000
+
+
+def long_known() -> People:
+    """OTHER asked and was called; by now their timeline holds only later mail."""
+    people = People(parse(TEAM + '[timeline]\nmax_touches = 10\n[erasure]\nlater_touches = "fresh"\n'))
+    people.touch(OTHER, "ask", "lead_form", ASKED)
+    people.touch(OTHER, "call", "dialed", ASKED + 3_600_000, person=True)
+    for n in range(12):
+        people.touch(OTHER, f"n{n:02d}", "opened", ASKED + DAY + n)
+    timeline = people.timeline(OTHER)
+    assert timeline.lead_base is not None and timeline.lead_base.state == "working"
+    return people
+
+
+def kinds(events: list[LeadEvent]) -> list[str]:
+    """What happened."""
+    return [event.kind for event in events]
+
+
+def open_leads(people: People, who: str) -> set[str]:
+    """The leads that are with sales for whoever reads the topic."""
+    last = {event.lead_id: event for event in still_here(people.standing(who))}
+    return {lead_id for lead_id, event in last.items() if event.state in WITH_SALES}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_lead_that_goes_is_closed_where_it_was(named: bool) -> None:
+    """The event says whereto, at the time of the merge; under the other id the same lead says whence."""
+    people = long_known()
+    lead = people.timeline(OTHER).lead
+    assert lead is not None and open_leads(people, OTHER) == {lead.id}
+    people.merge(OTHER, CUSTOMER, MERGED, named)
+    gone = people.standing(OTHER)[-1]
+    assert (gone.kind, gone.state, gone.moved_to, gone.at, gone.lead_id) == (
+        "carried",
+        "working",
+        CUSTOMER,
+        MERGED,
+        lead.id,
+    )
+    assert open_leads(people, OTHER) == set() and open_leads(people, CUSTOMER) == {lead.id}
+    (here,) = people.standing(CUSTOMER)
+    assert (here.kind, here.state, here.moved_from, here.moved_to) == ("carried", "working", OTHER, None)
+
+
+def test_a_split_takes_it_back() -> None:
+    """The lead comes back: that it went is retracted, and what was told of it stands again; and so on if they are merged once more."""
+    people = long_known()
+    before = people.standing(OTHER)
+    for n in range(2):
+        people.merge(OTHER, CUSTOMER, MERGED + n * DAY)
+        assert open_leads(people, OTHER) == set()
+        people.split(OTHER, MERGED + n * DAY + 1)
+        (back,) = [event for event in people.standing(OTHER) if event not in before]
+        assert (back.kind, back.moved_from, back.moved_to) == ("carried", CUSTOMER, None)
+        assert people.standing(CUSTOMER) == []
+        assert len(open_leads(people, OTHER)) == 1
+    revisions = Counter((event.event_id, event.revision) for event in people.records)
+    assert set(revisions.values()) == {1}
+
+
+def test_what_is_read_again_takes_nothing_back_twice() -> None:
+    """The command that brings a lead back, read twice: no event the second time."""
+    people = long_known()
+    people.merge(OTHER, CUSTOMER, MERGED)
+    (move,) = people.split(OTHER, MERGED + 1).commands
+    count = len(people.records)
+    people.tell(move)
+    assert len(people.records) == count
+
+
+def test_an_erased_lead_is_nobodys() -> None:
+    """What was told of the time before the timeline cannot be retracted: an event without content says that it is over."""
+    people = long_known()
+    people.erase(OTHER, MERGED)
+    ended = people.standing(OTHER)[-1]
+    assert (ended.kind, ended.state, ended.at, ended.owner, ended.why) == (
+        "disqualified",
+        "disqualified",
+        MERGED,
+        None,
+        "",
+    )
+    assert open_leads(people, OTHER) == set() and people.timeline(OTHER).lead is None
+    people = long_known()
+    people.merge(OTHER, CUSTOMER, MERGED)
+    people.erase(OTHER, MERGED + 1)
+    assert open_leads(people, OTHER) == open_leads(people, CUSTOMER) == set()
+
+
+def test_a_lead_that_the_timeline_holds_says_where_it_went() -> None:
+    """It is retracted where it was and told where it is, with the ids of both customers; one that stays says nothing of a move."""
+    people = People(parse(TEAM))
+    people.touch(OTHER, "ask", "lead_form", ASKED)
+    people.touch(CUSTOMER, "seen", "opened", ASKED)
+    people.merge(OTHER, CUSTOMER, MERGED)
+    gone = [event for event in people.records if event.status == "retracted"]
+    assert kinds(gone) == ["new", "mql", "handed_off"] and {event.moved_to for event in gone} == {CUSTOMER}
+    assert {event.moved_from for event in people.standing(CUSTOMER)} == {OTHER}
+    people.split(OTHER, MERGED + 1)
+    assert {event.moved_from for event in people.standing(OTHER)} == {CUSTOMER}
+    people = People(parse(TEAM))
+    people.touch(CUSTOMER, "ask", "lead_form", ASKED)
+    people.touch(OTHER, "late", "replied", ASKED + 1)
+    people.merge(OTHER, CUSTOMER, MERGED)
+    assert {event.moved_from for event in people.standing(CUSTOMER)} == {None}

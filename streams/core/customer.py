@@ -187,7 +187,7 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy, loa
         cause = Cause("merge", command.cause)
         rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
         done = followed(timeline, rest, policy, command.customer_id, command.issued_at, load=load)
-        done = elsewhere.left(timeline, done, command.customer_id, entries, into, command.issued_at)
+        done = elsewhere.left(timeline, done, entries, into, command)
         emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=(), judged=None)
         moves = tuple(moving.all_moves(timeline, into, entries, command))
         return Effect(emptied, "applied", findings, moves, leads=done.events)
@@ -210,7 +210,7 @@ def _left(
         return Effect(timeline, "forwarded", commands=(replace(command, customer_id=known),))
     rest, findings, entries = pipeline.leave(timeline, policy, customer, Cause(kind, command.cause), newer)
     done = followed(timeline, rest, policy, customer, command.issued_at, load=load)
-    done = elsewhere.left(timeline, done, customer, entries, into, command.issued_at)
+    done = elsewhere.left(timeline, done, entries, into, command)
     rest = replace(done.timeline, plans=plans.leave(timeline.plans, customer, newer)[0])
     if customer in newer and not (rest.entries or rest.opt_outs or rest.plans):
         rest = replace(rest, merged_into=into, identity_at=0)
@@ -233,7 +233,7 @@ def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> 
         new += (entry,) if step.outcome == "applied" else ()
     # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
     done = followed(before, timeline, policy, customer, command.issued_at, load=load)
-    done = elsewhere.came(before, done, customer, new, command.source_customer_id or "", command.issued_at)
+    done = elsewhere.came(before, done, new, command, policy)
     return Effect(done.timeline, "applied", tuple(findings), commands, leads=done.events)
 
 
@@ -353,7 +353,7 @@ def _erased(timeline: Timeline, command: Command, policy: Policy, load: Load) ->
     rest = replace(rest, revisions=numbered.revisions)
     done = followed(timeline, rest, policy, customer, command.issued_at, load=load)
     gone = [entry for entry in timeline.entries if not stays(entry)]
-    done = elsewhere.erased(timeline, done, customer, gone, command.command_id, at // 1000)
+    done = elsewhere.erased(timeline, done, gone, command)
     kept = done.timeline.revisions if entries or opt_outs or left_plans else {}
     leads = tuple([blank_lead(event) if event.status == "retracted" else event for event in done.events])
     return Effect(replace(done.timeline, revisions=kept), "erased", findings, leads=leads)

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from streams.core import claims, detect, keeping
 from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, left_behind
-from streams.core.leads.acts import CARRIED, carried
+from streams.core.leads.acts import CARRIED, act_of, carried
+from streams.core.leads.states import lead_id
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import MINUTE_MS, Policy
 from streams.core.timeline import Timeline, find, place, standing, too_old
@@ -88,6 +89,9 @@ def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: 
         same = replace(entry, published_at=known.published_at, late=known.late, identifier=known.identifier) == known
         return Step(timeline, "duplicate" if same else "id_conflict")
     if entry.kind == CARRIED and too_old(timeline, entry, policy):
+        carried_lead = act_of(entry).lead
+        if carried_lead is not None and carried_lead.id in (lead_id(timeline.lead), lead_id(timeline.lead_base)):
+            return Step(timeline, "duplicate")  # the lead is here; the act was pruned
         # What became of a lead before touches that were pruned does not end with them.
         oldest = max(
             timeline.floor[0] + 1, timeline.entries[-1].at - policy.timeline.retention_ms if timeline.entries else 0
@@ -169,6 +173,10 @@ def leave(
     moved = tuple(entry for entry in owned if gone is None or entry.identifier in gone)
     if not moved:
         return timeline, (), ()
+    base = timeline.lead_base
+    theirs = None if base is None else base.identifier or customer
+    base_goes = base is not None and (gone is None or theirs in gone)
+    stays = None if base_goes else base
     if len(moved) == len(owned):
         t = timeline
         rest = Timeline(
@@ -178,14 +186,16 @@ def leave(
             identity_at=t.identity_at,
             erased_at=t.erased_at,
             floor=t.floor,
+            lead_base=stays,
         )
     else:
         ids = {entry.id for entry in moved}
         kept = [entry for entry in timeline.entries if entry.id not in ids]
-        rest = keeping.remade(timeline, kept, tuple(o for o in timeline.opt_outs if o.id not in ids), policy)
+        opt_outs = tuple(o for o in timeline.opt_outs if o.id not in ids)
+        rest = keeping.remade(replace(timeline, lead_base=stays), kept, opt_outs, policy)
     touched = frozenset([entry.id for entry in moved])
     findings, rest = detect.numbered(_difference(timeline, rest, policy, customer, touched), rest, cause)
-    if len(moved) == len(owned) and timeline.lead_base is not None:
+    if base is not None and base_goes:
         before = timeline.entries[0].at - 1 if timeline.entries else timeline.floor[0] + 1
-        moved = (replace(carried(customer, timeline.lead_base, before), identifier=customer), *moved)
+        moved = (replace(carried(customer, base, before), identifier=theirs), *moved)
     return rest, findings, moved

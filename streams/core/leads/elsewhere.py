@@ -1,8 +1,8 @@
 """A lead that goes to another customer id, comes from one or back, or whose customer is erased.
 
 What was told of the time that the timeline holds is retracted then, and told under the other id. What was told of the time before
-stands: so an event of its own says that the lead is not this customer's any more. The act in which the lead travels (`acts.carried`) knows
-whose it was: when that comes back, the event is retracted.
+stands: so an event of its own says that the lead is not this customer's any more, and is retracted if it comes back. And what a timeline
+does not hold even as it comes, one event tells.
 """
 
 from __future__ import annotations
@@ -11,72 +11,90 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from streams.core.commands import Command
 from streams.core.entry import Entry
 from streams.core.leads.acts import CARRIED, act_of, derived_id
-from streams.core.leads.events import LeadEvent
+from streams.core.leads.events import LeadEvent, event_of
 from streams.core.leads.follow import Followed, numbered
-from streams.core.leads.states import ENDED, LeadState
+from streams.core.leads.states import ENDED, Change, LeadState, lead_id
 from streams.core.outcome import FindingState
-from streams.core.timeline import Timeline
+from streams.core.policy import Policy
+from streams.core.timeline import Timeline, find
 
 
-def left(before: Timeline, done: Followed, customer: str, gone: Sequence[Entry], into: str, at: int) -> Followed:
-    """What followed when the entries `gone` went from the customer to the customer `into`, at `at` (UTC ms)."""
-    has = None if done.timeline.lead is None else done.timeline.lead.id
+def left(before: Timeline, done: Followed, gone: Sequence[Entry], into: str, command: Command) -> Followed:
+    """What followed when the command took the entries `gone` to the customer `into`."""
+    has, now, customer = lead_id(done.timeline.lead), before.lead, command.customer_id
     events = [
         replace(event, moved_to=into) if event.status == "retracted" and event.lead_id != has else event
         for event in done.events
     ]
-    now = before.lead
-    leads = [(id_, now if now is not None and now.id == lead.id else lead) for id_, lead in _own(customer, gone)]
-    went, after = numbered([_went(customer, id_, lead, at, into) for id_, lead in leads], done.timeline, False)
-    return Followed(after, (*events, *went))
+    went = []
+    for entry, lead in _carried(gone):
+        # One that was held is retracted; but after a return there is what was told before.
+        if find(before, entry.id) is None or _went_id(customer, lead.id) in before.revisions:
+            lead = now if now is not None and now.id == lead.id else lead
+            went.append(_went(customer, lead, command, into))
+    numbered_, after = numbered(went, done.timeline, False)
+    known = {event.event_id: (event.revision, event.at) for event in numbered_}
+    return Followed(replace(after, revisions=after.revisions | known), (*events, *numbered_))
 
 
-def came(before: Timeline, done: Followed, customer: str, entries: Sequence[Entry], source: str, at: int) -> Followed:
-    """What followed when the entries came to the customer from the customer `source`, at `at` (UTC ms)."""
-    had = None if before.lead is None else before.lead.id
+def came(before: Timeline, done: Followed, entries: Sequence[Entry], command: Command, policy: Policy) -> Followed:
+    """What followed when the entries came by the command."""
+    had, base, customer = lead_id(before.lead), done.timeline.lead_base, command.customer_id
+    source, told = command.source_customer_id, list(done.events)
+    if base is not None and base.id not in (had, lead_id(before.lead_base)) and base.state not in ENDED:
+        # It was pruned at once, since the timeline is full, and what happened until then is not told.
+        act = next((entry.id for entry, lead in _carried(entries) if lead.id == base.id), command.command_id)
+        told.insert(0, event_of(Change("carried", done.timeline.floor[0], "act", act, None, base), customer, policy))
     events = [
-        replace(event, moved_from=event.moved_from or source or None)
+        replace(event, moved_from=event.moved_from or source)
         if event.status != "retracted" and event.lead_id != had
         else event
-        for event in done.events
+        for event in told
     ]
-    back = [_went(customer, id_, lead, at, None, "retracted") for id_, lead in _own(customer, entries)]
+    here = {lead_id(done.timeline.lead), lead_id(base)}
+    back = [
+        _went(customer, lead, command, None, "retracted")
+        for _, lead in _carried(entries)
+        if lead.id in here and _went_id(customer, lead.id) in before.revisions
+    ]
     returned, after = numbered(back, done.timeline, False)
     return Followed(after, (*events, *returned))
 
 
-def erased(before: Timeline, done: Followed, customer: str, gone: Sequence[Entry], command: str, at: int) -> Followed:
-    """What followed when the command erased the entries `gone`, and what was before all entries, at `at` (UTC ms): nobody works on a lead
-    of theirs. The event says nothing of anybody."""
-    base = before.lead_base
-    leads = ([] if base is None or base.state in ENDED else [base]) + [lead for _, lead in _own(customer, gone)]
+def erased(before: Timeline, done: Followed, gone: Sequence[Entry], command: Command) -> Followed:
+    """What followed when the command erased the entries `gone`, and what was before all entries: nobody works on a lead of theirs. The
+    event says nothing of anybody."""
+    customer, at, base = command.customer_id, command.decided_at // 1000, before.lead_base
+    back = [lead for _, lead in _carried(gone) if _went_id(customer, lead.id) in before.revisions]
+    leads = {lead.id: lead for lead in (base, *back) if lead is not None and lead.state not in ENDED}
     events = [
         LeadEvent(
-            derived_id("event", customer, lead.id, "erased", lead.cycle, lead.attempt, command), lead.id, customer, "disqualified",
-            "disqualified", lead.state, at, "act", command, lead.cycle, lead.attempt, team=lead.team,
+            derived_id("event", customer, lead.id, "erased", command.command_id), lead.id, customer, "disqualified", "disqualified",
+            lead.state, at, "act", command.command_id, lead.cycle, lead.attempt, team=lead.team,
         )
-        for lead in {lead.id: lead for lead in leads}.values()
+        for lead in leads.values()
     ]  # fmt: skip
     ended, after = numbered(events, done.timeline, False)
     return Followed(after, (*done.events, *ended))
 
 
-def _own(customer: str, entries: Iterable[Entry]) -> list[tuple[str, LeadState]]:
-    """The leads that travel with the entries, began as this customer's before them, and are not over; each with its act's id."""
-    acts = [(entry.id, act_of(entry)) for entry in entries if entry.kind == CARRIED]
-    return [
-        (id_, act.lead)
-        for id_, act in acts
-        if act.lead is not None and act.source == customer and act.lead.state not in ENDED
-    ]
+def _carried(entries: Iterable[Entry]) -> list[tuple[Entry, LeadState]]:
+    """The acts in which leads travel that are not over, and the leads."""
+    acts = [(entry, act_of(entry).lead) for entry in entries if entry.kind == CARRIED]
+    return [(entry, lead) for entry, lead in acts if lead is not None and lead.state not in ENDED]
+
+
+def _went_id(customer: str, lead: str) -> str:
+    return derived_id("event", customer, lead, "went")
 
 
 def _went(
-    customer: str, act: str, lead: LeadState, at: int, into: str | None, status: FindingState = "detected"
+    customer: str, lead: LeadState, command: Command, into: str | None, status: FindingState = "detected"
 ) -> LeadEvent:
     return LeadEvent(
-        derived_id("event", customer, lead.id, "went", act), lead.id, customer, "carried", lead.state, lead.state, at, "act", act,
+        _went_id(customer, lead.id), lead.id, customer, "carried", lead.state, lead.state, command.issued_at, "act", command.command_id,
         lead.cycle, lead.attempt, status=status, owner=lead.owner, team=lead.team, due_at=lead.due_at, moved_to=into,
     )  # fmt: skip

@@ -88,9 +88,8 @@ class _Steps:
     def begin(self) -> None:
         """A new lead."""
         before, entry = self.lead, self.entry
-        self.lead = LeadState(
-            derived_id("begun", entry.id), "new", entry.at, older=() if before is None else still_open(before)
-        )
+        older = () if before is None else still_open(before)
+        self.lead = LeadState(derived_id("begun", entry.id), "new", entry.at, older=older, identifier=entry.identifier)
         cause_kind: Literal["touch", "act"] = "act" if entry.direction == INTERNAL else "touch"
         self.changes.append(Change("new", entry.at, cause_kind, entry.id, before, self.lead))
 
@@ -98,8 +97,8 @@ class _Steps:
         """A lead that another customer id had. Of two, the one that is with sales stays, or that of the customer."""
         mine, entry = self.lead, self.entry
         if lead is not None and (mine is None or (lead.state in WITH_SALES and mine.state not in WITH_SALES)):
-            self.lead = lead
-            self.changes.append(Change("carried", entry.at, "act", entry.id, mine, lead, moved_from=source))
+            self.lead = replace(lead, identifier=entry.identifier)
+            self.changes.append(Change("carried", entry.at, "act", entry.id, mine, self.lead, moved_from=source))
 
     def expire(self) -> None:
         """What was due before the entry happens first."""

@@ -65,6 +65,7 @@ class LeadState(Struct, frozen=True, gc=False, array_like=True):
     `cycle` counts its hand-offs, `attempt` the assignments within the current one, `passed` names the reps who had it in it. `asked_at`
     and `crossing` are the customer's act that led to the hand-off, `asked` says that it was a request. `touched_at` is the first touch by
     a person of sales since the customer's act; 0: none yet. `timers` are what is due, in order.
+    `identifier` is that of the entry which began or brought it, as in `Entry`: where that goes, the lead goes.
     `deal` is the one that the state follows; `deals` are all that came from the lead and are not lost, `older` those of the customer's
     earlier leads that were open when this one began.
     """
@@ -91,6 +92,7 @@ class LeadState(Struct, frozen=True, gc=False, array_like=True):
     deal: str = ""
     deals: tuple[LeadDeal, ...] = ()
     older: tuple[str, ...] = ()
+    identifier: str = ""
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -105,6 +107,11 @@ class Change(Struct, frozen=True, gc=False):
     after: LeadState
     why: str = ""
     moved_from: str = ""
+
+
+def lead_id(lead: LeadState | None) -> str | None:
+    """Its id; None when there is none."""
+    return None if lead is None else lead.id
 
 
 def next_due(lead: LeadState | None) -> int | None:

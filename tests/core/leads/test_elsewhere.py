@@ -69,9 +69,9 @@ def test_a_split_takes_it_back() -> None:
         people.merge(OTHER, CUSTOMER, MERGED + n * DAY)
         assert open_leads(people, OTHER) == set()
         people.split(OTHER, MERGED + n * DAY + 1)
-        (back,) = [event for event in people.standing(OTHER) if event not in before]
-        assert (back.kind, back.moved_from, back.moved_to) == ("carried", CUSTOMER, None)
-        assert people.standing(CUSTOMER) == []
+        back = [event for event in people.standing(OTHER) if event not in before]
+        assert {(event.kind, event.moved_from, event.moved_to) for event in back} == {("carried", CUSTOMER, None)}
+        assert open_leads(people, CUSTOMER) == set() and people.timeline(CUSTOMER).lead is None
         assert len(open_leads(people, OTHER)) == 1
     revisions = Counter((event.event_id, event.revision) for event in people.records)
     assert set(revisions.values()) == {1}
@@ -110,7 +110,7 @@ def test_a_lead_that_the_timeline_holds_says_where_it_went() -> None:
     """It is retracted where it was and told where it is, with the ids of both customers; one that stays says nothing of a move."""
     people = People(parse(TEAM))
     people.touch(OTHER, "ask", "lead_form", ASKED)
-    people.touch(CUSTOMER, "seen", "opened", ASKED)
+    people.touch(CUSTOMER, "seen", "sent", ASKED)
     people.merge(OTHER, CUSTOMER, MERGED)
     gone = [event for event in people.records if event.status == "retracted"]
     assert kinds(gone) == ["new", "mql", "handed_off"] and {event.moved_to for event in gone} == {CUSTOMER}

@@ -232,8 +232,8 @@ def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> 
         findings += step.findings
         new += (entry,) if step.outcome == "applied" else ()
     # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
-    done = followed(before, timeline, policy, customer, command.issued_at, load=load)
-    done = elsewhere.came(before, done, new, command, policy)
+    done = followed(before, timeline, policy, customer, command.issued_at, load=load, came=new)
+    done = elsewhere.came(before, done, new, command)
     return Effect(done.timeline, "applied", tuple(findings), commands, leads=done.events)
 
 

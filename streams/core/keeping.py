@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from streams.core import segments
 from streams.core.detect import handoff
 from streams.core.entry import Entry, key, left_behind, newest_name
+from streams.core.leads.acts import CARRIED
 from streams.core.leads.fold import active
 from streams.core.leads.fold import fold_all as lead_after
 from streams.core.leads.states import LeadState
 from streams.core.policy import DAY_MS, Policy
 from streams.core.segments import Entries, Segment
-from streams.core.timeline import FORGOTTEN, NEVER, Timeline, encode_head, prunable
+from streams.core.timeline import FORGOTTEN, NEVER, Timeline, encode_head, prunable, too_old
 
 VERSIONS_MS = 30 * DAY_MS
 """How much longer than its touches a timeline remembers that one was corrected: as long as topics keep what was published."""
@@ -33,6 +34,15 @@ def spliced(timeline: Timeline, i: int, removed: int, added: tuple[Entry, ...], 
     if unsealed or any(handoff.counts(entry, rules) for entry in (*gone, *added)):
         return _refolded(after, unsealed or (not isinstance(old, tuple) and i < old.sealed), policy)
     return after
+
+
+def reached(timeline: Timeline, entry: Entry, policy: Policy) -> Entry:
+    """The entry; the act in which a lead travels at a time that the timeline reaches: what became of a lead before touches that were pruned
+    does not end with them."""
+    if entry.kind != CARRIED or not too_old(timeline, entry, policy):
+        return entry
+    newest = timeline.entries[-1].at - policy.timeline.retention_ms if timeline.entries else 0
+    return replace(entry, at=max(entry.at, timeline.floor[0] + 1, newest))
 
 
 def remade(timeline: Timeline, entries: Sequence[Entry], opt_outs: tuple[Entry, ...], policy: Policy) -> Timeline:

@@ -92,11 +92,7 @@ def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: 
         carried_lead = act_of(entry).lead
         if carried_lead is not None and carried_lead.id in (lead_id(timeline.lead), lead_id(timeline.lead_base)):
             return Step(timeline, "duplicate")  # the lead is here; the act was pruned
-        # What became of a lead before touches that were pruned does not end with them.
-        oldest = max(
-            timeline.floor[0] + 1, timeline.entries[-1].at - policy.timeline.retention_ms if timeline.entries else 0
-        )
-        entry = replace(entry, at=max(entry.at, oldest))
+        entry = keeping.reached(timeline, entry, policy)
     if too_old(timeline, entry, policy):
         return (
             _add_old_opt_out(timeline, entry, policy, customer, cause)

@@ -1,8 +1,7 @@
 """A lead that goes to another customer id, comes from one or back, or whose customer is erased.
 
 What was told of the time that the timeline holds is retracted then, and told under the other id. What was told of the time before
-stands: so an event of its own says that the lead is not this customer's any more, and is retracted if it comes back. And what a timeline
-does not hold even as it comes, one event tells.
+stands: so an event of its own says that the lead is not this customer's any more, and is retracted if it comes back.
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ from msgspec.structs import replace
 from streams.core.commands import Command
 from streams.core.entry import Entry
 from streams.core.leads.acts import CARRIED, act_of, derived_id
-from streams.core.leads.events import LeadEvent, event_of
+from streams.core.leads.events import LeadEvent
 from streams.core.leads.follow import Followed, numbered
-from streams.core.leads.states import ENDED, Change, LeadState, lead_id
+from streams.core.leads.states import ENDED, LeadState, lead_id
 from streams.core.outcome import FindingState
-from streams.core.policy import Policy
 from streams.core.timeline import Timeline, find
 
 
@@ -40,21 +38,16 @@ def left(before: Timeline, done: Followed, gone: Sequence[Entry], into: str, com
     return Followed(replace(after, revisions=after.revisions | known), (*events, *numbered_))
 
 
-def came(before: Timeline, done: Followed, entries: Sequence[Entry], command: Command, policy: Policy) -> Followed:
+def came(before: Timeline, done: Followed, entries: Sequence[Entry], command: Command) -> Followed:
     """What followed when the entries came by the command."""
-    had, base, customer = lead_id(before.lead), done.timeline.lead_base, command.customer_id
-    source, told = command.source_customer_id, list(done.events)
-    if base is not None and base.id not in (had, lead_id(before.lead_base)) and base.state not in ENDED:
-        # It was pruned at once, since the timeline is full, and what happened until then is not told.
-        act = next((entry.id for entry, lead in _carried(entries) if lead.id == base.id), command.command_id)
-        told.insert(0, event_of(Change("carried", done.timeline.floor[0], "act", act, None, base), customer, policy))
+    had, customer = lead_id(before.lead), command.customer_id
     events = [
-        replace(event, moved_from=event.moved_from or source)
+        replace(event, moved_from=event.moved_from or command.source_customer_id)
         if event.status != "retracted" and event.lead_id != had
         else event
-        for event in told
+        for event in done.events
     ]
-    here = {lead_id(done.timeline.lead), lead_id(base)}
+    here = {lead_id(done.timeline.lead), lead_id(done.timeline.lead_base)}
     back = [
         _went(customer, lead, command, None, "retracted")
         for _, lead in _carried(entries)

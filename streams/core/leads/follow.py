@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from streams.core import keeping
 from streams.core.detect import handoff
-from streams.core.entry import Entry
+from streams.core.entry import Entry, key
 from streams.core.leads.acts import Act, derived_id, entry_of
 from streams.core.leads.brief import note
 from streams.core.leads.events import LeadEvent, event_of
@@ -47,11 +47,13 @@ def followed(
     in_order: bool = False,
     load: Mapping[str, int] | None = None,
     settle: bool = True,
+    came: Sequence[Entry] = (),
 ) -> Followed:
     """What a change of the timeline means for its lead. `in_order`: `after` has one more entry than `before`, its newest. `now` is when
     Kafka received what led to it (UTC ms): nobody can be given a lead earlier. `load` as in `routing.route`.
     Without `settle` a lead that waits for a rep waits on: more entries of the same merge may say who has it.
-    A lead that is there is followed on when the policy follows no leads any more; it only gets no rep."""
+    A lead that is there is followed on when the policy follows no leads any more; it only gets no rep.
+    `came` are the entries that are new, if they are many: what a full timeline has pruned of them at once is told all the same."""
     known = before.lead is not None
     if not known and (not active(policy) or (in_order and not concerns(after.entries[-1], policy))):
         return Followed(after)
@@ -64,15 +66,17 @@ def followed(
         crossed = handoff.fold(before.tail, entry, policy.handoff)[1]
         lead, changes = fold(before.lead, entry, crossed, policy)
         changed = [event_of(change, customer, policy) for change in changes]
+    elif known:
+        lead, old, new = parted(before, _with(before, came, policy) if came else after, policy)
+        lead = history(after, policy)[0] if came else lead
+        changed = difference(*(_events(each, before if came else after, customer, policy) for each in (old, new)))
     else:
-        if known:
-            lead, gone, came = parted(before, after, policy)
-        else:
-            # Nothing was told of a lead that is not known: it may have begun before the policy followed leads.
-            (lead, came), gone = history(after, policy), ()
-            if lead is None:
-                return Followed(after)
-        changed = difference(*(_events(each, after, customer, policy) for each in (gone, came)))
+        # Nothing was told of a lead that is not known: it may have begun before the policy followed leads.
+        lead, new = history(after, policy)
+        if lead is None:
+            return Followed(after)
+        new = history(_with(before, came, policy), policy)[1] if came else new
+        changed = _events(new, before if came else after, customer, policy)
     after = replace(after, lead=lead)
     after, given = _settled(after, policy, customer, now, load) if settle and active(policy) else (after, ())
     for change in given:
@@ -101,6 +105,12 @@ def parted(before: Timeline, after: Timeline, policy: Policy) -> tuple[Lead, tup
         lead, score, more = fold_all(lead, score, (entry,), policy)
         came += more
     return lead, gone, came
+
+
+def _with(timeline: Timeline, came: Sequence[Entry], policy: Policy) -> Timeline:
+    """The timeline with more entries, and none of them pruned."""
+    placed = [keeping.reached(timeline, entry, policy) for entry in came]
+    return replace(timeline, entries=tuple(sorted((*timeline.entries, *placed), key=key)))
 
 
 def _alike(one: Sequence[Entry], other: Sequence[Entry]) -> int:

@@ -34,6 +34,7 @@ class Customers(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.people, self.now, self.n = People(POLICY), START, 0
+        self.erased: set[str] = set()
 
     def _go_on(self, hours: int) -> int:
         self.now += hours * HOUR + 1
@@ -85,9 +86,10 @@ class Customers(RuleBasedStateMachine):
 
     @rule(two=st.sampled_from([(0, 1), (0, 2), (1, 2)]))
     def merge(self, two: tuple[int, int]) -> None:
-        """Two who are not one yet, each by the id that it goes by."""
+        """Two who are not one yet, each by the id that it goes by. Not after an erasure: it forgets the revisions of what was told
+        before, so that what is told again would have them again."""
         into, gone = sorted(self.people.home.get(WHO[n], WHO[n]) for n in two)
-        if into != gone:
+        if into != gone and into not in self.erased:
             self.people.merge(gone, into, self._go_on(1))
 
     @rule(who=who)
@@ -97,6 +99,7 @@ class Customers(RuleBasedStateMachine):
 
     @rule(who=who)
     def erase(self, who: str) -> None:
+        self.erased |= {who, self.people.home.get(who, who)}
         self.people.erase(who, self._go_on(1))
 
     @invariant()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from msgspec import Struct
 
@@ -22,6 +24,8 @@ from streams.edge.topics import CONFLICTS, HANDOFFS, catalogue
 from streams.settings import PREFIX, Settings, SettingsError
 
 T = TypeVar("T")
+
+log = logging.getLogger("touchstream.reader")
 
 REQUEST_MS = 15_000
 QUIET_POLLS = 20
@@ -123,20 +127,18 @@ async def batches(settings: Settings, stretch: Stretch) -> AsyncIterator[list[St
 
 
 async def committed(settings: Settings, group: str, topic: str) -> dict[int, int]:
-    """How far a consumer group has come in a topic (full name), by partition; a partition that it has not begun is left out.
-
-    Raises:
-        ReadError: as `read`; or the group may not be asked.
-    """
-    found = {}
-    async with _consumer(settings, topic) as known, _consumer(settings, group=group) as consumer:
-        places = sorted(known.assignment())
-        consumer.assign(places)
-        for place in places:
-            offset = await consumer.committed(place)
-            if offset is not None:
-                found[place.partition] = offset
-    return found
+    """How far a consumer group has come in a topic (full name), by partition. What is not known is left out: it has not begun, may not be
+    asked, or nobody answers for it just now; so it serves only to spare work."""
+    admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=REQUEST_MS)
+    try:
+        await admin.start()
+        found = await admin.list_consumer_group_offsets(group)
+    except (KafkaError, OSError) as error:
+        log.info("what the group %s has read is not known: %s", group, describe(error))
+        return {}
+    finally:
+        await admin.close()
+    return {place.partition: one.offset for place, one in found.items() if place.topic == topic and one.offset >= 0}
 
 
 async def latest(settings: Settings, topic: str, wanted: Callable[[bytes], bool] | None = None) -> dict[bytes, bytes]:
@@ -185,12 +187,11 @@ async def partitions(settings: Settings, topics: Iterable[str]) -> list[TopicPar
 
 
 @asynccontextmanager
-async def _consumer(settings: Settings, *topics: str, group: str | None = None) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer of all partitions of the topics; Kafka's errors inside come out as ReadError. With a group it asks for what
-    that has committed, and is no member."""
+async def _consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of all partitions of the topics; Kafka's errors inside come out as ReadError."""
     consumer = AIOKafkaConsumer(
         *topics,
-        group_id=group,
+        group_id=None,
         client_id="touchstream-reader",
         auto_offset_reset="earliest",
         enable_auto_commit=False,

@@ -11,7 +11,7 @@ import pytest
 from streams.core.touch import Origin
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.publisher import Publisher, Record, Written
-from streams.edge.reader import ReadError, Stored, fetch, read
+from streams.edge.reader import ReadError, Stored, committed, fetch, read
 from streams.edge.topics import CONFLICTS
 from streams.settings import Settings
 
@@ -113,3 +113,11 @@ def test_missing_topic(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> N
     elsewhere = msgspec.structs.replace(settings, topic_prefix="nowhere.")
     with pytest.raises(ReadError, match=r"does not have all of nowhere\.conflicts; `touchstream topics create`"):
         asyncio.run(everything(elsewhere))
+
+
+def test_what_a_group_has_read_is_known_or_not(settings: Settings) -> None:
+    """Of a group that has never committed, and of one that nobody answers for, nothing is known; that is no error, for it only spares
+    work."""
+    topic = settings.topic(CONFLICTS)
+    for known in (settings, msgspec.structs.replace(settings, bootstrap="127.0.0.1:1")):
+        assert asyncio.run(committed(known, "nobody", topic)) == {}

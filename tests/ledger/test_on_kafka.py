@@ -21,6 +21,7 @@ from streams.core.ledger.result import Figure, decode
 from streams.core.policy import Policy
 from streams.edge import ledger_reading, ledger_view
 from streams.edge.crash_points import EXIT_CODE, LEDGER_POINTS
+from streams.edge.topics import IDENTIFIED
 from streams.settings import Settings
 from tests.ledger import made_up
 from tests.ledger.processes import Process, doubled, figures, identified, published, running, served, wanted
@@ -85,11 +86,13 @@ def test_the_ledger_on_kafka(
             shown = 'touchstream_ledger_roi_ratio{currency="EUR",department="marketing",period="2026-Q2"}'
             wait_until(lambda: shown in served(process), 60, "the return on investment to be served")
         monkeypatch.setattr(ledger_reading, "SLICE", 40)
+        monkeypatch.setattr(ledger_reading, "AT_ONCE", 3)
         alone = asyncio.run(ledger_reading.read_all(settings, Policy(), [], again=True))
-        for processes in (1, 2):  # the second time what the ledger has read is not read again, and by two
-            monkeypatch.setattr(ledger_reading, "AT_ONCE", 3 * (2 - processes))
+        for processes in (1, 2):
             shared = asyncio.run(ledger_reading.read_all(settings, Policy(), [], processes))
             assert books.resolve(shared) == books.resolve(alone) and len(alone.touches) > 400
+        unread = asyncio.run(ledger_reading._to_read(settings, False))
+        assert [len(one) for one in unread if one.topic == settings.topic(IDENTIFIED)] == [3] * settings.partitions
         before = sorted((one.place, one.revision) for one in published(settings))
         with running(settings) as process:
             wait_until(lambda: any("0 figures changed" in line for line in process.log), 90, "a restart to reckon")

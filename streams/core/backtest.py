@@ -71,27 +71,32 @@ def run(touches: Iterable[Touch], policy: Policy, *, id_key: str, region: str, n
     for touch, ids in placed:
         customer = graph.customer(ids)
         identified = pipeline.identify(touch, customer, touch.occurred_at)
-        before, passed = _timers(timelines.get(customer, EMPTY), customer, touch.occurred_at - 1, policy)
+        before, passed, changed = _timers(timelines.get(customer, EMPTY), customer, touch.occurred_at - 1, policy)
         effect = on_touch(before, identified, policy)
         timelines[customer] = effect.timeline
         leads += (*passed, *effect.leads)
-        fold(findings, effect.findings)
+        fold(findings, (*changed, *effect.findings))
         if effect.refused is not None:
             refused.append(Refused(touch, *effect.refused))
     for customer, timeline in timelines.items():
-        timelines[customer], passed = _timers(timeline, customer, now, policy)
+        timelines[customer], passed, changed = _timers(timeline, customer, now, policy)
         leads += passed
+        fold(findings, changed)
     return Result(standing(findings), standing_leads(leads), refused, timelines)
 
 
-def _timers(timeline: Timeline, customer: str, until: int, policy: Policy) -> tuple[Timeline, list[LeadEvent]]:
+def _timers(
+    timeline: Timeline, customer: str, until: int, policy: Policy
+) -> tuple[Timeline, list[LeadEvent], list[Finding]]:
     """What falls due up to a moment, each at its time, as a worker that sleeps never would say it."""
     events: list[LeadEvent] = []
+    findings: list[Finding] = []
     while (at := due(timeline)) is not None and at <= until:
         effect = on_command(timeline, tick_command(customer, at, at), policy)
         timeline = effect.timeline
         events += effect.leads
-    return timeline, events
+        findings += effect.findings
+    return timeline, events, findings
 
 
 def fold(known: dict[str, Finding], findings: Iterable[Finding]) -> None:

@@ -25,7 +25,7 @@ from streams.core.ids import command_id
 from streams.core.leads import asked, elsewhere, told
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import blank as blank_lead
-from streams.core.leads.follow import followed
+from streams.core.leads.follow import due, followed
 from streams.core.leads.told import Load
 from streams.core.outcome import Cause, CauseKind, Finding, RejectReason
 from streams.core.plans import cause_of
@@ -93,8 +93,10 @@ def _on_touch(timeline: Timeline, identified: IdentifiedTouch, policy: Policy, l
         )
         return Effect(timeline, "refused", refused=("id_conflict", detail))
     in_order = step.outcome == "applied" and not step.late
-    done = followed(timeline, step.timeline, policy, customer, identified.published_at, in_order, load)
-    return Effect(done.timeline, step.outcome, step.findings, late=step.late, too_late=step.too_late, leads=done.events)
+    done = followed(
+        timeline, step.timeline, policy, customer, identified.published_at, in_order, load, findings=step.findings
+    )
+    return Effect(done.timeline, step.outcome, done.findings, late=step.late, too_late=step.too_late, leads=done.events)
 
 
 def _has_left(customer: str, at: int, into: str, since: int) -> bool:
@@ -186,11 +188,11 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy, loa
     if known is None:
         cause = Cause("merge", command.cause)
         rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
-        done = followed(timeline, rest, policy, command.customer_id, command.issued_at, load=load)
+        done = followed(timeline, rest, policy, command.customer_id, command.issued_at, load=load, findings=findings)
         done = elsewhere.left(timeline, done, entries, into, command)
         emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=(), judged=None)
         moves = tuple(moving.all_moves(timeline, into, entries, command))
-        return Effect(emptied, "applied", findings, moves, leads=done.events)
+        return Effect(emptied, "applied", done.findings, moves, leads=done.events)
     if at == timeline.identity_at and into >= known:
         return Effect(timeline, "duplicate")
     return Effect(replace(timeline, merged_into=into, identity_at=at), "applied")
@@ -209,13 +211,13 @@ def _left(
     if known not in (None, into) and timeline.identity_at:  # it took all along, these too
         return Effect(timeline, "forwarded", commands=(replace(command, customer_id=known),))
     rest, findings, entries = pipeline.leave(timeline, policy, customer, Cause(kind, command.cause), newer)
-    done = followed(timeline, rest, policy, customer, command.issued_at, load=load)
+    done = followed(timeline, rest, policy, customer, command.issued_at, load=load, findings=findings)
     done = elsewhere.left(timeline, done, entries, into, command)
     rest = replace(done.timeline, plans=plans.leave(timeline.plans, customer, newer)[0])
     if customer in newer and not (rest.entries or rest.opt_outs or rest.plans):
         rest = replace(rest, merged_into=into, identity_at=0)
     moves = tuple(moving.all_moves(timeline, into, entries, command, newer))
-    return Effect(rest, "applied", findings, moves, leads=done.events)
+    return Effect(rest, "applied", done.findings, moves, leads=done.events)
 
 
 def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
@@ -232,9 +234,11 @@ def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> 
         findings += step.findings
         new += (entry,) if step.outcome == "applied" else ()
     # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
-    done = followed(before, timeline, policy, customer, command.issued_at, load=load, came=new)
+    done = followed(
+        before, timeline, policy, customer, command.issued_at, load=load, came=new, findings=tuple(findings)
+    )
     done = elsewhere.came(before, done, new, command)
-    return Effect(done.timeline, "applied", tuple(findings), commands, leads=done.events)
+    return Effect(done.timeline, "applied", done.findings, commands, leads=done.events)
 
 
 def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
@@ -323,7 +327,7 @@ def _acknowledged(timeline: Timeline, command: Command, finding_id: str, policy:
     known = timeline.acknowledged | {finding_id: (command.issued_at, command.requested_by or "somebody")}
     cause, changed = Cause("acknowledgement", command.command_id), [replace(finding, state="amended")]
     findings, timeline = detect.numbered(changed, replace(timeline, acknowledged=known), cause)
-    return Effect(timeline, "applied", findings)
+    return Effect(timeline, "applied", due(timeline, findings, policy))
 
 
 def _erased(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
@@ -351,9 +355,9 @@ def _erased(timeline: Timeline, command: Command, policy: Policy, load: Load) ->
         changed, replace(timeline, acknowledged={}), Cause("erasure", command.command_id)
     )
     rest = replace(rest, revisions=numbered.revisions)
-    done = followed(timeline, rest, policy, customer, command.issued_at, load=load)
+    done = followed(timeline, rest, policy, customer, command.issued_at, load=load, findings=findings)
     gone = [entry for entry in timeline.entries if not stays(entry)]
     done = elsewhere.erased(timeline, done, gone, command)
     kept = done.timeline.revisions if entries or opt_outs or left_plans else {}
     leads = tuple([blank_lead(event) if event.status == "retracted" else event for event in done.events])
-    return Effect(replace(done.timeline, revisions=kept), "erased", findings, leads=leads)
+    return Effect(replace(done.timeline, revisions=kept), "erased", done.findings, leads=leads)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from msgspec.structs import replace
+
 from streams.core import wording
 from streams.core.detect.base import Rule, build, evidence, name_at, since, until
 from streams.core.entry import Engagement, Entry
@@ -108,8 +110,8 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
         why = " and asked for contact" if crossing.kind == "lead_form" else ""
     due_at = min(crossing.at + int(rules.due_hours * HOUR_MS), LATEST_MS)
     reason = (
-        f"{name or wording.SOMEONE} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)}{why};"
-        f" sales should be in touch by {wording.when(due_at, crossing.at).removeprefix('at ').removeprefix('on ')}."
+        f"{name or wording.SOMEONE} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)}{why}"
+        f"{_by(due_at, crossing.at)}"
     )
     details = Handoff(
         trigger="request" if asked else "score",
@@ -124,6 +126,21 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
     return build(
         (NAME, VERSION), customer, crossing, proof, name, rules.severity, reason, finding="handoff", handoff=details
     )
+
+
+_UNTIL = "; sales should be in touch by "
+
+
+def _by(due_at: int, now: int) -> str:
+    return f"{_UNTIL}{wording.when(due_at, now).removeprefix('at ').removeprefix('on ')}."
+
+
+def due(finding: Finding, at: int) -> Finding:
+    """The hand-off, due at another moment (UTC ms) than policy's `due_hours` after it."""
+    if finding.handoff is None or _UNTIL not in finding.reason:  # one that was erased says nothing
+        return finding
+    reason = finding.reason.rpartition(_UNTIL)[0] + _by(at, finding.event_time)
+    return replace(finding, reason=reason, handoff=replace(finding.handoff, due_at=at))
 
 
 def _recent_campaigns(entries: Sequence[Entry], j: int, reach_ms: int) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def left(before: Timeline, done: Followed, gone: Sequence[Entry], into: str, com
             went.append(_went(customer, lead, command, into))
     numbered_, after = numbered(went, done.timeline, False)
     known = {event.event_id: (event.revision, event.at) for event in numbered_}
-    return Followed(replace(after, revisions=after.revisions | known), (*events, *numbered_))
+    return Followed(replace(after, revisions=after.revisions | known), (*events, *numbered_), done.findings)
 
 
 def came(before: Timeline, done: Followed, entries: Sequence[Entry], command: Command) -> Followed:
@@ -54,7 +54,7 @@ def came(before: Timeline, done: Followed, entries: Sequence[Entry], command: Co
         if lead.id in here and _went_id(customer, lead.id) in before.revisions
     ]
     returned, after = numbered(back, done.timeline, False)
-    return Followed(after, (*events, *returned))
+    return Followed(after, (*events, *returned), done.findings)
 
 
 def erased(before: Timeline, done: Followed, gone: Sequence[Entry], command: Command) -> Followed:
@@ -71,7 +71,7 @@ def erased(before: Timeline, done: Followed, gone: Sequence[Entry], command: Com
         for lead in leads.values()
     ]  # fmt: skip
     ended, after = numbered(events, done.timeline, False)
-    return Followed(after, (*done.events, *ended))
+    return Followed(after, (*done.events, *ended), done.findings)
 
 
 def _carried(entries: Iterable[Entry]) -> list[tuple[Entry, LeadState]]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import keeping
+from streams.core import detect, keeping
 from streams.core.detect import handoff
 from streams.core.entry import Entry, key
 from streams.core.leads.acts import Act, derived_id, entry_of
@@ -21,15 +21,17 @@ from streams.core.leads.events import LeadEvent, event_of
 from streams.core.leads.fold import Lead, active, concerns, fold, fold_all
 from streams.core.leads.routing import Whose, route
 from streams.core.leads.states import Change
+from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
 from streams.core.timeline import FORGOTTEN, NEVER, Timeline
 
 
 class Followed(Struct, frozen=True):
-    """The timeline with its lead, and the events to publish."""
+    """The timeline with its lead, and the events and findings to publish."""
 
     timeline: Timeline
     events: tuple[LeadEvent, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def history(timeline: Timeline, policy: Policy) -> tuple[Lead, tuple[Change, ...]]:
@@ -48,15 +50,17 @@ def followed(
     load: Mapping[str, int] | None = None,
     settle: bool = True,
     came: Sequence[Entry] = (),
+    findings: tuple[Finding, ...] = (),
 ) -> Followed:
     """What a change of the timeline means for its lead. `in_order`: `after` has one more entry than `before`, its newest. `now` is when
     Kafka received what led to it (UTC ms): nobody can be given a lead earlier. `load` as in `routing.route`.
     Without `settle` a lead that waits for a rep waits on: more entries of the same merge may say who has it.
     A lead that is there is followed on when the policy follows no leads any more; it only gets no rep.
-    `came` are the entries that are new, if they are many: what a full timeline has pruned of them at once is told all the same."""
+    `came` are the entries that are new, if they are many: what a full timeline has pruned of them at once is told all the same.
+    `findings` are what the change has led to: hand-offs among them, and those told before, are due when their leads are."""
     known = before.lead is not None
     if not known and (not active(policy) or (in_order and not concerns(after.entries[-1], policy))):
-        return Followed(after)
+        return Followed(after, findings=findings)
     lead = after.lead
     changed: list[LeadEvent] = []
     if after is before:  # a duplicate; but a lead may wait for a rep since the entry before
@@ -74,7 +78,7 @@ def followed(
         # Nothing was told of a lead that is not known: it may have begun before the policy followed leads.
         lead, new = history(after, policy)
         if lead is None:
-            return Followed(after)
+            return Followed(after, findings=findings)
         new = history(_with(before, came, policy), policy)[1] if came else new
         changed = _events(new, before if came else after, customer, policy)
     after = replace(after, lead=lead)
@@ -83,7 +87,48 @@ def followed(
         told = note(after, change.after, policy, change.at)
         changed.append(replace(event_of(change, customer, policy), brief=told))
     events, after = numbered(changed, after, in_order)
-    return Followed(after, events)
+    given_anew = any(event.kind in ("handed_off", "reassigned") for event in events)
+    amended, after = _due_anew(before, after, findings, policy, customer) if given_anew else ((), after)
+    return Followed(after, events, due(after, (*findings, *amended), policy))
+
+
+def due(timeline: Timeline, findings: tuple[Finding, ...], policy: Policy) -> tuple[Finding, ...]:
+    """The findings; hand-offs among them that led to a lead are due when it is, since both tell one person one thing."""
+    if timeline.lead is None or not any(one.handoff is not None for one in findings):
+        return findings
+    known = _dues(timeline, policy)
+    return tuple([_as_due(one, known) for one in findings])
+
+
+def _as_due(finding: Finding, known: Mapping[str, int]) -> Finding:
+    at = None if finding.handoff is None else known.get(finding.handoff.crossing_touch)
+    return finding if at is None else handoff.due(finding, at)
+
+
+def _dues(timeline: Timeline, policy: Policy) -> dict[str, int]:
+    """Until when sales has to be in touch, as whoever last got the lead was told, by the touch that led to the hand-off."""
+    steps = [change.after for change in history(timeline, policy)[1] if change.kind in ("handed_off", "reassigned")]
+    base = timeline.lead_base
+    return {lead.crossing: lead.due_at for lead in (base, *steps) if lead is not None and lead.due_at is not None}
+
+
+def _due_anew(
+    before: Timeline, after: Timeline, findings: tuple[Finding, ...], policy: Policy, customer: str
+) -> tuple[tuple[Finding, ...], Timeline]:
+    """Hand-offs that were told, and whose lead has another due time now: they are amended."""
+    if not policy.handoff.enabled:
+        return (), after
+    was, told = _dues(before, policy), {one.finding_id for one in findings}
+    moved = {crossing for crossing, at in _dues(after, policy).items() if was.get(crossing) != at}
+    old, new = (handoff.find(held, 0, len(held.entries), policy, customer) for held in (before, after))
+    told_before = {one.finding_id for one in old} - told
+    changed = [
+        replace(one, state="amended")
+        for one in new
+        if one.handoff is not None and one.handoff.crossing_touch in moved and one.finding_id in told_before
+    ]
+    given = next((entry.id for entry in reversed(after.entries) if entry.kind == "lead_assigned"), "")
+    return detect.numbered(changed, after, Cause("touch", given))
 
 
 def parted(before: Timeline, after: Timeline, policy: Policy) -> tuple[Lead, tuple[Change, ...], tuple[Change, ...]]:

@@ -90,8 +90,8 @@ def _deleted(timeline: Timeline, command: Command, policy: Policy, load: Load) -
             after = step.timeline
             findings += step.findings
     if after is not timeline:
-        done = followed(timeline, after, policy, customer, command.issued_at, load=load)
-        told = Told(done.timeline, done.events, tuple(findings))
+        done = followed(timeline, after, policy, customer, command.issued_at, load=load, findings=tuple(findings))
+        told = Told(done.timeline, done.events, done.findings)
     else:
         told = Told(timeline)
     if not remembers(told.timeline.lead, deal):
@@ -144,5 +144,7 @@ def _added(timeline: Timeline, entry: Entry, command: Command, policy: Policy, l
     if step.outcome != "applied":
         detail = f"{command.kind} of {command.issued_at} cannot be placed on the timeline of {customer}: {step.outcome}"
         return Told(timeline, refused=("too_old" if step.outcome == "too_old" else "id_conflict", detail))
-    done = followed(timeline, step.timeline, policy, customer, command.issued_at, not step.late, load)
-    return Told(done.timeline, done.events, step.findings)
+    done = followed(
+        timeline, step.timeline, policy, customer, command.issued_at, not step.late, load, findings=step.findings
+    )
+    return Told(done.timeline, done.events, done.findings)

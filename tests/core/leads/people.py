@@ -1,4 +1,4 @@
-"""Several customer ids, whose they are by an index's decisions, and what is published of their leads: commands go where they are sent."""
+"""Several customer ids, whose they are by an index's decisions, and what is published of them: commands go where they are sent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from streams.core.commands import Command
 from streams.core.customer import Effect, merge_command, split_command
 from streams.core.leads import asked
 from streams.core.leads.events import LeadEvent, standing
+from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline, decode, due, encode
 from streams.core.touch import Actor, Customer, IdentifiedTouch, Kind, Touch
@@ -23,6 +24,7 @@ class People:
         self.held: dict[str, Timeline] = {}
         self.home: dict[str, str] = {}
         self.records: list[LeadEvent] = []
+        self.findings: list[Finding] = []
         self.erasures: set[str] = set()
         self._clock = 0
 
@@ -38,6 +40,7 @@ class People:
     def _take(self, who: str, effect: Effect) -> Effect:
         self.held[who] = decode(encode(effect.timeline))
         self.records += effect.leads
+        self.findings += effect.findings
         if effect.forward is not None:
             self._take(
                 effect.forward.customer_id,
@@ -98,6 +101,11 @@ class People:
             )  # fmt: skip
             self.erasures.add(command.command_id)
             self.tell(command)
+
+    def handoffs(self, who: str) -> dict[str, Finding]:
+        """The hand-offs of one customer that hold, by the touch that led to them."""
+        last = {one.finding_id: one for one in self.findings if one.handoff is not None and one.customer == who}
+        return {one.handoff.crossing_touch: one for one in last.values() if one.handoff and one.state != "retracted"}
 
     def standing(self, who: str) -> list[LeadEvent]:
         """What holds of one customer for a consumer who folds by id, in order of time."""

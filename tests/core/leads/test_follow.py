@@ -6,7 +6,9 @@ import pytest
 
 from streams.core.leads import fold
 from streams.core.leads.follow import history, parted
-from tests.core.leads.world import World, at
+from streams.core.policy import parse
+from tests.core.leads.people import People
+from tests.core.leads.world import CUSTOMER, TEAM, World, at
 
 START = at("2026-03-02T08:00")
 DAY = 86_400_000
@@ -45,3 +47,25 @@ def test_what_a_late_touch_changes_is_told() -> None:
     assert [(change.kind, change.cause) for change in gone] == [("working", "call")]
     assert [(change.kind, change.cause) for change in came] == [("working", "earlier")]
     assert [line for line in world.told() if "working" in line] == ["2026-03-02T08:30 working working"]
+
+
+def test_a_hand_off_is_due_when_its_lead_is() -> None:
+    """The finding says until when as the lead's event does, in the team's working time since the assignment, and is told once; another
+    rep's later time amends it, and a request that comes late and was the first is due then, too."""
+    people = People(parse(TEAM))
+    people.touch(CUSTOMER, "ask", "lead_form", at("2026-03-06T14:00"), came=at("2026-03-06T15:00"))
+    (finding,) = people.findings
+    lead = people.timeline(CUSTOMER).lead
+    assert lead is not None and finding.handoff is not None
+    assert (finding.handoff.due_at, finding.revision, finding.state) == (lead.due_at, 1, "detected")
+    assert lead.due_at == at("2026-03-09T11:00") and "09:00" not in finding.reason
+    people.tick(CUSTOMER, at("2026-03-09T16:30"))
+    amended = people.findings[-1]
+    lead = people.timeline(CUSTOMER).lead
+    assert lead is not None and amended.handoff is not None and lead.attempt == 2
+    assert (amended.handoff.due_at, amended.revision, amended.state) == (lead.due_at, 2, "amended")
+    assert amended.finding_id == finding.finding_id
+    people.touch(CUSTOMER, "late", "lead_form", at("2026-03-06T13:00"), came=at("2026-03-09T17:00"))
+    assert {id_: one.handoff and one.handoff.due_at for id_, one in people.handoffs(CUSTOMER).items()} == {
+        "late": lead.due_at
+    }

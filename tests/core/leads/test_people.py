@@ -125,6 +125,17 @@ class Customers(RuleBasedStateMachine):
             assert seen == held
 
     @invariant()
+    def a_hand_off_is_due_when_its_lead_is(self) -> None:
+        """As long as the timeline holds the touch that led to it."""
+        for id_ in WHO:
+            timeline = self.people.timeline(id_)
+            lead, found = timeline.lead, self.people.handoffs(id_)
+            held = {entry.id for entry in timeline.entries}
+            if lead is not None and lead.state in ("handed_off", "accepted") and lead.crossing in held & found.keys():
+                handoff = found[lead.crossing].handoff
+                assert handoff is not None and handoff.due_at == lead.due_at
+
+    @invariant()
     def no_event_twice(self) -> None:
         """No event has two records of one revision; of what holds, nothing stands twice."""
         revisions = Counter((event.event_id, event.revision) for event in self.people.records)

@@ -26,18 +26,40 @@ _WHO = ("email", "phone", "linkedin_url", "crm_id")
 @click.option("--department", type=click.Choice(DEPARTMENTS), required=True)
 @click.option("--campaign")
 @click.option("--category")
+@click.option("--sequence")
+@click.option("--actor-id", metavar="ID", help="The rep who would contact, where a person does.")
+@click.option("--priority", type=click.IntRange(0, 100), help="For rules that exempt what is important.")
+@click.option(
+    "--account", help="The customer's company, as touches give its id or domain: for rules about the whole company."
+)
+@click.option(
+    "--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="For segments, such as plan=enterprise."
+)
 @click.option("--touch-id", metavar="ID", help="The touch's id, so that its own plan or reservation is not in its way.")
 @click.option("--at", metavar="TIME", help="When, as 2026-03-02T09:00:00Z; default now.")
 @click.option("--gateway", "gateway_url", metavar="URL", help="The gateway; default TOUCHSTREAM_GATEWAY_URL.")
 @click.option("--json", "as_json", is_flag=True, help="The gateway's answer as JSON.")
 @click.option("--exit-code", is_flag=True, help="End with 3 when the answer is no.")
-def check(gateway_url: str | None, as_json: bool, exit_code: bool, **asked: Any) -> None:
+def check(
+    gateway_url: str | None,
+    as_json: bool,
+    exit_code: bool,
+    account: str | None,
+    attributes: tuple[str, ...],
+    actor_id: str | None,
+    **asked: Any,
+) -> None:
     """Say whether a contact may be made now: every rule against it with its evidence, and when it may."""
     settings = load_settings(gateway_url=gateway_url)
     who = {name: asked.pop(name) for name in _WHO}
     known = {name: value for name, value in who.items() if value is not None}
     if not known:
         raise CommandError("say whom: --email, --phone, --linkedin-url or --crm-id")
+    if wrong := [one for one in attributes if not one.partition("=")[1]]:
+        raise CommandError(f"--attribute {wrong[0]}: write NAME=VALUE")
+    standing = {"account": account, "attributes": dict(one.split("=", 1) for one in attributes)}
+    asked["standing"] = {name: value for name, value in standing.items() if value} or None
+    asked |= {"actor_id": actor_id, "actor_kind": "person"} if actor_id else {}
     try:
         answer = asyncio.run(_ask(settings, asked_of(known, **asked)))
     except GatewayError as error:

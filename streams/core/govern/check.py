@@ -86,7 +86,7 @@ def check(
         action=blocking[0].action if blocking else (violations[0].action if violations else None),
         violations=tuple(violations),
         slots=slots,
-        route_to=standing.owner if any(one.action == "reroute" for one in blocking) else None,
+        route_to=(scene.owner or None) if any(one.action == "reroute" for one in blocking) else None,
         policy=compiled.version,
     )
 

@@ -77,6 +77,7 @@ class Compiled:
             not ruling.everyone
             or isinstance(ruling, times.Quiet | times.Holiday | facts.Stale)
             or getattr(ruling, "calendar", False)
+            or (isinstance(ruling, facts.OwnedByOther) and policy.leads.owners)
             for ruling in self.rulings
         )
         self.selects = any(

@@ -128,13 +128,13 @@ class OwnedByOther(Ruling):
     reason = Reason.OWNER_COLLISION
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
-        owner = scene.standing.owner
+        owner = scene.owner
         if not owner or contact.actor_kind != "person" or not contact.actor_id or contact.actor_id == owner:
             return None
         return Hit(FOREVER, ())
 
     def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
-        return f"The customer is owned by {scene.standing.owner}, not by {contact.actor_id}."
+        return f"The customer is owned by {scene.owner}, not by {contact.actor_id}."
 
 
 class Replied(Ruling):

@@ -188,7 +188,8 @@ class DoNotContact(Common, frozen=True, kw_only=True, tag_field="kind", tag="do_
 
 
 class OwnerCollision(Common, frozen=True, kw_only=True, tag_field="kind", tag="owner_collision"):
-    """Only the owner contacts an owned customer, of the people in the departments that it applies to."""
+    """Only the owner contacts an owned customer, of the people in the departments that it applies to. The owner is whom the one who asks
+    names, else the rep who has the customer's lead, else the account's by `[leads.owners]`."""
 
 
 class OpenDeal(Common, frozen=True, kw_only=True, tag_field="kind", tag="open_deal"):

@@ -110,6 +110,14 @@ class Scene:
         """The customer's country, or all that stand for an unknown one."""
         return (self.country,) if self.country else self.compiled.governance.countries
 
+    @property
+    def owner(self) -> str:
+        """Who owns the customer: whom the one who asks names, else the rep who has the lead, else the owner of the account by the policy;
+        "" for nobody."""
+        lead = self.standing.with_sales
+        had_by = lead.owner if lead is not None else ""
+        return self.standing.owner or had_by or self.compiled.policy.leads.owners.get(self.account or "", "")
+
     def within(self, segment: Segment) -> bool:
         """Whether the customer belongs to a rule's segment."""
         return within(segment, self.country, self.time_zone, self.account, self.standing.attributes)

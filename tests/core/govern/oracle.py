@@ -277,7 +277,9 @@ def with_sales(rule: Any, history: Any, others: Any, contact: Any, t: int, stand
 
 
 def owner(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:
-    return bool(standing.owner and contact.actor_kind == "person" and contact.actor_id not in (None, standing.owner))
+    lead, account = standing.with_sales, newest(history, "account", standing.account)
+    of = standing.owner or (lead and lead.owner) or rest[-1].leads.owners.get(account)
+    return bool(of and contact.actor_kind == "person" and contact.actor_id not in (None, of))
 
 
 def replied(rule: Any, history: Any, others: Any, contact: Any, t: int, *rest: Any) -> bool:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from streams.core.entry import Entry, key
 from streams.core.govern import policy as p
 from streams.core.govern.records import Consent, Contact, Deal, LeadHeld, Standing, Suppression
+from streams.core.leads.policy import LeadsPolicy
 from streams.core.policy import CampaignFacts, Policy
 from streams.core.touch import Claim
 from tests.core.govern.oracle import WHERE
@@ -88,7 +89,7 @@ standings = st.builds(
     ).map(tuple),
     owner=st.sampled_from((None, "jo")),
     open_deals=st.lists(st.builds(Deal, id=st.just("d"), at=times, until=st.one_of(st.none(), times)), max_size=1).map(tuple),
-    with_sales=st.one_of(st.none(), st.builds(LeadHeld, id=st.just("l"), at=times)),
+    with_sales=st.one_of(st.none(), st.builds(LeadHeld, id=st.just("l"), at=times, owner=st.sampled_from(("", "kim")))),
     account_contacts=st.lists(
         st.builds(lambda c, who: _of(c, who), contacts, st.sampled_from(("lee", "ann", "bo"))), max_size=4
     ).map(tuple),
@@ -179,4 +180,6 @@ def policies(draw: st.DrawFn, names: tuple[str, ...] = tuple(rules), most: int =
     """Some rules of some kinds, named r0, r1, ..."""
     kinds = draw(st.lists(st.sampled_from(names), min_size=1, max_size=most))
     some = [replace(draw(rules[kind]), name=f"r{n}", **changes) for n, kind in enumerate(kinds)]
-    return Policy(rules=tuple(some), campaigns=FACTS, governance=p.Governance(findings=True, horizon_days=20))
+    owners = LeadsPolicy(owners=draw(st.sampled_from(({}, {"acme": "kim"}))))
+    governance = p.Governance(findings=True, horizon_days=20)
+    return Policy(rules=tuple(some), campaigns=FACTS, governance=governance, leads=owners)

@@ -2,6 +2,7 @@
 
 A hand-off lasts until the next one of the same customer. Sales' answer is the first that it gives; one that begins to work on a lead
 has accepted it. *Touched* means what a person in sales did, not what was clicked. Deals belong to the hand-off before them.
+What was paid back as a deal of its own counts only in revenue: nobody had a chance or won by it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from streams.core.ledger.period import Period
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.result import FunnelStep, HandOffs, StageCount
 from streams.core.ledger.spend import value_of
-from streams.core.ledger.types import NONE, UNATTRIBUTED, Deal, JourneyTouch, LeadEvent
+from streams.core.ledger.types import NONE, UNATTRIBUTED, Deal, JourneyTouch, LeadEvent, is_refund
 
 ANSWERS = {
     "accepted": "accepted",
@@ -80,7 +81,7 @@ def funnel(resolved: Resolved, period: Period, policy: LedgerPolicy) -> tuple[Fu
         touches = _within(resolved.touches.get(customer, []), period)
         first = next(contacts(touches, policy), None)
         states = {event.state for event in resolved.leads.get(customer, ()) if period.holds(event.at)}
-        theirs = deals.get(customer, ())
+        theirs = _chances(deals.get(customer, ()))
         won = any(deal.stage == "won" and period.holds(_end(deal)) for deal in theirs)
         reached = {
             "contacted": first is not None,
@@ -105,7 +106,7 @@ def stages(resolved: Resolved, period: Period, policy: LedgerPolicy) -> tuple[St
     """Deals opened in the period by stage, and by the department of the first touch point in the look-back before they were opened."""
     found: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
     for deal, customer in resolved.deals:
-        if period.holds(deal.opened_at):
+        if period.holds(deal.opened_at) and not is_refund(deal.amount):
             points = before(touch_points(resolved.touches.get(customer, []), policy), deal.opened_at, policy)
             currency, amount = value_of(deal.amount, policy) if deal.amount is not None else ("", 0)
             entry = found[points[0].department if points else UNATTRIBUTED, deal.stage, currency]
@@ -144,10 +145,15 @@ def _end(deal: Deal) -> int:
     return deal.opened_at if deal.closed_at is None else deal.closed_at
 
 
+def _chances(deals: Sequence[Deal]) -> list[Deal]:
+    """Without what was paid back."""
+    return [deal for deal in deals if not is_refund(deal.amount)]
+
+
 def _deals(row: _Row, deals: Sequence[Deal], policy: LedgerPolicy) -> None:
     won = [deal for deal in deals if deal.stage == "won" and deal.amount is not None]
-    row["opportunities"] += bool(deals)
-    row["won"] += bool(won)
+    row["opportunities"] += bool(_chances(deals))
+    row["won"] += bool(_chances(won))
     for deal in won:
         assert deal.amount is not None
         currency, amount = value_of(deal.amount, policy)

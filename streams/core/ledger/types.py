@@ -7,6 +7,7 @@ most (`streams.core.ledger.money`). Times are UTC milliseconds, days are counted
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
@@ -50,6 +51,11 @@ class Deal(Struct, frozen=True, gc=False, omit_defaults=True):
     owner: str | None = None
     version: int = 1
     deleted: bool = False
+
+
+def is_refund(amount: Money | None) -> bool:
+    """Whether a deal of this amount is money paid back that is booked as a deal of its own: revenue, but no chance and no sale."""
+    return amount is not None and Decimal(amount.amount) < 0
 
 
 class Cost(Struct, frozen=True, gc=False, omit_defaults=True):

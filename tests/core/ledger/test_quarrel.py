@@ -85,6 +85,19 @@ def test_the_funnel_goes_by_the_first_contact() -> None:
     assert steps[UNATTRIBUTED, "won"] == 1
 
 
+def test_what_is_paid_back_is_no_sale() -> None:
+    """A refund that is a deal of its own lessens the revenue of the hand-off before it; it is no opportunity and no win there, no step of
+    the funnel and no deal in a stage."""
+    leads = [LeadEvent(ANN, at(3), "handed_off"), LeadEvent(ANN, at(30), "handed_off")]
+    refund = Deal("back", ANN, "won", at(40), at(40), Money("-20.00", "EUR"))
+    found = ledger([touch(1, ANN)], [won(20, ANN), refund], leads=leads)
+    assert [(row.opportunities, row.won, row.revenue) for row in found.handoffs] == [(1, 1, (("EUR", 30_00),))]
+    assert [astuple(row) for row in found.stages] == [("marketing", "won", "EUR", 1, 50_00)]
+    alone = ledger([touch(1, ANN)], [refund], leads=leads)
+    assert {step.step: step.customers for step in alone.funnel}["opportunity"] == 0
+    assert alone.stages == ()
+
+
 @settings(max_examples=40, deadline=None)
 @given(strategies.touches(), strategies.deals(), strategies.leads())
 def test_no_step_has_more_than_the_one_before(touches, deals, leads) -> None:  # type: ignore[no-untyped-def]

@@ -30,6 +30,7 @@ from streams.core.touch_check import ACTOR_KINDS, DIRECTIONS, LATEST_MS, TouchEr
 __all__ = ["TouchError", "check", "from_mapping", "parse", "rfc3339", "to_json"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_IN_UTC = _EPOCH.replace(tzinfo=None)
 _MS = dt.timedelta(milliseconds=1)
 _YEAR_1_MS = -62_135_596_800_000
 
@@ -171,8 +172,8 @@ def rfc3339(ms: int) -> str:
     """
     if not _YEAR_1_MS <= ms <= LATEST_MS:
         return f"@{ms}ms"
-    moment = _EPOCH + ms * _MS
-    text = moment.replace(tzinfo=None).isoformat(timespec="milliseconds" if ms % 1000 else "seconds")
+    moment = _IN_UTC + dt.timedelta(0, ms // 1000, ms % 1000 * 1000)
+    text = moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds")
     return f"{text}Z"
 
 

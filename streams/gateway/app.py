@@ -107,10 +107,10 @@ def admitted(service: Service, scope: Scope, request: Request, presented: str | 
     return token
 
 
-def _quick(service: Service) -> Callable[[Request], Awaitable[Response]]:
+def _quick(service: Service) -> Callable[[Request], Awaitable[bytes]]:
     """POST /v1/checks without the framework's way to a route, which takes longer than the check; the document is the route's."""
 
-    async def check_quickly(request: Request) -> Response:
+    async def check_quickly(request: Request) -> bytes:
         kind, _, presented = request.headers.get("authorization", "").partition(" ")
         admitted(service, "check", request, presented.strip() if kind.lower() == "bearer" else None)
         try:
@@ -126,7 +126,7 @@ def _quick(service: Service) -> Callable[[Request], Awaitable[Response]]:
         now = _now()
         with _Failures():
             answer = await service.gate.check_one(service.ask(asked, now))
-        return _json(service.out(answer, asked, now))
+        return _encode(service.out(answer, asked, now))
 
     return check_quickly
 

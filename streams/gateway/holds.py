@@ -78,18 +78,12 @@ class Holds:
         info = (await connection.read_response()).decode()
         self._run = info.partition("run_id:")[2].split()[0]
 
-    def ask(self, pipe: Any, ids: Sequence[str]) -> None:
-        """Put the questions into a pipeline: whether all is complete, then what stands under each id; `found` reads the answers."""
-        pipe.get(f"{self._prefix}ready")
-        for id_ in ids:
-            pipe.hgetall(f"{self._prefix}on:{id_}")
-
     def is_complete(self, answer: bytes | None) -> bool:
-        """Whether the reservations are complete, by the first answer to `ask`."""
+        """Whether the reservations are complete, by what stands under `ready`."""
         return answer is not None and answer == self._run.encode()
 
     def found(self, ids: Sequence[str], answers: Sequence[Mapping[bytes, bytes]], now: int) -> Found:
-        """What the other answers to `ask` say of these ids, at `now` (UTC ms)."""
+        """What the hashes of these ids say of them, at `now` (UTC ms)."""
         live: dict[str, Reservation] = {}
         gone: dict[str, None] = {}
         words = {}

@@ -1,7 +1,8 @@
 """What is known of customers now: their timelines from the view, their reservations, and how fresh all of that is.
 
-Two round trips to Redis, whatever the number of customers: who they are, then all that stands under their ids; a third for the older parts
-of long timelines. What cannot be seen is named as a gap; a check with gaps is degraded.
+One round trip to Redis, whatever the number of customers, for who they are and all that stands under their ids; another one for the
+older parts of long timelines, and two where a rule looks at whole companies. What cannot be seen is named as a gap; a check with gaps is
+degraded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import redis.asyncio as redis
@@ -26,12 +27,12 @@ from streams.core.govern import compiled as ready
 from streams.core.govern.check import known
 from streams.core.govern.records import Contact, Standing
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline, decode, segment_key
+from streams.core.timeline import WHOLE, Timeline, decode, segment_key
 from streams.edge import companies, view
 from streams.edge.lane import partition_of
 from streams.gateway.holds import Found, Holds
 from streams.gateway.memory import Memory, MemoryLost
-from streams.gateway.people import People, Person
+from streams.gateway.people import Glance, People, Person
 from streams.gateway.rules import Rules
 from streams.settings import Settings
 
@@ -163,51 +164,50 @@ class Eyes:
         return (*person.persons, *((ask.account,) if ask.account and rules.account_wide else ()))
 
     async def _see(self, asks: Sequence[Ask], now: int, rules: Rules) -> list[Seen]:
-        synced, people = await self.people.find([ask.ids for ask in asks])
-        gaps: list[Gap] = [] if synced else ["identity_incomplete"]
-        mates = await self._colleagues(asks, people, rules)
-        customers = list(
-            dict.fromkeys(
-                (*(id_ for person in people for id_ in person.customers), *(m for some in mates for m in some))
-            )
-        )
-        watched = [self.guards(ask, person, rules) for ask, person in zip(asks, people, strict=True)]
-        ids = list(dict.fromkeys(id_ for some in watched for id_ in some))
-        answers, freshness = await self._read(customers, ids)
-        if self._behind(freshness, now):
-            gaps.append("view_behind")
-        if not self.holds.is_complete(answers[len(customers)]):
+        companies_ = [ask.account if rules.account_wide else None for ask in asks]
+        glance, freshness = await self._glance(asks, companies_)
+        if not self.holds.is_complete(glance.ready):
             with contextlib.suppress(MemoryLost):  # the builder logs it
                 if await self.holds.complete(BUILDING):
-                    answers, freshness = await self._read(customers, ids)
-            if not self.holds.is_complete(answers[len(customers)]):
-                gaps.append("reservations_incomplete")
-        values = dict(zip(customers, answers, strict=False))
-        held = dict(zip(ids, answers[len(customers) + 1 :], strict=True))
+                    glance, freshness = await self._glance(asks, companies_)
+        gaps: list[Gap] = [] if glance.synced else ["identity_incomplete"]
+        if self._behind(freshness, now):
+            gaps.append("view_behind")
+        if not self.holds.is_complete(glance.ready):
+            gaps.append("reservations_incomplete")
+        people = glance.people
+        mates = await self._colleagues(companies_, people)
+        values = glance.timelines | await self._timelines({m for some in mates for m in some} - glance.timelines.keys())
         segments = await self._segments(values, now, rules)
         told = []
-        for n, (ask, person, some, others) in enumerate(zip(asks, people, watched, mates, strict=True), start=1):
+        for n, (ask, person, others) in enumerate(zip(asks, people, mates, strict=True), start=1):
+            guards = self.guards(ask, person, rules)
             told.append(
-                self._one(ask, person, some, values, segments, held, freshness, tuple(gaps), now, others, rules)
+                self._one(
+                    ask, person, guards, values, segments, glance.held, freshness, tuple(gaps), now, others, rules
+                )
             )
             if n % BREATH == 0:
                 await asyncio.sleep(0)
         return told
 
-    async def _read(self, customers: Sequence[str], ids: Sequence[str]) -> tuple[list[Any], Freshness | None]:
-        """What stands under these, and how fresh that is: in one trip."""
+    async def _glance(self, asks: Sequence[Ask], companies_: Sequence[str | None]) -> tuple[Glance, Freshness | None]:
+        """What stands under these, and how fresh that is."""
+        read_at, freshness = self._beats
+        is_old = time.monotonic() - read_at >= BEATS_FOR
+        glance = await self.people.see([ask.ids for ask in asks], companies_, is_old)
+        if glance.beats is not None:
+            freshness = self._freshness_of(glance.beats)
+        return glance, freshness
+
+    async def _timelines(self, customers: Collection[str]) -> dict[str, tuple[bytes | None, bytes | None]]:
+        """Of each, whether the copy of its partition is whole, and its timeline."""
+        if not customers:
+            return {}
         pipe = self._redis.pipeline(transaction=False)
         for customer in customers:
             pipe.hmget(self._place(customer), [view.WHOLE.decode(), customer])
-        self.holds.ask(pipe, ids)
-        read_at, freshness = self._beats
-        is_old = time.monotonic() - read_at >= BEATS_FOR
-        if is_old:
-            pipe.hgetall(self._beats_key)
-        answers: list[Any] = await pipe.execute()
-        if is_old:
-            freshness = self._freshness_of(answers.pop())
-        return answers, freshness
+        return dict(zip(customers, map(tuple, await pipe.execute()), strict=True))
 
     def _place(self, customer: str) -> str:
         return f"{self._prefix}{partition_of(customer.encode(), self._settings.partitions)}"
@@ -258,12 +258,11 @@ class Eyes:
                 gaps = (*gaps, "view_incomplete")
         return Seen(person, history, standing, found, freshness, tuple(dict.fromkeys(gaps)))
 
-    async def _colleagues(self, asks: Sequence[Ask], people: Sequence[Person], rules: Rules) -> list[list[str]]:
-        """Of each ask the other customers of its company, those in touch last; none where no rule looks at companies."""
-        asked = [ask.account if rules.account_wide else None for ask in asks]
+    async def _colleagues(self, asked: Sequence[str | None], people: Sequence[Person]) -> list[list[str]]:
+        """The other customers of each company, those in touch last; none where none is asked for."""
         named = list(dict.fromkeys(filter(None, asked)))
         if not named:
-            return [[] for _ in asks]
+            return [[] for _ in asked]
         pipe = self._redis.pipeline(transaction=False)
         companies.colleagues(pipe, self._settings, named, COLLEAGUES)
         found = dict(zip(named, await pipe.execute(), strict=True))
@@ -295,7 +294,7 @@ class Eyes:
         wanted: list[tuple[str, bytes]] = []
         start = now - ready.of(rules.policy).reach_ms
         for customer, (_, value) in values.items():
-            if value is None:
+            if value is None or value[:1] == WHOLE:  # most are, and have none
                 continue
             try:
                 entries = self._timeline(customer, value, {}).entries

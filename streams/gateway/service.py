@@ -34,6 +34,9 @@ class Service:
         self.client = Client(settings=settings, timeout=KAFKA_SECONDS)
         memory = Memory(settings, self.client.codec, self.client.publisher)
         self.metrics = GatewayMetrics(CollectorRegistry())
+        self._counted = {
+            allowed: self.metrics.checks.labels(result) for allowed, result in ((True, "allowed"), (False, "refused"))
+        }
         self.eyes = Eyes(settings, policy, memory, self.metrics.redis_failed)
         self.gate = Gate(settings, policy, self.eyes, memory)
         self.policies = Policies(settings, self.client.codec, self.use)
@@ -77,7 +80,7 @@ class Service:
 
     def out(self, answer: Answer, asked: models.CheckIn, now: int) -> dict[str, Any]:
         """The answer as JSON, counted."""
-        self.metrics.checks.labels("allowed" if answer.allowed else "refused").inc()
+        self._counted[answer.allowed].inc()
         for gap in answer.seen.gaps:
             self.metrics.gaps.labels(gap).inc()
         return models.check_out(answer, now, asked.ref)

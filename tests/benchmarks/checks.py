@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import random
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 import uvloop
+from msgspec.structs import replace
 
+from streams.core.policy import DAY_MS
 from streams.edge import topic_admin
 from streams.edge.client import Client
 from streams.edge.embedded.stack import EmbeddedStack
@@ -36,10 +40,12 @@ WARM_UP = 5.0
 AT_ONCE = 64
 
 
-def produce(settings: Settings, rate: float, seconds: float, touches: int) -> None:
-    """Touches of `CUSTOMERS` customers, at a steady rate for so long (0: as fast as it goes); in a process of its own."""
+def produce(settings: Settings, rate: float, seconds: float, touches: int, seed: int, days: float) -> None:
+    """Touches of `CUSTOMERS` customers during the days up to now, at a steady rate for so long (0: as fast as it goes); in a process of its
+    own. They are recent, so that rules count them and the worker judges them, and those of each seed are others."""
     client = Client(settings=settings)
-    made = histories.stream(9, CUSTOMERS, touches)
+    shift = time.time_ns() // 1_000_000 - histories.START - int(days * DAY_MS)
+    made = (replace(t, occurred_at=t.occurred_at + shift) for t in histories.stream(seed, CUSTOMERS, touches, days))
     steady(settings, [client.encode(touch) for touch in made], rate, seconds)
 
 
@@ -102,6 +108,35 @@ def quantile(before: Buckets, after: Buckets, share: float) -> float:
     return counts[-2][0]
 
 
+def step_back(processes: Sequence[int], nice: int) -> None:
+    """Has these processes leave the cores to others, as `cpu_shares` does in docker-compose.yml: 10 is a ninth of the weight of the rest.
+    Each has a session of its own, and between sessions Linux goes by the nice of these (sched(7), "The autogroup feature")."""
+    for pid in processes:
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice), encoding="ascii")
+
+
+def put_first(processes: Sequence[int], priority: int) -> None:
+    """Has these processes run before all others, as `chrt --rr` does (sched(7), "SCHED_RR"); 0: as all others. Needs CAP_SYS_NICE."""
+    for pid in processes:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            policy = os.SCHED_RR if priority else os.SCHED_OTHER
+            os.sched_setscheduler(int(task.name), policy, os.sched_param(priority))
+
+
+def report(url: str, bodies: list[bytes], rate: float, seconds: float, beside: str) -> None:
+    """Ask for so many seconds, and print how long it took."""
+    before = gateways_own(url)
+    took, degraded = uvloop.run(checks(url, bodies, rate, seconds))
+    after = gateways_own(url)
+    cuts = [cut * 1000 for cut in statistics.quantiles(took, n=1000)]
+    click.echo(
+        f"{rate:g} checks/s beside {beside}: p50 {cuts[499]:.1f} ms, p95 {cuts[949]:.1f} ms, p99 {cuts[989]:.1f} ms,"
+        f" max {max(took) * 1000:.0f} ms; {len(took)} checks, {degraded} degraded"
+    )
+    own = [quantile(before, after, share) * 1000 for share in (0.5, 0.95, 0.99)]
+    click.echo("  by the gateway's own clock: p50 {:.1f} ms, p95 {:.1f} ms, p99 {:.1f} ms".format(*own))
+
+
 def _rested(answer: dict[str, Any]) -> bool:
     return answer["degraded"] is None and answer["view"]["lag_records"] == 0
 
@@ -111,7 +146,8 @@ def _rested(answer: dict[str, Any]) -> bool:
 @click.option("--load", default=1250.0, show_default=True, help="Touches a second for the worker.")
 @click.option("--seconds", default=30.0, show_default=True)
 def main(rate: float, load: float, seconds: float) -> None:
-    """Measure checks beside a loaded worker."""
+    """Measure checks beside an idle worker, and beside a loaded one: as processes are; with the worker and Kafka at nice 10; and with the
+    gateway and Redis before all others, too, and who asks, who would not wait for a core of this machine."""
     with tempfile.TemporaryDirectory() as folder:
         stack = EmbeddedStack(Path(folder), 0, 0)
         stack.start()
@@ -130,32 +166,37 @@ def main(rate: float, load: float, seconds: float) -> None:
                 if who:
                     asks.append({"customer": who, "channel": "email", "department": "marketing"})
             bodies = [msgspec.json.encode(ask) for ask in asks]
-            with Worker(settings), Gateway(settings, TOUCHSTREAM_GATEWAY_RATE="100000") as gateway:
-                produce(settings, 0, 0, 60_000)
+            with (
+                Worker(settings) as worker,
+                Gateway(settings, TOUCHSTREAM_GATEWAY_RATE="100000") as gateway,
+            ):
+                assert worker.process is not None and stack.broker.child is not None and stack.redis.child is not None
+                behind = worker.process.pid, stack.broker.child.pid
+                before = gateway.process.pid, stack.redis.child.pid, os.getpid()
+                produce(settings, 0, 0, 60_000, 9, 14)
                 time.sleep(3)  # the worker tells of its backlog once a second
-                one = asks[0]
-                wait_until(
-                    lambda: _rested(gateway.call("POST", "/v1/checks", one)[1]), 180, "the backlog to be worked off"
-                )
-                for loaded in (0.0, load):
+
+                def rested() -> bool:
+                    return _rested(gateway.call("POST", "/v1/checks", asks[0])[1])
+
+                wait_until(rested, 180, "the backlog to be worked off")
+                for n, (loaded, nice, first) in enumerate(((0.0, 0, 0), (load, 0, 0), (load, 10, 0), (load, 10, 1))):
                     child = multiprocessing.get_context("spawn").Process(
-                        target=produce, args=(settings, loaded, seconds + 10, int(loaded * (seconds + 10)))
+                        target=produce,
+                        args=(settings, loaded, seconds + 10, int(loaded * (seconds + 10)), 10 + n, 0.01),
                     )
                     if loaded:
                         child.start()
                         time.sleep(6)
-                    before = gateways_own(gateway.url)
-                    took, degraded = uvloop.run(checks(gateway.url, bodies, rate, seconds))
-                    after = gateways_own(gateway.url)
-                    cuts = statistics.quantiles(took, n=1000)
-                    click.echo(
-                        f"{rate:g} checks/s beside {loaded:g} touches/s: p50 {cuts[499] * 1000:.1f} ms, p95 {cuts[949] * 1000:.1f} ms,"
-                        f" p99 {cuts[989] * 1000:.1f} ms, max {max(took) * 1000:.0f} ms; {len(took)} checks, {degraded} degraded"
-                    )
-                    own = [quantile(before, after, share) * 1000 for share in (0.5, 0.95, 0.99)]
-                    click.echo("  by the gateway's own clock: p50 {:.1f} ms, p95 {:.1f} ms, p99 {:.1f} ms".format(*own))
+                    step_back(behind, nice)
+                    put_first(before, first)
+                    how = f"nice {nice}{', gateway and Redis first' if first else ''}"
+                    report(gateway.url, bodies, rate, seconds, f"{loaded:g} touches/s ({how})")
+                    step_back(behind, 0)
+                    put_first(before, 0)
                     if loaded:
                         child.join()
+                        wait_until(rested, 180, "the load to be worked off")
                 most = uvloop.run(throughput(gateway.url, bodies, min(seconds, 10)))
                 click.echo(f"throughput of one gateway, {AT_ONCE} at once, worker idle: {most:.0f} checks/s")
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,18 @@ def test_checks_take_a_quantile_from_what_the_gateway_counted_meanwhile() -> Non
     assert checks.quantile(before, after, 0.9) == pytest.approx(0.01)
     assert checks.quantile(before, after, 0.95) == pytest.approx(0.015)
     assert checks.quantile({}, {0.01: 1.0, float("inf"): 100.0}, 0.99) == pytest.approx(0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="Linux without autogroups")
+def test_who_steps_back_does_so_with_its_session() -> None:
+    """Linux weighs sessions against each other; the process that was named has the weight, and ours has not."""
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
+        try:
+            checks.step_back([child.pid], 10)
+            told = [Path(f"/proc/{pid}/autogroup").read_text().split() for pid in (child.pid, "self")]
+            assert told[0][-2:] == ["nice", "10"] and told[1] != told[0]
+        finally:
+            child.kill()
 
 
 def test_answers_that_come_in_pieces_are_whole_and_in_their_order() -> None:

@@ -71,6 +71,13 @@ def test_redis_without_a_password_is_not_reachable_from_outside() -> None:
     assert "redis-data:/data" in redis["volumes"]
 
 
+def test_who_waits_for_an_answer_comes_first() -> None:
+    """The gateway, and Redis which it asks, get the cores before workers and Kafka do, which can use all of them."""
+    shares = {name: service.get("cpu_shares", 1024) for name, service in SERVICES.items()}
+    assert {name for name, share in shares.items() if share == 8 * 1024} == {"gateway", "redis"}
+    assert {share for name, share in shares.items() if name not in ("gateway", "redis")} == {1024}
+
+
 def test_secrets_have_no_default() -> None:
     """Each variable named like a secret is required, with a message; the example file names it with no value."""
     required = {match[1]: match[2] for match in _VARIABLE.finditer(TEXT) if not (match[2] or "").startswith(":-")}

@@ -22,8 +22,9 @@ from streams.settings import Settings
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that stands still for a moment makes no look beside the first one."""
+    """A machine that stands still for a moment makes no look beside the first one; and looks are made as soon as they may."""
     monkeypatch.setattr(gate_module, "SLOW", 3600.0)
+    monkeypatch.setattr(gate_module, "APART", 0.0)
 
 
 class Slow:
@@ -73,6 +74,23 @@ def test_what_comes_during_a_look_is_looked_at_together() -> None:
         answers = await asyncio.gather(*first, *rest)
         assert eyes.looks == [1, TOGETHER]
         assert [answer.seen.person.customer_id for answer in answers[1:]] == [f"c1-{n}" for n in range(TOGETHER)]
+
+    asyncio.run(story())
+
+
+def test_looks_keep_a_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first check is looked at at once; what comes soon after its look began is looked at together, when the distance is over."""
+    monkeypatch.setattr(gate_module, "APART", 0.2)
+
+    async def story() -> None:
+        eyes = Slow()
+        eyes.may_see.set()
+        gate = gate_of(eyes)
+        await gate.check_one(ask(0))
+        soon = [one for n in range(3) for one in await started(gate, 1)]
+        assert eyes.looks == [1]
+        await asyncio.gather(*soon)
+        assert eyes.looks == [1, 3]
 
     asyncio.run(story())
 

@@ -60,12 +60,20 @@ def instant(date: dt.date, minutes: int, zone: dt.tzinfo, not_before: int = -(1 
     A time that comes twice (clocks put back) gives its second coming when the first is over; one that does not come (put forward)
     gives the instant of the jump.
     """
+    first, second = _comings(date, minutes, zone)
+    return first if first >= not_before or second <= first else second
+
+
+@lru_cache(maxsize=4096)  # customers of one zone ask for the same days
+def _comings(date: dt.date, minutes: int, zone: dt.tzinfo) -> tuple[int, int]:
+    """When the local clock shows this the first and the second time; the latter is earlier, or the same, where there is only one."""
     days, minutes = divmod(minutes, DAY_MINUTES)
     wall = dt.datetime.combine(date + dt.timedelta(days=days), dt.time(minutes // 60, minutes % 60))
     first, second = (_utc(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     if local(first, zone).replace(tzinfo=None) != wall:
-        return _jump(second, first, zone)
-    return first if first >= not_before or second <= first else second
+        jump = _jump(second, first, zone)
+        return jump, jump
+    return first, second
 
 
 def _utc(moment: dt.datetime) -> int:

@@ -45,12 +45,15 @@ _MEMORY = 10_000
 
 class Matched(NamedTuple):
     """Which rules a sort of contact is subject to, and which it counts towards, by their place; of rules about two offers, those in
-    which it makes the first, and the second."""
+    which it makes the first, and the second. `rulings` are those that it is subject to, each with whether it counts towards it, `stopping`
+    those of them that do more than tell."""
 
     applies: tuple[int, ...]
     counts: tuple[int, ...]
-    first: tuple[int, ...] = ()
-    second: tuple[int, ...] = ()
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    rulings: tuple[tuple[Ruling, bool], ...]
+    stopping: tuple[tuple[Ruling, bool], ...]
 
 
 class Compiled:
@@ -124,11 +127,16 @@ class Compiled:
         values["actor_kind"] = (contact.actor_kind or "unknown",)
         values["offer"] = offers_of(contact) or ("",)
         sides = [(i, side) for i, side in enumerate(self._sides)]
+        applies = tuple(i for i, side in sides if side.is_subject(values))
+        counts = tuple(i for i, side in sides if side.is_counted(values))
+        rulings = tuple((self.rulings[i], i in counts) for i in applies)
         return Matched(
-            tuple(i for i, side in sides if side.is_subject(values)),
-            tuple(i for i, side in sides if side.is_counted(values)),
+            applies,
+            counts,
             tuple(i for i, side in sides if side.first and _any(side.first, values)),
             tuple(i for i, side in sides if side.second and _any(side.second, values)),
+            rulings,
+            tuple(pair for pair in rulings if pair[0].rule.action != "alert"),
         )
 
 

@@ -32,6 +32,9 @@ class _Windowed(Ruling):
         self.calendar = is_calendar(rule.window)
         self.length = 0 if self.calendar else length_ms(rule.window)
 
+    def idle(self, scene: Scene) -> bool:
+        return not scene.counted[self.i] and not scene.later[self.i]
+
     def first(self, t: int, scene: Scene) -> int:
         """First instant of the window that ends at t."""
         return bucket_at(self.rule.window, t, scene.zones[0])[0] if self.calendar else t - self.length + 1

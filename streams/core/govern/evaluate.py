@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from streams.core.govern.compiled import Compiled
 from streams.core.govern.records import Contact, Reached
 from streams.core.govern.ruling import Hit, Ruling
 from streams.core.govern.scene import Scene
 
-JUMPS = 10_000
-"""More jumps than any policy needs to cross the horizon: a bound, should a rule ever jump in tiny steps."""
+ROUNDS = 10_000
+"""More rounds than any policy needs to cross the horizon: a bound, should a rule ever jump in tiny steps."""
 
 
 def broken(compiled: Compiled, scene: Scene, contact: Reached, t: int) -> Iterator[tuple[Ruling, Hit]]:
     """All rules that a contact at t breaks."""
-    for ruling, counts in subject_to(compiled, scene, contact):
+    for ruling, counts in _in_scope(compiled, scene, contact, compiled.match(contact).rulings):
         hit = ruling.hinders(contact, t, scene, counts)
         if hit is not None:
             yield ruling, hit
 
 
-def subject_to(compiled: Compiled, scene: Scene, contact: Reached) -> list[tuple[Ruling, bool]]:
-    """The rules that the contact is subject to, and whether it counts towards them too."""
-    applies, counts = compiled.match(contact)[:2]
-    rulings = [(compiled.rulings[i], i in counts) for i in applies]
+Pairs = Sequence[tuple[Ruling, bool]]
+"""Rules, and whether the contact counts towards each, too."""
+
+
+def _in_scope(compiled: Compiled, scene: Scene, contact: Reached, rulings: Pairs) -> Pairs:
+    """Those among the rules that this customer and this priority do not take the contact out of."""
     if compiled.selects:
         return [
-            (ruling, counted)
-            for ruling, counted in rulings
+            (ruling, counts)
+            for ruling, counts in rulings
             if not exempt(ruling, contact) and (ruling.everyone or scene.within(ruling.rule.segment))
         ]
     return rulings
@@ -39,19 +41,21 @@ def slot(compiled: Compiled, scene: Scene, contact: Contact, at: int, horizon: i
 
     The rules are asked in turn, each at the instant to which the others have moved it, until a whole round moves it no more.
     """
-    rulings = [pair for pair in subject_to(compiled, scene, contact) if blocks(pair[0].rule.action, contact)]
-    t, n, agreed = at, 0, 0
-    for _ in range(JUMPS):
-        if agreed == len(rulings):
+    rulings = _in_scope(compiled, scene, contact, compiled.match(contact).stopping)
+    rulings = [pair for pair in rulings if not pair[0].idle(scene)]  # most are, and would be asked at each instant
+    if contact.approved_by:
+        rulings = [pair for pair in rulings if blocks(pair[0].rule.action, contact)]
+    t = at
+    for _ in range(ROUNDS):
+        moved = False
+        for ruling, counts in rulings:
+            hit = ruling.hinders(contact, t, scene, counts)
+            if hit is not None:
+                if hit.until > horizon:
+                    return None
+                t, moved = hit.until, True
+        if not moved:
             return t
-        ruling, counts = rulings[n]
-        hit = ruling.hinders(contact, t, scene, counts)
-        if hit is None:
-            agreed, n = agreed + 1, (n + 1) % len(rulings)
-        elif hit.until > horizon:
-            return None
-        else:
-            agreed, t = 0, hit.until
     return None
 
 

@@ -25,6 +25,9 @@ class OptedOut(Ruling):
 
     reason = Reason.AFTER_OPT_OUT
 
+    def idle(self, scene: Scene) -> bool:
+        return not scene.opt_outs
+
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         reach, latest = self.rule.reach, None
         for opt_out in scene.opt_outs:
@@ -46,6 +49,9 @@ class Unconsented(Ruling):
     """`consent`. Of the latest records in force of each channel and purpose that the contact falls under, any refusal holds."""
 
     reason = Reason.NO_CONSENT
+
+    def idle(self, scene: Scene) -> bool:
+        return not scene.standing.consents and self.rule.unknown == "allow"
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         if not scene.standing.consents:
@@ -78,6 +84,9 @@ class Listed(Ruling):
 
     reason = Reason.DO_NOT_CONTACT
 
+    def idle(self, scene: Scene) -> bool:
+        return not scene.standing.do_not_contact
+
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         return _while_in_force(scene.standing.do_not_contact, t)
 
@@ -91,6 +100,9 @@ class InDeal(Ruling):
     """`open_deal`."""
 
     reason = Reason.OPEN_DEAL
+
+    def idle(self, scene: Scene) -> bool:
+        return not scene.standing.open_deals
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         return _while_in_force(scene.standing.open_deals, t)
@@ -106,6 +118,9 @@ class WithSales(Ruling):
     """`sales_lead`. When sales will give it back nobody knows."""
 
     reason = Reason.SALES_LEAD
+
+    def idle(self, scene: Scene) -> bool:
+        return scene.standing.with_sales is None
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         lead = scene.standing.with_sales
@@ -127,6 +142,9 @@ class OwnedByOther(Ruling):
 
     reason = Reason.OWNER_COLLISION
 
+    def idle(self, scene: Scene) -> bool:
+        return not scene.standing.owner
+
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         owner = scene.owner
         if not owner or contact.actor_kind != "person" or not contact.actor_id or contact.actor_id == owner:
@@ -145,6 +163,9 @@ class Replied(Ruling):
     def __init__(self, rule: Any, i: int) -> None:
         super().__init__(rule, i)
         self.length = length_ms(rule.window)
+
+    def idle(self, scene: Scene) -> bool:
+        return not scene.reacted[self.i]
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         replies = scene.reacted[self.i]
@@ -167,6 +188,9 @@ class Rejected(Ruling):
     def __init__(self, rule: Any, i: int) -> None:
         super().__init__(rule, i)
         self.window, self.pause = length_ms(rule.window), length_ms(rule.pause)
+
+    def idle(self, scene: Scene) -> bool:
+        return not scene.reacted[self.i]
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         known, limit = scene.reacted[self.i], self.rule.limit
@@ -203,7 +227,9 @@ class Stale(Ruling):
     def _last_day(self, contact: Reached, scene: Scene) -> dt.date | None:
         agreed = scene.compiled.deadlines.get(contact.campaign or "")
         stated = _stated(contact)
-        return min((day for day in (agreed, stated) if day is not None), default=None)
+        if agreed is None or stated is None:
+            return stated if agreed is None else agreed
+        return min(agreed, stated)
 
     def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
         last_day = self._last_day(contact, scene)

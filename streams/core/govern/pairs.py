@@ -27,6 +27,9 @@ class _Pairs(Ruling):
         self.length = length_ms(rule.window)
         self.longest = reach_ms(rule)
 
+    def idle(self, scene: Scene) -> bool:
+        return not scene.counted[self.i] and not scene.later[self.i]
+
     def window(self, later: Reached, earlier: Reached, scene: Scene) -> int:
         raise NotImplementedError
 

@@ -38,6 +38,10 @@ class Ruling:
         self.i = i
         self.everyone = rule.segment == Segment()
 
+    def idle(self, scene: Scene) -> bool:
+        """Whether there is nothing in the scene that this rule looks at: then it hinders no contact at any instant."""
+        return False
+
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         """None when the contact may be made at t. `counts`: it counts towards the rule itself, so it may harm later contacts."""
         raise NotImplementedError

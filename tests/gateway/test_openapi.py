@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings

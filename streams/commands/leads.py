@@ -12,7 +12,7 @@ from msgspec import Struct
 from streams.commands.common import CommandError
 from streams.commands.identifiers import look_up
 from streams.commands.publishing import run_kafka
-from streams.commands.rendering import evidence
+from streams.commands.rendering import evidence, score_parts
 from streams.core.dead_letter import DeadLetter
 from streams.core.entry import DamagedError, newest_name
 from streams.core.leads import asked, event_json
@@ -152,6 +152,8 @@ def text(lead: Lead, told: Told | None, now: int) -> str:
         why = "asked" if told.brief.asked else f"score {told.brief.score:.1f} of {told.brief.threshold:g}"
         act = "" if told.brief.crossing is None else f": {evidence(told.brief.crossing)}"
         lines.append(f"  {why}{act}")
+        parts = score_parts(told.brief.engagement, told.brief.fit)
+        lines += [f"  points: {parts}"] if parts else []
         lines += [f"  - {evidence(proof)}" for proof in told.brief.messages] or ["  - nothing was sent lately"]
         running = [*told.brief.campaigns, *told.brief.sequences]
         if running:

@@ -6,11 +6,12 @@ Everything here may hold text that strangers wrote, so what could steer a termin
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 from streams.core.dead_letter import DeadLetter
 from streams.core.leads.events import LeadEvent
-from streams.core.outcome import Evidence, Finding
+from streams.core.outcome import Evidence, Finding, FitComponent, ScoreComponent
 from streams.core.touch import Touch
 from streams.core.touch_json import rfc3339
 
@@ -36,7 +37,7 @@ def finding(value: Finding) -> str:
         about = f" of {pair.subject}" if pair.subject else ""
         lines.append(f"  ! {pair.kind}{about}: {_quote(pair.earlier_quote)} against {_quote(pair.later_quote)}")
     if value.handoff is not None:
-        parts = ", ".join(f"{part.kind} x{part.touches} = {part.points:.1f}" for part in value.handoff.components)
+        parts = score_parts(value.handoff.components, value.handoff.fit)
         lines.append(
             f"  score {value.handoff.score:.1f} of {value.handoff.threshold:g}{f' ({parts})' if parts else ''},"
             f" due {rfc3339(value.handoff.due_at)}"
@@ -45,6 +46,12 @@ def finding(value: Finding) -> str:
             lines.append(f"  campaigns: {', '.join(value.handoff.recent_campaigns)}")
     lines.append(f"  finding {value.finding_id} revision {value.revision}")
     return clean("\n".join(lines))
+
+
+def score_parts(engagement: Iterable[ScoreComponent], fit: Iterable[FitComponent]) -> str:
+    """ "clicked x2 = 10.0, fit home-market = 20.0"; empty without any."""
+    did = [f"{part.kind} x{part.touches} = {part.points:.1f}" for part in engagement]
+    return ", ".join(did + [f"fit {part.name} = {part.points:.1f}" for part in fit])
 
 
 def _state(value: Finding) -> list[str]:

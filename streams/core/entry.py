@@ -54,16 +54,22 @@ TOMBSTONES = 64
 """Tombstones of pruned touches that a timeline keeps, the newest: some 5 kB."""
 
 
+About = tuple[str, str, str]
+"""What touches say of a customer, "" where none did: country, time zone, account."""
+
+
 class Engagement(Struct, frozen=True, gc=False, array_like=True):
     """The engagement score at the moment `at`, as (kind, touches, points) by kind, and whether a hand-off may follow.
 
-    The score decays by half every `handoff.half_life_days`, so that one number and one time are enough to go on from.
+    The score decays by half every `handoff.half_life_days`, so that one number and one time are enough to go on from. `about` is what fit
+    rests on (`streams.core.detect.fit`), where the policy has any.
     """
 
     at: int = 0
     parts: tuple[tuple[str, int, float], ...] = ()
     armed: bool = True
     handed_off_at: int | None = None
+    about: About | None = None
 
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)

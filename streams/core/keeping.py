@@ -31,7 +31,7 @@ def spliced(timeline: Timeline, i: int, removed: int, added: tuple[Entry, ...], 
         return replace(timeline, entries=new, tail=handoff.fold_all(timeline.tail, added, rules))
     after = replace(timeline, entries=new)
     unsealed = not isinstance(old, tuple) and (isinstance(new, tuple) or len(new.segments) < len(old.segments))
-    if unsealed or any(handoff.counts(entry, rules) for entry in (*gone, *added)):
+    if unsealed or any(handoff.matters(entry, rules) for entry in (*gone, *added)):
         return _refolded(after, unsealed or (not isinstance(old, tuple) and i < old.sealed), policy)
     return after
 

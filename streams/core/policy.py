@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from streams.core.govern import loading, positions
 from streams.core.govern.defaults import RULES
 from streams.core.govern.mistakes import Problem, problems
-from streams.core.govern.policy import Governance, Rule
+from streams.core.govern.policy import NAME, Governance, Rule, Segment
 from streams.core.identify import ROLE_ADDRESSES
 from streams.core.identity_graph import SHARED_AFTER
 from streams.core.leads import checks as lead_checks
@@ -124,7 +124,18 @@ def _default_weights() -> dict[Kind, float]:
     }
 
 
+class Fit(Struct, frozen=True, forbid_unknown_fields=True):
+    """Points for customers in the `segment`, for what they are and not for what they did: they do not decay. Below 0 for those whom sales
+    should not get."""
+
+    name: Annotated[str, Meta(pattern=NAME, max_length=60)]
+    points: Annotated[float, Meta(ge=-36_500, le=36_500)]
+    segment: Segment
+
+
 class HandoffPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """`threshold` is what engagement and `fit` must reach together."""
+
     enabled: bool = True
     threshold: Positive = 50
     half_life_days: Positive = 14
@@ -136,6 +147,7 @@ class HandoffPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     recent_campaign_days: Positive = 30
     severity: Severity = "medium"
     weights: dict[Kind, Annotated[float, Meta(ge=0)]] = field(default_factory=_default_weights)
+    fit: tuple[Fit, ...] = ()
 
 
 class ErasurePolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -254,4 +266,5 @@ def _disagreements(policy: Policy, written: list[dict[str, Any]]) -> list[Proble
         if days > kept
     ]
     found += lead_checks.disagreements(policy.leads, policy.teams)
+    found += lead_checks.of_fit([(one.name, one.segment) for one in policy.handoff.fit])
     return found + loading.disagreements(policy.rules, policy.governance, kept, written)

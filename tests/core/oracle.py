@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from streams.core.govern.policy import Segment
 from streams.core.identify import nodes
 from streams.core.policy import Policy
 from streams.core.touch import Touch
@@ -131,41 +132,61 @@ def contacts_after_opt_out(customer: str, touches: Sequence[Touch], policy: Poli
 
 
 def handoffs(customer: str, touches: Sequence[Touch], policy: Policy) -> list[Claimed]:
-    """Requests and passings of the threshold, none within the cool-down, none before the score has fallen since the last."""
+    """Requests and passings of the threshold, none within the cool-down, none before the score has fallen since the last. Fit takes part
+    of the threshold off what engagement must reach; a touch by which it rises may pass it, once there was a reaction."""
     rules = policy.handoff
     if not rules.enabled:
         return []
     weights = {str(kind): points for kind, points in rules.weights.items() if points}
-    reactions = [
-        touch
-        for touch in touches
-        if touch.department in rules.departments
+    reacted = [
+        touch.department in rules.departments
         and (touch.direction == "inbound" or touch.kind == "meeting")
         and (touch.kind in weights or touch.kind in rules.request_kinds)
+        for touch in touches
     ]
 
-    def score(those: Sequence[Touch], at: int) -> float:
-        days = [(at - touch.occurred_at) / DAY for touch in those]
-        total = sum(
-            weights.get(t.kind, 0) * 0.5 ** (d / rules.half_life_days) for t, d in zip(those, days, strict=True)
-        )
-        for border in (rules.threshold, rules.threshold * rules.rearm_below):
-            if abs(total - border) < 1e-6 and any(days):
-                raise DoubtfulError
+    def engagement(count: int, at: int) -> float:
+        days = {t.touch_id: (at - t.occurred_at) / DAY for t, did in zip(touches[:count], reacted, strict=False) if did}
+        points = {t.touch_id: weights.get(t.kind, 0) for t in touches[:count]}
+        total = sum(points[id_] * 0.5 ** (d / rules.half_life_days) for id_, d in days.items())
+        for needed in {threshold(count), threshold(max(count - 1, 0))}:
+            for border in (needed, needed * rules.rearm_below):
+                if abs(total - border) < 1e-6 and any(days.values()):
+                    raise DoubtfulError
         return total
 
+    def threshold(count: int) -> float:
+        return rules.threshold - sum(one.points for one in rules.fit if _is_in(one.segment, touches[:count]))
+
     handed: list[int] = []
-    for n, reaction in enumerate(reactions):
-        at = reaction.occurred_at
+    for n, touch in enumerate(touches):
+        rose = touch.department in rules.departments and threshold(n + 1) < threshold(n)
+        if not (reacted[n] or rose):
+            continue
+        at = touch.occurred_at
         if handed:
             last = handed[-1]
-            if at - reactions[last].occurred_at < rules.cool_down_days * DAY:
+            if at - touches[last].occurred_at < rules.cool_down_days * DAY:
                 continue
-            # A score only falls between reactions, so it is lowest just before the next one.
-            lows = [score(reactions[:after], reactions[after].occurred_at) for after in range(last + 1, n + 1)]
-            fell = any(low < rules.threshold * rules.rearm_below for low in lows)
+            # Engagement only falls between reactions, so it is lowest just before the next one, and before another fit.
+            lows = [
+                engagement(after, touches[after].occurred_at) < threshold(after) * rules.rearm_below
+                for after in range(last + 1, n + 1)
+                if reacted[after] or threshold(after + 1) != threshold(after)
+            ]
+            fell = any(lows)
         else:
             fell = True
-        if reaction.kind in rules.request_kinds or (fell and score(reactions[: n + 1], at) >= rules.threshold):
+        asked = reacted[n] and touch.kind in rules.request_kinds
+        if asked or (fell and any(reacted[: n + 1]) and engagement(n + 1, at) >= threshold(n + 1)):
             handed.append(n)
-    return [Claimed(reactions[n].occurred_at, "handoff", customer, (reactions[n].touch_id,)) for n in handed]
+    return [Claimed(touches[n].occurred_at, "handoff", customer, (touches[n].touch_id,)) for n in handed]
+
+
+def _is_in(segment: Segment, touches: Sequence[Touch]) -> bool:
+    """Whether the newest touches that say so put the customer in the segment; lists only."""
+    countries = [t.customer.country.upper() for t in touches if t.customer.country]
+    zones = [t.customer.time_zone for t in touches if t.customer.time_zone]
+    accounts = [t.account.id or t.account.domain for t in touches if t.account and (t.account.id or t.account.domain)]
+    pairs = ((segment.country, countries), (segment.time_zone, zones), (segment.account, accounts))
+    return all(not wanted or (has and has[-1] in wanted) for wanted, has in pairs)

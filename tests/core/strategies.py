@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.core.claims import extract
+from streams.core.govern.policy import Segment
 from streams.core.policy import (
     CallsPolicy,
     CampaignFacts,
     DoubleContactPolicy,
+    Fit,
     HandoffPolicy,
     IncongruencePolicy,
     OptOutPolicy,
     Policy,
     TimelinePolicy,
 )
-from streams.core.touch import Actor, Customer, IdentifiedTouch, Message, Touch
+from streams.core.touch import Account, Actor, Customer, IdentifiedTouch, Message, Touch
 
 ID_KEY, REGION = "a key", "US"
 START = 1_772_409_600_000
@@ -73,10 +75,12 @@ _details = st.fixed_dictionaries(
         "campaign": st.sampled_from((None, None, "spring", "autumn")),
         "interaction_id": st.sampled_from((None, None, "i1", "i2")),
         "message": messages,
+        "account": st.sampled_from((None, None, None, Account("a1"), Account(None, "b.example"))),
     }
 )
 _names = st.sampled_from((None, None, None, "Dana Reyes", "D. Reyes"))
-one_customer = st.builds(Customer, crm_id=st.just("C-1"), name=_names)
+_countries = st.sampled_from((None, None, None, "ES", "FR", "es"))
+one_customer = st.builds(Customer, crm_id=st.just("C-1"), name=_names, country=_countries)
 """One person, always known by the same identifier."""
 
 _identifiers = st.sampled_from(
@@ -95,7 +99,9 @@ _identifiers = st.sampled_from(
         {"crm_id": "C-1", "linkedin_url": "linkedin.com/in/dana-reyes"},
     )
 )
-some_customers = st.builds(lambda ids, name: Customer(**ids, name=name), _identifiers, _names)
+some_customers = st.builds(
+    lambda ids, name, country: Customer(**ids, name=name, country=country), _identifiers, _names, _countries
+)
 """Up to six persons who turn out to be fewer as their identifiers meet."""
 
 
@@ -130,9 +136,17 @@ call_policies = st.builds(
 )
 """Calls that last longer than the window looks back, and shorter."""
 
+_FIT = (
+    Fit("home", 15, Segment(country=("ES",))),
+    Fit("key-accounts", 10, Segment(account=("a1", "b.example"))),
+    Fit("not-served", -20, Segment(country=("FR",))),
+)
+
 policies = st.sampled_from(
     (
         Policy(),
+        Policy(handoff=HandoffPolicy(threshold=30, half_life_days=1, cool_down_days=0, request_kinds=(), fit=_FIT)),
+        Policy(handoff=HandoffPolicy(threshold=25, cool_down_days=1, fit=_FIT)),
         Policy(contact_after_opt_out=OptOutPolicy(scope="all"), handoff=HandoffPolicy(threshold=20, cool_down_days=1)),
         Policy(
             handoff=HandoffPolicy(threshold=20, half_life_days=1, cool_down_days=0, departments=("marketing", "sales"))

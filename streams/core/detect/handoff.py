@@ -3,6 +3,9 @@
 The score of a customer is the sum of the points of their reactions, each halved every `half_life_days` (exponential decay, so that
 s(t) = s0 * 2^-(dt / half-life) + points and one number is enough). After a hand-off there is none within `cool_down_days`, and the
 score must have fallen below `rearm_below` of the threshold before it can pass it again.
+
+Fit (`streams.core.detect.fit`) does not decay: it lowers, or raises, what engagement must reach, and fall below. So a touch that says what
+the customer is may set off a hand-off, too; but nobody is handed off for what they are alone.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import cast
 from msgspec.structs import replace
 
 from streams.core import wording
+from streams.core.detect import fit
 from streams.core.detect.base import Rule, build, evidence, name_at, since, until
 from streams.core.entry import Engagement, Entry
 from streams.core.outcome import Finding, Handoff, ScoreComponent
@@ -39,6 +43,11 @@ def counts(entry: Entry, policy: HandoffPolicy) -> bool:
     )
 
 
+def matters(entry: Entry, policy: HandoffPolicy) -> bool:
+    """Whether the score may be another with this touch: it counts, or it says what the customer is."""
+    return counts(entry, policy) or fit.tells(entry, policy)
+
+
 def decay(state: Engagement, at: int, policy: HandoffPolicy) -> float:
     """What is left at a later moment of each of the state's points. A moment before the state's counts as the state's."""
     return 1.0 if at <= state.at else 2.0 ** ((state.at - at) / (policy.half_life_days * DAY_MS))
@@ -46,19 +55,26 @@ def decay(state: Engagement, at: int, policy: HandoffPolicy) -> float:
 
 def fold(state: Engagement, entry: Entry, policy: HandoffPolicy) -> tuple[Engagement, bool]:
     """The engagement after one more touch, and whether that touch sets off a hand-off."""
-    if not counts(entry, policy):
+    counted = counts(entry, policy)
+    about = fit.told(state.about, entry) if fit.tells(entry, policy) else state.about
+    if not counted and about == state.about:
         return state, False
     kind, factor = entry.kind, decay(state, entry.at, policy)
     parts = {known: (touches, points * factor) for known, touches, points in state.parts}
-    armed = state.armed or sum([points for _, points in parts.values()]) < policy.threshold * policy.rearm_below
-    touches, points = parts.get(kind, (0, 0.0))
-    parts[kind] = (touches + 1, points + weight(kind, policy))
+    needed = before = policy.threshold - fit.points(state.about, policy) if policy.fit else policy.threshold
+    armed = state.armed or sum([points for _, points in parts.values()]) < before * policy.rearm_below
+    if counted:
+        touches, points = parts.get(kind, (0, 0.0))
+        parts[kind] = (touches + 1, points + weight(kind, policy))
+    if about != state.about:
+        needed = policy.threshold - fit.points(about, policy)
     grown = tuple([(known, *parts[known]) for known in sorted(parts)])
     cooled = state.handed_off_at is None or entry.at - state.handed_off_at >= policy.cool_down_days * DAY_MS
-    reached = kind in policy.request_kinds or (armed and sum([part[2] for part in grown]) >= policy.threshold)
-    if reached and cooled:
-        return Engagement(entry.at, grown, False, entry.at), True
-    return Engagement(entry.at, grown, armed, state.handed_off_at), False
+    rose = counted or (needed < before and entry.department in policy.departments)
+    passed = rose and armed and bool(grown) and sum([part[2] for part in grown]) >= needed
+    if cooled and (passed or (counted and kind in policy.request_kinds)):
+        return Engagement(entry.at, grown, False, entry.at, about), True
+    return Engagement(entry.at, grown, armed, state.handed_off_at, about), False
 
 
 def fold_all(state: Engagement, entries: Sequence[Entry], policy: HandoffPolicy) -> Engagement:
@@ -77,7 +93,7 @@ def before(timeline: Timeline, lo: int, policy: HandoffPolicy) -> Engagement:
 
 
 def affected(entries: Sequence[Entry], i: int, policy: Policy) -> tuple[int, int] | None:
-    if counts(entries[i], policy.handoff):
+    if matters(entries[i], policy.handoff):
         return i, len(entries)
     if entries[i].campaign and i + 1 < len(entries):  # a late touch can add a campaign to the hand-offs after it
         return i, until(entries, i, int(policy.handoff.recent_campaign_days * DAY_MS))
@@ -88,7 +104,7 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
     entries, found = timeline.entries, []
     if lo == len(entries) - 1 and timeline.tail.handed_off_at != entries[lo].at:
         return []  # the usual case, a touch that came in order: the tail already knows that it set nothing off
-    if not any(counts(entry, policy.handoff) for entry in entries[lo:hi]):
+    if not any(matters(entry, policy.handoff) for entry in entries[lo:hi]):
         return []
     state = before(timeline, lo, policy.handoff)
     for j, entry in enumerate(entries[lo:hi], lo):
@@ -101,18 +117,24 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
 def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, customer: str) -> Finding:
     entries, rules, name = timeline.entries, policy.handoff, name_at(timeline, j)
     crossing = entries[j]
-    asked = crossing.kind in rules.request_kinds
+    counted = counts(crossing, rules)
+    asked = counted and crossing.kind in rules.request_kinds
     parts = tuple(ScoreComponent(kind, touches, round(points, 3)) for kind, touches, points in state.parts)
-    total = round(sum(part.points for part in parts), 3)
-    if not asked:
-        why = f" and reached an engagement score of {round(total, 1):g} (threshold {rules.threshold:g})"
-    else:
+    fits = fit.components(state.about, rules)
+    total = round(sum(part.points for part in (*parts, *fits)), 3)
+    if asked:
         why = " and asked for contact" if crossing.kind == "lead_form" else ""
+    else:
+        by_fit = (
+            f", {sum(part.points for part in fits):g} of it for fit: {', '.join(part.name for part in fits)}"
+            if fits
+            else ""
+        )
+        score = "a score" if fits else "an engagement score"
+        why = f" and reached {score} of {round(total, 1):g} (threshold {rules.threshold:g}{by_fit})"
+    did = wording.reaction(crossing) if counted else "turned out to be whom we look for"
     due_at = min(crossing.at + int(rules.due_hours * HOUR_MS), LATEST_MS)
-    reason = (
-        f"{name or wording.SOMEONE} {wording.reaction(crossing)} on {wording.day(crossing.at)} at {wording.clock(crossing.at)}{why}"
-        f"{_by(due_at, crossing.at)}"
-    )
+    reason = f"{name or wording.SOMEONE} {did} on {wording.day(crossing.at)} at {wording.clock(crossing.at)}{why}{_by(due_at, crossing.at)}"
     details = Handoff(
         trigger="request" if asked else "score",
         score=total,
@@ -121,6 +143,7 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
         crossing_touch=crossing.id,
         recent_campaigns=_recent_campaigns(entries, j, int(rules.recent_campaign_days * DAY_MS)),
         due_at=due_at,
+        fit=fits,
     )
     proof = [evidence("crossing", crossing)]
     return build(

@@ -10,14 +10,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from streams.core.detect import handoff
+from streams.core.detect import fit, handoff
 from streams.core.detect.base import evidence
 from streams.core.entry import Entry, is_opt_out
 from streams.core.govern.check import check, known
 from streams.core.govern.records import NOTHING, Consent, Contact, Standing
 from streams.core.leads.events import Note, Slot
 from streams.core.leads.states import LeadState
-from streams.core.outcome import Evidence, ScoreComponent
+from streams.core.outcome import Evidence, FitComponent, ScoreComponent
 from streams.core.policy import DAY_MS, Policy
 from streams.core.timeline import Timeline, bisect
 from streams.core.touch import CHANNELS, CONTACT_KINDS
@@ -27,8 +27,8 @@ MESSAGES = 5
 
 
 class Brief(Struct, frozen=True):
-    """`fit` are points for what the customer is, which do not decay, as whoever knows the customer gives them; `engagement` those for what
-    the customer did, decayed to the moment. `messages` are the last contacts, newest first; `campaigns` and `sequences` those of the
+    """`fit` are points for what the customer is, which do not decay; `engagement` those for what they did, decayed to the moment.
+    `messages` are the last contacts, newest first; `campaigns` and `sequences` those of the
     policy's `handoff.recent_campaign_days`, newest first. `slots`: earliest instant (UTC ms) at which the owner may use a channel, None
     when there is none within `governance.horizon_days`. `refused`: channels that the customer opted out of.
     """
@@ -38,7 +38,7 @@ class Brief(Struct, frozen=True):
     team: str
     due_at: int | None
     asked: bool
-    fit: tuple[ScoreComponent, ...]
+    fit: tuple[FitComponent, ...]
     engagement: tuple[ScoreComponent, ...]
     score: float
     threshold: float
@@ -57,7 +57,6 @@ def brief(
     policy: Policy,
     now: int,
     standing: Standing = NOTHING,
-    fit: Sequence[ScoreComponent] = (),
 ) -> Brief:
     """The brief of a lead at a moment (UTC ms). `standing` is what is known besides touches: consents, lists, held slots."""
     rules, entries = policy.handoff, timeline.entries
@@ -67,6 +66,7 @@ def brief(
     )
     recent = entries[bisect(entries, (now - int(rules.recent_campaign_days * DAY_MS), "")) :]
     reached = [entry for entry in reversed(recent) if _told(entry)]
+    fits = fit.components(timeline.tail.about, rules)
     history, rest = known(timeline, policy, now, standing)
     channel = CHANNELS[0]
     contact = Contact(now, channel, "sales", actor_id=lead.owner, actor_kind="person")
@@ -74,7 +74,7 @@ def brief(
     crossing = next((entry for entry in recent if entry.id == lead.crossing), None)
     return Brief(
         lead.id, lead.owner, lead.team, lead.due_at, lead.asked,
-        tuple(fit), engagement, round(sum(part.points for part in (*fit, *engagement)), 3), float(rules.threshold),
+        fits, engagement, round(sum(part.points for part in (*fits, *engagement)), 3), float(rules.threshold),
         None if crossing is None else evidence("crossing", crossing),
         tuple(evidence("message", entry) for entry in reached[:MESSAGES]),
         _named(reached, "campaign"), _named(reached, "sequence"),
@@ -88,7 +88,17 @@ def note(timeline: Timeline, lead: LeadState, policy: Policy, now: int) -> Note:
     b = brief(timeline, lead, policy, now)
     slots = tuple([Slot(channel, at) for channel, at in b.slots.items()])
     return Note(
-        b.asked, b.score, b.threshold, b.engagement, b.crossing, b.messages, b.campaigns, b.sequences, b.refused, slots
+        b.asked,
+        b.score,
+        b.threshold,
+        b.engagement,
+        b.crossing,
+        b.messages,
+        b.campaigns,
+        b.sequences,
+        b.refused,
+        slots,
+        b.fit,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from streams.core.govern import segments
 from streams.core.govern.clocks import holidays_of, known_zone
 from streams.core.govern.mistakes import Problem
+from streams.core.govern.policy import Segment
 from streams.core.govern.positions import Path
 from streams.core.leads.policy import Calendar, LeadsPolicy, Team
 
@@ -14,6 +15,24 @@ from streams.core.leads.policy import Calendar, LeadsPolicy, Team
 def disagreements(leads: LeadsPolicy, teams: tuple[Team, ...]) -> list[Problem]:
     """Names used twice, unknown time zones and countries, and absences that end before they begin."""
     return [*_teams(teams), *_owners(leads)]
+
+
+def of_fit(given: Sequence[tuple[str, Segment]]) -> Iterator[Problem]:
+    """Of `[[handoff.fit]]`, as names and segments: names used twice, and segments that nobody is in, or everybody."""
+    names: set[str] = set()
+    for i, (name, segment) in enumerate(given):
+        at: Path = ("handoff", "fit", i)
+        if name in names:
+            yield Problem(f"handoff.fit[{i}].name", (*at, "name"), f"two have the name `{name}`")
+        names.add(name)
+        if segment == Segment():
+            what = "everybody is in an empty segment; give country, time_zone or account, or lower handoff.threshold"
+            yield Problem(f"handoff.fit[{i}].segment", (*at, "segment"), what)
+        yield from segments.mistakes(segment, f"handoff.fit[{i}].segment", (*at, "segment"))
+        if segments.needs_attributes(segment):
+            what = "attributes are known only to whoever asks for a check: fit can be by country, time_zone and account"
+            which = "attributes" if segment.attributes else "where"
+            yield Problem(f"handoff.fit[{i}].segment.{which}", (*at, "segment", which), what)
 
 
 def _owners(leads: LeadsPolicy) -> Iterator[Problem]:

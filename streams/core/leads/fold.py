@@ -46,7 +46,7 @@ def fold_all(
 
 def fold(lead: Lead, entry: Entry, crossed: bool, policy: Policy) -> tuple[Lead, tuple[Change, ...]]:
     """The lead after one more entry, not before the others; `crossed`: it sets off a hand-off."""
-    if entry.late or (lead is None and not concerns(entry, policy)):
+    if entry.late or (lead is None and not crossed and not concerns(entry, policy)):
         return lead, ()
     steps = _Steps(lead, entry)
     steps.expire()
@@ -123,11 +123,12 @@ def _taken_from(lead: LeadState) -> dict[str, Any]:
 
 def _touch(steps: _Steps, crossed: bool, policy: Policy) -> None:
     entry, rules = steps.entry, policy.handoff
-    if handoff.counts(entry, rules):
-        if steps.lead is None:
-            steps.begin()
-        if crossed or entry.kind in rules.request_kinds:
-            _interested(steps, entry.kind in rules.request_kinds)
+    counted = handoff.counts(entry, rules)
+    if counted and steps.lead is None:
+        steps.begin()
+    asked = counted and entry.kind in rules.request_kinds
+    if crossed or asked:
+        _interested(steps, asked)
     lead = steps.lead
     if lead is None:
         return

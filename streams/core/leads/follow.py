@@ -59,7 +59,7 @@ def followed(
     `came` are the entries that are new, if they are many: what a full timeline has pruned of them at once is told all the same.
     `findings` are what the change has led to: hand-offs among them, and those told before, are due when their leads are."""
     known = before.lead is not None
-    if not known and (not active(policy) or (in_order and not concerns(after.entries[-1], policy))):
+    if not known and (not active(policy) or (in_order and not _begins(after, policy))):
         return Followed(after, findings=findings)
     lead = after.lead
     changed: list[LeadEvent] = []
@@ -162,6 +162,12 @@ def _alike(one: Sequence[Entry], other: Sequence[Entry]) -> int:
     """How many entries both begin with."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((n for n, (a, b) in pairs if a is not b and a != b), min(len(one), len(other)))
+
+
+def _begins(timeline: Timeline, policy: Policy) -> bool:
+    """Whether the newest entry can begin a lead; one that says only what the customer is does when the score passed by it."""
+    newest = timeline.entries[-1]
+    return concerns(newest, policy) or timeline.tail.handed_off_at == newest.at
 
 
 def _events(changes: Sequence[Change], after: Timeline, customer: str, policy: Policy) -> list[LeadEvent]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from streams.core.govern.records import Consent, Standing
 from streams.core.leads.brief import brief
-from streams.core.outcome import ScoreComponent
+from streams.core.outcome import FitComponent, ScoreComponent
 from streams.core.policy import parse
 from tests.core.leads.world import TEAM, World, at
 
-POLICY = parse(TEAM + '[governance]\ntime_zones = ["Europe/Madrid"]\n')
+FIT = '[[handoff.fit]]\nname = "home"\npoints = 20\nsegment = { country = ["ES"] }\n'
+POLICY = parse(TEAM + '[governance]\ntime_zones = ["Europe/Madrid"]\n' + FIT)
 
 
 def test_all_that_a_rep_needs() -> None:
     """Two clicks a half-life ago count half, fit counts whole; the newest message is first; a call waits for the morning and the email for
     ever, since the customer unsubscribed."""
     world = World(POLICY)
-    world.touch("c1", "clicked", at("2026-03-02T20:30"))
+    world.touch("c1", "clicked", at("2026-03-02T20:30"), country="ES")
     world.touch("c2", "clicked", at("2026-03-02T20:30"))
     world.touch("m1", "sent", at("2026-03-10T09:00"), campaign="winter", sequence="drip", label="Winter offer")
     world.touch("m2", "sent", at("2026-03-12T09:00"), campaign="spring", label="Spring offer")
@@ -23,12 +24,11 @@ def test_all_that_a_rep_needs() -> None:
     world.touch("ask", "lead_form", at("2026-03-16T20:30"))
     assert world.lead is not None
     granted = Consent("granted", at("2026-01-01T00:00"), "calls")
-    fit = (ScoreComponent("industry", 1, 20.0),)
-    told = brief(world.timeline, world.lead, POLICY, at("2026-03-16T20:30"), Standing(consents=(granted,)), fit)
+    told = brief(world.timeline, world.lead, POLICY, at("2026-03-16T20:30"), Standing(consents=(granted,)))
     assert (told.owner, told.team, told.asked) == (world.lead.owner, "iberia", True)
     assert told.due_at == at("2026-03-17T12:00")
     assert told.engagement == (ScoreComponent("clicked", 2, 10.0), ScoreComponent("lead_form", 1, 50.0))
-    assert (told.fit, told.score, told.threshold) == (fit, 80.0, 50.0)
+    assert (told.fit, told.score, told.threshold) == ((FitComponent("home", 20.0),), 80.0, 50.0)
     assert told.crossing is not None and told.crossing.touch_id == "ask"
     assert [message.label for message in told.messages] == ["Spring offer", "Winter offer"]
     assert (told.campaigns, told.sequences) == (("spring", "winter"), ("drip",))
@@ -40,8 +40,26 @@ def test_all_that_a_rep_needs() -> None:
 def test_a_later_moment() -> None:
     """Asked for again a half-life later, engagement is half of what it was and fit is not."""
     world = World(POLICY)
-    world.touch("ask", "lead_form", at("2026-03-02T10:00"))
+    world.touch("ask", "lead_form", at("2026-03-02T10:00"), country="ES")
     assert world.lead is not None
-    fit = (ScoreComponent("industry", 1, 20.0),)
-    told = brief(world.timeline, world.lead, POLICY, at("2026-03-16T10:00"), fit=fit)
+    told = brief(world.timeline, world.lead, POLICY, at("2026-03-16T10:00"))
     assert (told.score, told.engagement[0].points, told.fit[0].points) == (45.0, 25.0, 20.0)
+
+
+def test_fit_may_hand_a_lead_off() -> None:
+    """Three clicks make a new lead; the touch that says that the customer is of the home market makes it an MQL; its brief has both."""
+    world = World(POLICY)
+    for n in range(3):
+        world.touch(f"c{n}", "clicked", at("2026-03-03T08:00") + n)
+    assert world.lead is not None and world.lead.state == "new"
+    world.touch("mail", "sent", at("2026-03-03T09:00"), country="ES")
+    assert [f"{event.kind}" for event in world.records] == ["new", "mql", "handed_off"]
+    note = world.records[-1].brief
+    assert note is not None
+    assert (note.asked, note.fit, note.crossing and note.crossing.touch_id) == (
+        False,
+        (FitComponent("home", 20.0),),
+        "mail",
+    )
+    assert [part.kind for part in note.components] == ["clicked"]
+    assert 49.9 < note.score < 50.1

@@ -1,0 +1,135 @@
+"""Fit in the score of a hand-off, sentence by sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.core.outcome import Finding, FitComponent
+from streams.core.policy import PolicyError, parse
+from streams.core.touch import Account, Customer, Touch
+from tests.core import made
+from tests.core.made import DAY, HOUR, ids, touch
+
+FIT = """
+[[handoff.fit]]
+name = "home"
+points = 30
+segment = { country = ["ES", "PT"] }
+[[handoff.fit]]
+name = "key-account"
+points = 10
+segment = { account = ["acme.example"] }
+[[handoff.fit]]
+name = "not-served"
+points = -40
+segment = { country = ["AQ"] }
+"""
+
+
+def found(*touches: Touch, rules: str = "") -> list[Finding]:
+    """Hand-offs by the policy with fit."""
+    return made.found("handoff", *touches, policy=parse(f"[handoff]\n{rules}{FIT}"))
+
+
+def of(country: str, domain: str = "") -> dict[str, Any]:
+    """What a touch says of the customer."""
+    account = Account(None, domain) if domain else None
+    return {"customer": Customer(crm_id="C-1", name="Dana Reyes", country=country), "account": account}
+
+
+def test_fit_counts_toward_the_threshold_and_stands_beside_the_components() -> None:
+    """Two clicks of 20 points hand a customer of the home market off, whose 30 points of fit the finding shows apart."""
+    history = [touch("mail", "sent", **of("ES")), touch("c1", "clicked", HOUR), touch("c2", "clicked", HOUR)]
+    (finding,) = found(*history)
+    assert finding.touch_ids == ("c2",)
+    assert finding.handoff is not None
+    assert (finding.handoff.score, finding.handoff.threshold) == (50.0, 50.0)
+    assert [(part.kind, part.points) for part in finding.handoff.components] == [("clicked", 20.0)]
+    assert finding.handoff.fit == (FitComponent("home", 30.0),)
+    assert "reached a score of 50 (threshold 50, 30 of it for fit: home)" in finding.reason
+    assert made.found("handoff", *history) == [], "without fit in the policy"
+
+
+def test_fit_does_not_decay_and_outlives_the_touch_that_told_of_it() -> None:
+    """A touch said the country long before the retention ends; of those points none is gone."""
+    history = [
+        touch("old", "clicked", 0, **of("ES")),
+        *[touch(f"c{n}", "clicked", 300 * DAY) for n in range(2)],
+    ]
+    (finding,) = found(*history)
+    assert finding.handoff is not None
+    assert finding.handoff.fit == (FitComponent("home", 30.0),)
+    assert [part.points for part in finding.handoff.components] == [20.0]
+
+
+def test_a_customer_whose_fit_rises_may_pass_the_threshold() -> None:
+    """Clicked three times, and then a mail's touch says where the customer lives: that touch crosses, at its time."""
+    clicks = [touch(f"c{n}", "clicked", HOUR) for n in range(3)]
+    (finding,) = found(*clicks, touch("mail", "sent", 2 * HOUR, **of("pt")))
+    assert finding.touch_ids == ("mail",)
+    assert finding.handoff is not None
+    assert (finding.handoff.trigger, finding.handoff.crossing_touch) == ("score", "mail")
+    assert "turned out to be whom we look for on 2 March 2026 at 02:00" in finding.reason
+
+
+def test_only_a_rise_of_fit_passes() -> None:
+    """The same said again sets nothing off, nor does it when it is sales that learns it: sales talks to the customer already."""
+    clicks = [touch(f"c{n}", "clicked", HOUR) for n in range(3)]
+    assert found(*clicks, touch("call", "answered", 2 * HOUR, "sales", **of("ES"))) == []
+    again = touch("mail", "sent", 3 * HOUR, **of("ES"))
+    assert found(*clicks, touch("call", "answered", 2 * HOUR, "sales", **of("ES")), again) == []
+    assert ids(found(*clicks, touch("m", "sent", 2 * HOUR, **of("ES")), again)) == [("m",)]
+
+
+def test_nobody_is_handed_off_for_what_they_are_alone() -> None:
+    """With fit beyond the threshold the first reaction is needed, and is enough, however small."""
+    mails = [touch("m1", "sent", 0, **of("ES")), touch("m2", "sent", HOUR, **of("ES", "acme.example"))]
+    assert found(*mails, rules="threshold = 35\n") == []
+    assert ids(found(*mails, touch("o", "opened", 2 * HOUR), rules="threshold = 35\n")) == [("o",)]
+
+
+def test_points_below_zero_keep_customers_away() -> None:
+    """Where we sell nothing, seven clicks are not enough, and nine are; who asks is handed off all the same."""
+    start = touch("mail", "sent", 0, **of("AQ"))
+    clicks = [touch(f"c{n}", "clicked", HOUR) for n in range(9)]
+    assert found(start, *clicks[:7]) == []
+    assert ids(found(start, *clicks)) == [("c8",)]
+    assert ids(found(start, touch("ask", "lead_form", HOUR))) == [("ask",)]
+
+
+def test_engagement_must_fall_before_it_can_pass_again_not_fit() -> None:
+    """With fit of 30 engagement must pass 20, so it must have fallen below 10 first: 40 in all, which is more than half of 50."""
+    clicks = [touch("c1", "clicked", 0, **of("ES")), touch("c2", "clicked")]
+    for later, count in ((14 * DAY, 1), (14 * DAY + 1, 2)):
+        assert (
+            len(found(*clicks, *[touch(f"d{n}", "clicked", later) for n in range(2)], rules="cool_down_days = 0\n"))
+            == count
+        )
+
+
+def test_the_newest_country_holds_and_a_late_touch_changes_the_past() -> None:
+    """Who moved away does not fit any more; when the move is taken back by a deletion, the hand-off is there."""
+    clicks = [touch(f"c{n}", "clicked", 2 * HOUR) for n in range(2)]
+    moved = touch("moved", "sent", HOUR, **of("FR"))
+    assert found(touch("mail", "sent", 0, **of("ES")), moved, *clicks) == []
+    deleted = touch("moved", "sent", HOUR, version=2, deleted=True, **of("FR"))
+    assert ids(found(touch("mail", "sent", 0, **of("ES")), moved, *clicks, deleted)) == [("c1",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (FIT.replace('"not-served"', '"home"'), "p:11: handoff.fit[2].name: two have the name `home`"),
+        (FIT.replace('{ country = ["AQ"] }', "{}"), "p:13: handoff.fit[2].segment: everybody is in an empty segment"),
+        (FIT.replace("country = [\"AQ\"]", 'attributes = { tier = ["a"] }'), "p:13: handoff.fit[2].segment.attributes: attributes are"),
+        (FIT.replace("points = -40", ""), "handoff.fit[2]: Object missing required field `points`"),
+    ],
+)  # fmt: skip
+def test_a_mistake(text: str, told: str) -> None:
+    """One mistake in the policy, one line of text."""
+    with pytest.raises(PolicyError) as caught:
+        parse(text, "p")
+    assert told in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

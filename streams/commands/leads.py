@@ -12,7 +12,7 @@ from msgspec import Struct
 from streams.commands.common import CommandError
 from streams.commands.identifiers import look_up
 from streams.commands.publishing import run_kafka
-from streams.commands.rendering import evidence, score_parts
+from streams.commands.rendering import consent, evidence, score_parts
 from streams.core.dead_letter import DeadLetter
 from streams.core.entry import DamagedError, newest_name
 from streams.core.leads import asked, event_json
@@ -160,6 +160,7 @@ def text(lead: Lead, told: Told | None, now: int) -> str:
             lines.append(f"  still running: {', '.join(running)}")
         if told.brief.refused:
             lines.append(f"  opted out of: {', '.join(told.brief.refused)}")
+        lines += [f"  consent: {consent(one)}" for one in told.brief.consents]
         free = [f"{channel} {rfc3339(at)}" for channel, at in told.brief.slots.items() if at is not None]
         lines.append(f"  may be contacted: {', '.join(free) or 'in no channel'}")
     lines.append(f"  lead {event.lead_id}, hand-off {event.cycle}, rep {event.attempt}")

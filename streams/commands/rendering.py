@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from streams.core.dead_letter import DeadLetter
+from streams.core.govern.records import Agreed
 from streams.core.leads.events import LeadEvent
 from streams.core.outcome import Evidence, Finding, FitComponent, ScoreComponent
 from streams.core.touch import Touch
@@ -52,6 +53,16 @@ def score_parts(engagement: Iterable[ScoreComponent], fit: Iterable[FitComponent
     """ "clicked x2 = 10.0, fit home-market = 20.0"; empty without any."""
     did = [f"{part.kind} x{part.touches} = {part.points:.1f}" for part in engagement]
     return ", ".join(did + [f"fit {part.name} = {part.points:.1f}" for part in fit])
+
+
+def consent(one: Agreed) -> str:
+    """ "email opted out since 2026-03-12T10:00:00Z (unsubscribed off)"; a record with its basis and source."""
+    what = one.channel or "all channels"
+    about = f" for {one.purpose}" if one.purpose else ""
+    until = "" if one.until is None else f" until {rfc3339(one.until)}"
+    proof = [" ".join(filter(None, (one.proof_kind, one.proof))), one.basis, one.source]
+    said = ", ".join(part.replace("_", " ") if part == one.basis else part for part in proof if part)
+    return f"{what}{about} {one.status.replace('_', ' ')} since {rfc3339(one.at)}{until} ({said})"
 
 
 def _state(value: Finding) -> list[str]:

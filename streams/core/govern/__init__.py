@@ -6,6 +6,7 @@
     records                       what a check is given (`Contact`, `Standing`) and answers (`Verdict`)
     clocks, windows               time zones, holidays; rolling and calendar windows
     segments, expressions         which customers a rule (a team, ...) is for: by lists, or by an expression in CEL
+    consents                      what is known of consent, and what says so: for checks, and for the brief of a lead
     counting, pairs, times, facts the kinds of rules as they judge (`ruling.Ruling`)
     compiled, scene, evaluate     a policy made ready, a customer sorted out by rule, all rules asked about an instant
     check                         the verdict; `known` gives what it needs of a timeline

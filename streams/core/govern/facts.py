@@ -10,9 +10,10 @@ from typing import Any
 
 from streams.core import wording
 from streams.core.entry import Entry
+from streams.core.govern import consents
 from streams.core.govern.clocks import instant, local_date
 from streams.core.govern.reasons import Reason
-from streams.core.govern.records import Consent, Reached
+from streams.core.govern.records import Reached
 from streams.core.govern.ruling import AT, FOREVER, Hit, Ruling
 from streams.core.govern.scene import Scene
 from streams.core.govern.windows import length_ms, said
@@ -61,10 +62,7 @@ class Unconsented(Ruling):
             for one in scene.standing.consents
             if one.channel in ("", contact.channel) and one.purpose in ("", contact.category or "")
         ]
-        latest: dict[tuple[str, str], Consent] = {}
-        for one in sorted(about, key=lambda one: (one.at, one.status != "granted")):
-            if one.at <= t and (one.until is None or t < one.until):
-                latest[one.channel, one.purpose] = one
+        latest = consents.in_force(about, t)
         refused = tuple(one for one in latest.values() if one.status != "granted")
         if not refused and (latest or self.rule.unknown == "allow"):
             return None

@@ -50,13 +50,31 @@ LawfulBasis = Literal[
 
 class Consent(Struct, frozen=True, gc=False):
     """One record of consent, in force from `at` until `until` (UTC ms; None: until another comes). "" stands for every channel, and
-    for every purpose. Of one channel and purpose the latest record in force counts."""
+    for every purpose. Of one channel and purpose the latest record in force counts. `id` is the record's, where it has one."""
 
     status: Literal["granted", "denied", "withdrawn"]
     at: int
     channel: str = ""
     purpose: str = ""
     until: int | None = None
+    source: str = ""
+    basis: LawfulBasis | None = None
+    id: str = ""
+
+
+class Agreed(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What is known of the customer's consent to a channel ("": every one) and a purpose ("": every one), from `at` until `until` (UTC ms;
+    None: until another comes). `proof` is the id of the touch or record that says so, `proof_kind` the touch's kind or "record", `source`
+    who recorded it. `basis` is that of GDPR article 6(1), where somebody said it."""
+
+    channel: str
+    purpose: str
+    status: Literal["granted", "denied", "withdrawn", "opted_out", "asked"]
+    at: int
+    proof_kind: str
+    proof: str | None = None
+    until: int | None = None
+    basis: LawfulBasis | None = None
     source: str = ""
 
 

@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from streams.core.detect import fit, handoff
 from streams.core.detect.base import evidence
-from streams.core.entry import Entry, is_opt_out
+from streams.core.entry import Entry
 from streams.core.govern.check import check, known
-from streams.core.govern.records import NOTHING, Consent, Contact, Standing
+from streams.core.govern.consents import agreed
+from streams.core.govern.records import NOTHING, Agreed, Contact, Standing
 from streams.core.leads.events import Note, Slot
 from streams.core.leads.states import LeadState
 from streams.core.outcome import Evidence, FitComponent, ScoreComponent
@@ -28,9 +29,10 @@ MESSAGES = 5
 
 class Brief(Struct, frozen=True):
     """`fit` are points for what the customer is, which do not decay; `engagement` those for what they did, decayed to the moment.
-    `messages` are the last contacts, newest first; `campaigns` and `sequences` those of the
-    policy's `handoff.recent_campaign_days`, newest first. `slots`: earliest instant (UTC ms) at which the owner may use a channel, None
-    when there is none within `governance.horizon_days`. `refused`: channels that the customer opted out of.
+    `messages` are the last contacts, newest first; `campaigns` and `sequences` those of the policy's `handoff.recent_campaign_days`, newest
+    first. `slots`: earliest instant (UTC ms) at which the owner may use a channel, None when there is none within
+    `governance.horizon_days`. `consents` is what a check knows of consent, with its proof (`streams.core.govern.consents`), `refused` the
+    channels that the customer opted out of.
     """
 
     lead_id: str
@@ -46,7 +48,7 @@ class Brief(Struct, frozen=True):
     messages: tuple[Evidence, ...]
     campaigns: tuple[str, ...]
     sequences: tuple[str, ...]
-    consents: tuple[Consent, ...]
+    consents: tuple[Agreed, ...]
     refused: tuple[str, ...]
     slots: dict[str, int | None]
 
@@ -68,6 +70,8 @@ def brief(
     reached = [entry for entry in reversed(recent) if _told(entry)]
     fits = fit.components(timeline.tail.about, rules)
     history, rest = known(timeline, policy, now, standing)
+    asked = [entry for entry in recent if handoff.counts(entry, rules) and entry.kind in rules.request_kinds]
+    consents = agreed(history, rest, now, asked)
     channel = CHANNELS[0]
     contact = Contact(now, channel, "sales", actor_id=lead.owner, actor_kind="person")
     verdict = check(history, contact, policy, now, rest, CHANNELS)
@@ -78,7 +82,7 @@ def brief(
         None if crossing is None else evidence("crossing", crossing),
         tuple(evidence("message", entry) for entry in reached[:MESSAGES]),
         _named(reached, "campaign"), _named(reached, "sequence"),
-        rest.consents, tuple(sorted({opt_out.channel for opt_out in rest.opt_outs if opt_out.at <= now} | _opted(history, now))),
+        consents, tuple(sorted({one.channel for one in consents if one.status == "opted_out"})),
         verdict.slots,
     )  # fmt: skip
 
@@ -88,26 +92,13 @@ def note(timeline: Timeline, lead: LeadState, policy: Policy, now: int) -> Note:
     b = brief(timeline, lead, policy, now)
     slots = tuple([Slot(channel, at) for channel, at in b.slots.items()])
     return Note(
-        b.asked,
-        b.score,
-        b.threshold,
-        b.engagement,
-        b.crossing,
-        b.messages,
-        b.campaigns,
-        b.sequences,
-        b.refused,
-        slots,
-        b.fit,
-    )
+        b.asked, b.score, b.threshold, b.engagement, b.crossing, b.messages, b.campaigns, b.sequences, b.refused, slots, b.fit,
+        b.consents,
+    )  # fmt: skip
 
 
 def _told(entry: Entry) -> bool:
     return entry.direction == "outbound" and entry.kind in CONTACT_KINDS and not entry.late
-
-
-def _opted(history: Sequence[Entry], now: int) -> set[str]:
-    return {entry.channel for entry in history if is_opt_out(entry) and entry.at <= now}
 
 
 def _named(entries: Sequence[Entry], what: str) -> tuple[str, ...]:

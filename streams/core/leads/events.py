@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core.govern.records import LawfulBasis
+from streams.core.govern.records import Agreed
 from streams.core.leads.acts import derived_id
 from streams.core.leads.calendars import between
 from streams.core.leads.routing import calendar_of
@@ -41,22 +41,6 @@ class Slot(Struct, frozen=True, gc=False):
 
     channel: str
     at: int | None = None
-
-
-class Agreed(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is known of the customer's consent to a channel ("": every one) and a purpose ("": every one), from `at` until `until` (UTC ms;
-    None: until another comes). `proof` is the id of the touch or record that says so, `proof_kind` the touch's kind or "record", `source`
-    who recorded it. `basis` is that of GDPR article 6(1), where somebody said it."""
-
-    channel: str
-    purpose: str
-    status: Literal["granted", "denied", "withdrawn", "opted_out", "asked"]
-    at: int
-    proof_kind: str
-    proof: str | None = None
-    until: int | None = None
-    basis: LawfulBasis | None = None
-    source: str = ""
 
 
 class Note(Struct, frozen=True, gc=False, omit_defaults=True):

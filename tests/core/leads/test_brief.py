@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.core.govern.records import Consent, Standing
+from streams.core.govern.records import Agreed, Consent, Standing
 from streams.core.leads.brief import brief
 from streams.core.outcome import FitComponent, ScoreComponent
 from streams.core.policy import parse
@@ -32,7 +32,12 @@ def test_all_that_a_rep_needs() -> None:
     assert told.crossing is not None and told.crossing.touch_id == "ask"
     assert [message.label for message in told.messages] == ["Spring offer", "Winter offer"]
     assert (told.campaigns, told.sequences) == (("spring", "winter"), ("drip",))
-    assert (told.consents, told.refused) == ((granted,), ("email",))
+    assert told.consents == (
+        Agreed("", "request", "asked", at("2026-03-16T20:30"), "lead_form", "ask", basis="contract"),
+        Agreed("calls", "", "granted", at("2026-01-01T00:00"), "record"),
+        Agreed("email", "", "opted_out", at("2026-03-12T10:00"), "unsubscribed", "off"),
+    )
+    assert told.refused == ("email",)
     assert told.slots["email"] is None
     assert told.slots["calls"] == at("2026-03-17T07:00"), "08:00 in Madrid, when quiet hours end"
 

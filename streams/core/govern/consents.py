@@ -1,0 +1,60 @@
+"""What is known of a customer's consent, and what says so: one reading for checks and for what sales is told with a lead.
+
+There are three sources. Touches by which the customer opted out, which every timeline keeps; records of consent, which come with whoever
+asks (`Standing.consents`); and touches by which the customer asked for contact, which are a ground to answer and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from streams.core.entry import Entry, is_opt_out, key
+from streams.core.govern.records import Agreed, Consent, Standing
+
+REQUEST = "request"
+"""The purpose of a contact for which the customer asked."""
+
+RECORD = "record"
+"""The proof of what no touch says."""
+
+
+def in_force(consents: Iterable[Consent], t: int) -> dict[tuple[str, str], Consent]:
+    """The records that count at a moment (UTC ms): the latest of each channel and purpose; of two at one time the refusal."""
+    latest: dict[tuple[str, str], Consent] = {}
+    for one in sorted(consents, key=lambda one: (one.at, one.status != "granted")):
+        if one.at <= t and (one.until is None or t < one.until):
+            latest[one.channel, one.purpose] = one
+    return latest
+
+
+def agreed(history: Sequence[Entry], standing: Standing, t: int, requests: Iterable[Entry] = ()) -> tuple[Agreed, ...]:
+    """All that holds at a moment (UTC ms), by channel and purpose. `history` and `standing` are those of a check (`check.known`), and what
+    a check refuses for want of consent stands here with the same proof. `requests` are touches by which the customer asked for contact."""
+    opt_outs = [*standing.opt_outs, *filter(is_opt_out, history)]
+    found = [*_opted_out(opt_outs, t), *_asked(requests, t)]
+    found += [
+        Agreed(one.channel, one.purpose, one.status, one.at, RECORD, one.id or None, one.until, one.basis, one.source)
+        for one in in_force(standing.consents, t).values()
+    ]
+    return tuple(sorted(found, key=lambda one: (one.channel, one.purpose, one.at, one.status)))
+
+
+def _opted_out(opt_outs: Iterable[Entry], t: int) -> list[Agreed]:
+    latest: dict[tuple[str, str], Entry] = {}
+    for one in sorted(opt_outs, key=key):
+        if one.at <= t:
+            latest[one.channel, one.category or ""] = one
+    return [
+        Agreed(channel, purpose, "opted_out", one.at, one.kind, one.id) for (channel, purpose), one in latest.items()
+    ]
+
+
+def _asked(requests: Iterable[Entry], t: int) -> list[Agreed]:
+    """The latest request of each channel. A form is filled in to be called or written to, so it is for all of them."""
+    latest: dict[str, Entry] = {}
+    for one in sorted(requests, key=key):
+        if one.at <= t:
+            latest["" if one.kind == "lead_form" else one.channel] = one
+    return [
+        Agreed(channel, REQUEST, "asked", one.at, one.kind, one.id, basis="contract") for channel, one in latest.items()
+    ]

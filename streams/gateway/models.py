@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from streams.core.govern.records import NOTHING, Consent, Contact, Deal, Standing, Suppression
+from streams.core.govern.records import NOTHING, Consent, Contact, Deal, LawfulBasis, Standing, Suppression
 from streams.core.reservation import Reservation
 from streams.core.touch import Channel, Customer, Department, Kind
 from streams.core.touch_json import rfc3339
@@ -45,7 +45,8 @@ class DealIn(_Strict):
 
 
 class ConsentIn(_Strict):
-    """One record of consent. Without a channel or a purpose it is for all of them."""
+    """One record of consent. Without a channel or a purpose it is for all of them. `id` is the record's in your system, and is the evidence
+    of an answer that rests on it; `basis` is that of GDPR article 6(1)."""
 
     status: Literal["granted", "denied", "withdrawn"]
     at: Moment
@@ -53,6 +54,8 @@ class ConsentIn(_Strict):
     purpose: str = Field("", max_length=512)
     until: Moment | None = None
     source: str = Field("", max_length=512)
+    basis: LawfulBasis | None = None
+    id: str = Field("", max_length=512)
 
 
 class SuppressionIn(_Strict):
@@ -234,7 +237,9 @@ def standing_of(asked: CheckIn) -> Standing:
         return NOTHING
     return Standing(
         consents=tuple(
-            Consent(one.status, _ms(one.at), one.channel or "", one.purpose, _end(one.until), one.source)
+            Consent(
+                one.status, _ms(one.at), one.channel or "", one.purpose, _end(one.until), one.source, one.basis, one.id
+            )
             for one in s.consents
         ),
         do_not_contact=tuple(

@@ -68,6 +68,8 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
         text = touchstream(settings, "handoff", "list", "--policy", str(policy)).stdout
         assert text.count("  asked: ") == text.count(" crossing: marketing, ads lead_form  ") == 3, text
         assert text.count("handed_off since ") == text.count(", due ") == text.count("  ana (iberia)  ") == 3
+        assert text.count("  points: lead_form x1 = ") == 3, text
+        assert text.count("  consent: all channels for request asked since ") == 3, text
         assert text.count(" message: marketing, email sent 'spring'") == text.count("still running: spring") == 3, text
 
         assert touchstream(settings, "send", *MAIL, "--email", "dana@example.com").exit_code == 0

@@ -60,8 +60,8 @@ def consent(one: Agreed) -> str:
     what = one.channel or "all channels"
     about = f" for {one.purpose}" if one.purpose else ""
     until = "" if one.until is None else f" until {rfc3339(one.until)}"
-    proof = [" ".join(filter(None, (one.proof_kind, one.proof))), one.basis, one.source]
-    said = ", ".join(part.replace("_", " ") if part == one.basis else part for part in proof if part)
+    proof = (" ".join(filter(None, (one.proof_kind, one.proof))), (one.basis or "").replace("_", " "), one.source)
+    said = ", ".join(filter(None, proof))
     return f"{what}{about} {one.status.replace('_', ' ')} since {rfc3339(one.at)}{until} ({said})"
 
 

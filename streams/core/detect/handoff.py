@@ -121,17 +121,14 @@ def _finding(state: Engagement, timeline: Timeline, j: int, policy: Policy, cust
     asked = counted and crossing.kind in rules.request_kinds
     parts = tuple(ScoreComponent(kind, touches, round(points, 3)) for kind, touches, points in state.parts)
     fits = fit.components(state.about, rules)
-    total = round(sum(part.points for part in (*parts, *fits)), 3)
+    of_fit = sum(part.points for part in fits)
+    total = round(sum(part.points for part in parts) + of_fit, 3)
     if asked:
         why = " and asked for contact" if crossing.kind == "lead_form" else ""
     else:
-        by_fit = (
-            f", {sum(part.points for part in fits):g} of it for fit: {', '.join(part.name for part in fits)}"
-            if fits
-            else ""
-        )
         score = "a score" if fits else "an engagement score"
-        why = f" and reached {score} of {round(total, 1):g} (threshold {rules.threshold:g}{by_fit})"
+        of_it = f", {of_fit:g} of it for fit: {', '.join(part.name for part in fits)}" if fits else ""
+        why = f" and reached {score} of {round(total, 1):g} (threshold {rules.threshold:g}{of_it})"
     did = wording.reaction(crossing) if counted else "turned out to be whom we look for"
     due_at = min(crossing.at + int(rules.due_hours * HOUR_MS), LATEST_MS)
     reason = f"{name or wording.SOMEONE} {did} on {wording.day(crossing.at)} at {wording.clock(crossing.at)}{why}{_by(due_at, crossing.at)}"

@@ -69,6 +69,7 @@ def brief(
     recent = entries[bisect(entries, (now - int(rules.recent_campaign_days * DAY_MS), "")) :]
     reached = [entry for entry in reversed(recent) if _told(entry)]
     fits = fit.components(timeline.tail.about, rules)
+    score = sum(part.points for part in fits) + sum(part.points for part in engagement)
     history, rest = known(timeline, policy, now, standing)
     asked = [entry for entry in recent if handoff.counts(entry, rules) and entry.kind in rules.request_kinds]
     consents = agreed(history, rest, now, asked)
@@ -78,7 +79,7 @@ def brief(
     crossing = next((entry for entry in recent if entry.id == lead.crossing), None)
     return Brief(
         lead.id, lead.owner, lead.team, lead.due_at, lead.asked,
-        fits, engagement, round(sum(part.points for part in (*fits, *engagement)), 3), float(rules.threshold),
+        fits, engagement, round(score, 3), float(rules.threshold),
         None if crossing is None else evidence("crossing", crossing),
         tuple(evidence("message", entry) for entry in reached[:MESSAGES]),
         _named(reached, "campaign"), _named(reached, "sequence"),

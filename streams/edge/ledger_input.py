@@ -6,7 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.core.ledger import facts, records
-from streams.core.ledger.facts import Fact
+from streams.core.ledger.facts import ConflictFact, Fact, LeadFact
 from streams.core.ledger.spend import lacks_rate
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
@@ -38,7 +38,8 @@ class Input:
         self._identified, self._deals, self._costs, self._leads, self._conflicts = self.topics
 
     def facts(self, stored: Stored) -> list[Fact] | Rejected:
-        """What a record says, or why it cannot be used. A null says nothing: what was erased is told by commands.
+        """What a record says, or why it cannot be used. A null says nothing: what was erased is told by commands. Of the ledger's own
+        topic only a fact with a time in no year is refused, which an older release wrote.
 
         Raises:
             Damaged: it is the ledger's own.
@@ -58,7 +59,8 @@ class Input:
 
     def _facts(self, topic: str, value: bytes, published: int) -> list[Fact]:
         if topic == self.log:
-            return [facts.decode(value)]
+            fact = facts.decode(value)
+            return [_dated(fact) if isinstance(fact, LeadFact | ConflictFact) else fact]
         if topic == self._deals:
             deal = self._codec.decode_deal(value)
             records.check_deal(deal, published)
@@ -74,9 +76,9 @@ class Input:
             self._check_rate(cost)
             return [facts.of_cost(cost)]
         if topic == self._leads:
-            return [facts.of_lead(self._codec.decode_lead_event(value))]
+            return [_dated(facts.of_lead(self._codec.decode_lead_event(value)))]
         if topic == self._conflicts:
-            return [facts.of_conflict(self._codec.decode_finding(value))]
+            return [_dated(facts.of_conflict(self._codec.decode_finding(value)))]
         if self._codec.is_command(value):
             return list(facts.of_command(self._codec.decode_command(value)))
         identified = self._codec.decode_identified(value)
@@ -88,6 +90,14 @@ class Input:
         lacking = None if record.amount is None else lacks_rate(record.amount.currency, self._policy.ledger)
         if lacking is not None and not record.deleted:
             raise records.RecordError(f"amount.currency: {lacking}")
+
+
+def _dated(fact: LeadFact | ConflictFact) -> LeadFact | ConflictFact:
+    """The same. Raises RecordError when its time can be in no period: figures could not be reckoned with it, now or ever again."""
+    if not facts.is_dated(fact):
+        name = "at" if isinstance(fact, LeadFact) else "event_time"
+        raise records.RecordError(f"{name}: lies outside the years 2000 to 9999; it is UTC milliseconds")
+    return fact
 
 
 def _rejected(stored: Stored, reason: str, detail: str) -> Rejected:

@@ -32,7 +32,7 @@ from streams.core.ledger.totals import Figure, Total
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.edge import crash_points
-from streams.edge.codec import Codec, DecodeError
+from streams.edge.codec import Codec
 from streams.edge.encoding import letter_record
 from streams.edge.ledger_input import Input
 from streams.edge.ledger_metrics import LedgerMetrics
@@ -103,7 +103,7 @@ class LedgerProcess:
         """What was known, and what was published."""
         started = time.monotonic()
         async for stored in read(self._settings, [source.log], start="beginning", follow=False):
-            for fact in _sound(source.facts(stored)):
+            for fact in _sound(source.facts(stored), stored.address):
                 self._facts.join(fact)
             if stored.offset % 1000 == 0:
                 await asyncio.sleep(0)  # the group hears of this process meanwhile
@@ -288,8 +288,9 @@ async def _still_ours(consumer: AIOKafkaConsumer, turn: Turn, writer: LedgerWrit
     await writer.write((), {tp: await consumer.position(tp) for tp in consumer.assignment()})
 
 
-def _sound(found: list[Fact] | Rejected) -> Iterable[Fact]:
-    """The ledger's own facts, which it never refuses."""
+def _sound(found: list[Fact] | Rejected, address: str) -> Iterable[Fact]:
+    """The ledger's own facts. An older release took what no figure can be reckoned with: that is left out, and said at each start."""
     if isinstance(found, Rejected):
-        raise DecodeError("undecodable", found.detail)
+        log.warning("left out of what was recalled: %s: %s", address, found.detail)
+        return ()
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from streams.core.ledger import records
+from streams.core.ledger import facts, records
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
@@ -16,9 +16,10 @@ from streams.core.touch import Money
 from streams.edge.codec import Codec
 from streams.edge.ledger_input import Input
 from streams.edge.reader import Stored
-from streams.edge.topics import COSTS, DEALS
+from streams.edge.topics import CONFLICTS, COSTS, DEALS, LEADS, LEDGER_FACTS
 from streams.settings import Settings
 from tests.core.ledger.test_records import COST, DEAL, line
+from tests.support.samples import CONFLICT, LEAD_EVENT
 
 SETTINGS = Settings(id_key="input")
 CODEC = Codec()
@@ -66,3 +67,22 @@ def test_a_currency_without_a_rate_is_refused() -> None:
         assert refused(pounds, policy) == told
         assert refused(pounds) == refused(replace(pounds, deleted=True), policy) == ""
         assert refused(parse(line(record, amount={"amount": 5, "currency": "USD"})), policy) == ""
+
+
+@pytest.mark.parametrize("at", [0, PUBLISHED * 1000], ids=["1970", "us"])
+def test_times_in_no_year_are_refused(at: int) -> None:
+    """A conflict or a lead's event whose time lies outside the years 2000 to 9999, as microseconds do, becomes a dead letter that says so;
+    one that an older release has taken into the ledger's own topic is refused there, too. Of usual times both are taken."""
+
+    def read(topic: str, value: bytes) -> Any:
+        found = Input(SETTINGS, Policy(), CODEC).facts(Stored(SETTINGS.topic(topic), 0, 7, PUBLISHED, b"key", value))
+        return f"{found.reason}: {found.detail}" if isinstance(found, Rejected) else len(found)
+
+    conflict, lead = replace(CONFLICT, event_time=at), replace(LEAD_EVENT, at=at)
+    told = "lies outside the years 2000 to 9999; it is UTC milliseconds"
+    assert read(CONFLICTS, CODEC.encode_finding(conflict)) == f"broken_record: event_time: {told}"
+    assert read(LEADS, CODEC.encode_lead_event(lead)) == f"broken_record: at: {told}"
+    assert read(LEDGER_FACTS, facts.encode(facts.of_conflict(conflict))) == f"broken_record: event_time: {told}"
+    assert read(LEDGER_FACTS, facts.encode(facts.of_lead(lead))) == f"broken_record: at: {told}"
+    assert read(CONFLICTS, CODEC.encode_finding(CONFLICT)) == read(LEADS, CODEC.encode_lead_event(LEAD_EVENT)) == 1
+    assert read(LEDGER_FACTS, facts.encode(facts.of_conflict(CONFLICT))) == 1

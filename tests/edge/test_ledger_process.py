@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from streams.core.dead_letter import letter_key
 from streams.core.ledger import facts, records
+from streams.core.ledger.facts import Fact
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.totals import Total
 from streams.core.policy import Policy
+from streams.edge import ledger_process
 from streams.edge.codec import Codec
 from streams.edge.ledger_input import Input
 from streams.edge.ledger_metrics import LedgerMetrics
 from streams.edge.ledger_process import LedgerProcess
 from streams.edge.reader import Stored
-from streams.edge.topics import DEALS
+from streams.edge.topics import DEALS, LEDGER_FACTS
 from streams.settings import Settings
 from tests.core.ledger.test_records import COST, line
+from tests.support.samples import CONFLICT
 
 SETTINGS = Settings(id_key="process")
 
@@ -28,6 +33,30 @@ SETTINGS = Settings(id_key="process")
 def process(policy: Policy | None = None) -> LedgerProcess:
     """A process that has read nothing."""
     return LedgerProcess(SETTINGS, policy or Policy(), LedgerMetrics(CollectorRegistry()))
+
+
+def recalled_of(monkeypatch: pytest.MonkeyPatch, known: list[Fact]) -> LedgerProcess:
+    """A process that has recalled these facts from the ledger's own topic."""
+    own = SETTINGS.topic(LEDGER_FACTS)
+
+    async def read(_: Settings, topics: list[str], **__: object) -> AsyncIterator[Stored]:
+        for offset, fact in enumerate(known if topics == [own] else ()):
+            yield Stored(own, 0, offset, 1_783_500_000_000, fact.key, facts.encode(fact))
+
+    monkeypatch.setattr(ledger_process, "read", read)
+    one, codec = process(), Codec()
+    asyncio.run(one._recall(Input(SETTINGS, Policy(), codec), codec))
+    return one
+
+
+def test_a_time_in_no_year_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A conflict with its time in microseconds that an older release has taken is left out at the next start, which is said, and the
+    figures are reckoned."""
+    absurd = facts.of_conflict(replace(CONFLICT, event_time=CONFLICT.event_time * 1000))
+    with caplog.at_level(logging.WARNING):
+        recalled = recalled_of(monkeypatch, [absurd, facts.of_cost(records.cost(line(COST)))])
+    assert "years 2000 to 9999" in caplog.text
+    assert "2026-Q3" in {one.period for one in recalled._reckoned()}
 
 
 def test_a_dead_letter_has_no_plain_key() -> None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from streams.core.leads.states import ChangeKind, State
 from streams.core.ledger.types import Cost, LeadReason, Stage
 from streams.core.touch import Money
+from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 
 
 class _Fact(Struct, frozen=True, gc=False, array_like=True):
@@ -165,6 +166,11 @@ def rank(fact: Fact) -> tuple[int, _Least] | tuple[int, _Least, int]:
         return fact.revision, _Least(encode(fact))
     assert isinstance(fact, CostFact), "an erasure has no rank: it is a moment"
     return fact.cost.version, _Least(encode(fact))
+
+
+def is_dated(fact: LeadFact | ConflictFact) -> bool:
+    """Whether a fact's time lies within the years 2000 to 9999, as that of a touch: no other has a month."""
+    return EARLIEST_MS <= fact.at <= LATEST_MS
 
 
 def ids_of(fact: Fact) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from streams.core.ledger.fact_types import (
     decode,
     encode,
     ids_of,
+    is_dated,
     rank,
 )
 from streams.core.ledger.types import DAY_MS, NONE, Cell, Cost, Deal, JourneyTouch, cell_of
@@ -57,6 +58,7 @@ __all__ = [
     "decode",
     "encode",
     "ids_of",
+    "is_dated",
     "of_command",
     "of_conflict",
     "of_cost",

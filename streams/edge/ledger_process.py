@@ -22,7 +22,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from streams.core.commands import Command
 from streams.core.leads.deals import Deals
 from streams.core.ledger import books, facts, totals
-from streams.core.ledger.facts import Fact, Facts
+from streams.core.ledger.facts import ErasedFact, Fact, Facts
 from streams.core.ledger.figures import compute
 from streams.core.ledger.lead_figures import LeadFigures, lead_figures
 from streams.core.ledger.period import quarter_of
@@ -102,11 +102,16 @@ class LedgerProcess:
     async def _recall(self, source: Input, codec: Codec) -> None:
         """What was known, and what was published."""
         started = time.monotonic()
+        erasures: list[ErasedFact] = []
         async for stored in read(self._settings, [source.log], start="beginning", follow=False):
             for fact in _sound(source.facts(stored), stored.address):
-                self._facts.join(fact)
+                if isinstance(fact, ErasedFact):
+                    erasures.append(fact)
+                else:
+                    self._facts.join(fact)
             if stored.offset % 1000 == 0:
                 await asyncio.sleep(0)  # the group hears of this process meanwhile
+        self._facts.erase(erasures)
         async for stored in read(self._settings, [self._settings.topic(LEDGER)], start="beginning", follow=False):
             if stored.value is not None:
                 await learn(codec, stored.value, stored.address)
@@ -188,8 +193,8 @@ class LedgerProcess:
         self, records: Sequence[Stored], source: Input, codec: Codec
     ) -> tuple[list[Record], list[Command]]:
         """What is new in records, for the ledger's own topic, and dead letters of those that cannot be used; and what is to be told."""
-        changed: dict[bytes, Fact | None] = {}
-        commands: list[Command] = []
+        taken: list[tuple[Fact, int]] = []
+        erasures: list[ErasedFact] = []
         letters: list[Rejected] = []
         for stored in records:
             if stored.value is not None:
@@ -199,9 +204,16 @@ class LedgerProcess:
                 letters.append(found)
                 continue
             for fact in found:
-                news, said = self._deals.take(fact, stored.timestamp)
-                changed.update(news)
-                commands += said
+                if isinstance(fact, ErasedFact):
+                    erasures.append(fact)
+                else:
+                    taken.append((fact, stored.timestamp))
+        # First, so that nothing more is told of who was erased.
+        changed, commands = self._facts.erase(erasures), list[Command]()
+        for fact, received_at in taken:
+            news, said = self._deals.take(fact, received_at)
+            changed.update(news)
+            commands += said
         now = time.time_ns() // 1_000_000
         for one in letters:
             log.warning("not taken into the ledger: %s: %s", one.reason, one.detail)

@@ -21,7 +21,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from itertools import islice
 
-from streams.core.ledger.facts import Fact, Facts, TouchFact
+from streams.core.ledger.facts import ErasedFact, Fact, Facts, TouchFact
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.edge.ledger_input import SOURCES, Input
@@ -53,7 +53,7 @@ async def read_all(
         ReadError: Kafka, a topic, or a schema registry that is needed is not there; or a process that read was killed.
         Damaged: see `ledger_input.Input.facts`.
     """
-    known = Facts()
+    known, erasures = Facts(), list[ErasedFact]()
     found = await _to_read(settings, again)
     slices = list(_slices(found))
     if processes is None:
@@ -67,7 +67,11 @@ async def read_all(
         async for facts, refused in _read(settings, policy, slices, pool, processes):
             problems += refused
             for fact in facts:
-                known.join(fact)
+                if isinstance(fact, ErasedFact):
+                    erasures.append(fact)
+                else:
+                    known.join(fact)
+    known.erase(erasures)
     return known
 
 
@@ -119,7 +123,7 @@ async def _read(
 
 
 async def _read_slice(settings: Settings, policy: Policy, one: Stretch) -> Found:
-    known, touches, refused = Facts(), [], []
+    known, touches, erasures, refused = Facts(), [], [], []
     async with open_codec(settings) as codec:
         source = Input(settings, policy, codec)
         async for batch in batches(settings, one):
@@ -133,8 +137,11 @@ async def _read_slice(settings: Settings, policy: Policy, one: Stretch) -> Found
                     for fact in found:
                         if isinstance(fact, TouchFact):
                             touches.append(fact)  # rarely twice: joining them once is enough
+                        elif isinstance(fact, ErasedFact):
+                            erasures.append(fact)
                         else:
                             known.join(fact)
+    known.erase(erasures)
     return [*known, *touches], refused
 
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from streams.core.dead_letter import letter_key
 from streams.core.ledger import facts, records
-from streams.core.ledger.facts import Fact
+from streams.core.ledger.facts import ErasedFact, Fact, HomeFact
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.totals import Total
 from streams.core.policy import Policy
@@ -22,10 +22,11 @@ from streams.edge.ledger_input import Input
 from streams.edge.ledger_metrics import LedgerMetrics
 from streams.edge.ledger_process import LedgerProcess
 from streams.edge.reader import Stored
-from streams.edge.topics import DEALS, LEDGER_FACTS
+from streams.edge.topics import DEALS, IDENTIFIED, LEDGER_FACTS
 from streams.settings import Settings
+from tests.core.ledger.test_facts import Counted
 from tests.core.ledger.test_records import COST, line
-from tests.support.samples import CONFLICT
+from tests.support.samples import COMMAND, CONFLICT
 
 SETTINGS = Settings(id_key="process")
 
@@ -57,6 +58,29 @@ def test_a_time_in_no_year_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog:
         recalled = recalled_of(monkeypatch, [absurd, facts.of_cost(records.cost(line(COST)))])
     assert "years 2000 to 9999" in caplog.text
     assert "2026-Q3" in {one.period for one in recalled._reckoned()}
+
+
+def test_many_are_erased_in_one_walk() -> None:
+    """Erasures that are read together, each with several identifiers, cost one walk through the touches, and each is written."""
+    codec, one = Codec(), process()
+    counted = one._facts.touches = Counted()
+    read = [
+        Stored(
+            SETTINGS.topic(IDENTIFIED), 0, n, 1_783_500_000_000, b"key",
+            codec.encode_command(replace(COMMAND, kind="customer_erased", customer_id=f"c2-{n}", identifiers=(f"c1-{n}", f"c3-{n}"))),
+        )
+        for n in range(200)
+    ]  # fmt: skip
+    news, _ = asyncio.run(one._learned(read, Input(SETTINGS, Policy(), codec), codec))
+    assert counted.walks == 1
+    assert len({record.key for record in news}) == len(news) == 600
+
+
+def test_what_was_erased_is_recalled_in_one_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a start each erasure of the ledger's own topic is known again, and what it takes is gone, wherever in the topic it stands."""
+    owned = [HomeFact(f"c1-{n}", f"c1-{n}", 5) for n in range(3)]
+    recalled = recalled_of(monkeypatch, [owned[0], ErasedFact("c1-0", 6), ErasedFact("c1-1", 6), *owned[1:]])
+    assert set(recalled._facts.homes) == {"c1-2"} and set(recalled._facts.erased) == {"c1-0", "c1-1"}
 
 
 def test_a_dead_letter_has_no_plain_key() -> None:

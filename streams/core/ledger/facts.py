@@ -208,13 +208,50 @@ class Facts:
         if isinstance(fact, ConflictFact):
             conflict = self.conflicts.get(fact.finding_id)
             return self._spanning(_kept(self.conflicts, fact.finding_id, fact), conflict, fact)
-        return self._take_erasure(fact)
+        return self.erase([fact])
 
     def join(self, fact: Fact) -> bool:
         """As `take`, for who does not ask what is new, only whether anything is: nearly all facts are of touches, and that is quicker."""
         if isinstance(fact, TouchFact):
             return self._take_touch(fact)
         return self._take_home(fact) if isinstance(fact, HomeFact) else bool(self.take(fact))
+
+    def erase(self, erasures: Iterable[ErasedFact]) -> dict[bytes, Fact | None]:
+        """As `take`, of many erasures: what is known is walked through once, not once for each. Since facts may come in any order, whoever
+        reads many takes the erasures among them by themselves."""
+        new = {
+            fact.identifier: fact for fact in sorted(erasures, key=_at) if fact.at > self._erased_at(fact.identifier)
+        }
+        if not new:
+            return {}
+        self.erased |= new
+        self._spans(*ALWAYS)
+        changed: dict[bytes, Fact | None] = {fact.key: fact for fact in new.values()}
+        for touch in [one for one in self.touches.values() if one.identifier in new]:
+            if self._is_erased(touch, new[touch.identifier].at):
+                del self.touches[touch.touch_id]
+                changed[touch.key] = None
+        for lead in [one for one in self.leads.values() if one.customer in new]:
+            if lead.at * 1000 <= new[lead.customer].at:
+                del self.leads[lead.event_id]
+                changed[lead.key] = None
+        for deal in [one for one in self.deals.values() if not new.keys().isdisjoint(one.ids)]:
+            unnamed = self._unnamed(deal)
+            if unnamed is not deal:
+                self.deals[deal.deal_id] = changed[deal.key] = unnamed
+        for moved in [one for one in self.moved.values() if one.customer in new or one.into in new]:
+            unmoved = self._unmoved(moved)
+            if unmoved is None:
+                del self.moved[moved.customer]
+                changed[moved.key] = None
+            elif unmoved is not moved:
+                self.moved[moved.customer] = changed[moved.key] = unmoved
+        for identifier, fact in new.items():
+            home = self.homes.get(identifier)
+            if home is not None and home.at <= fact.at:
+                del self.homes[identifier]
+                changed[home.key] = None
+        return changed
 
     def __iter__(self) -> Iterator[Fact]:
         """Each as it is joined: taken elsewhere, they are as good as all that was taken here."""
@@ -312,36 +349,9 @@ class Facts:
         self.touches[fact.touch_id] = fact
         return True
 
-    def _take_erasure(self, fact: ErasedFact) -> dict[bytes, Fact | None]:
-        if fact.at <= self._erased_at(fact.identifier):
-            return {}
-        self.erased[fact.identifier] = fact
-        self._spans(*ALWAYS)
-        changed: dict[bytes, Fact | None] = {fact.key: fact}
-        for touch in [one for one in self.touches.values() if one.identifier == fact.identifier]:
-            if self._is_erased(touch, fact.at):
-                del self.touches[touch.touch_id]
-                changed[touch.key] = None
-        for lead in [one for one in self.leads.values() if one.customer == fact.identifier]:
-            if lead.at * 1000 <= fact.at:
-                del self.leads[lead.event_id]
-                changed[lead.key] = None
-        for deal in list(self.deals.values()):
-            unnamed = self._unnamed(deal)
-            if unnamed is not deal:
-                self.deals[deal.deal_id] = changed[deal.key] = unnamed
-        for moved in list(self.moved.values()):
-            unmoved = self._unmoved(moved)
-            if unmoved is None:
-                del self.moved[moved.customer]
-                changed[moved.key] = None
-            elif unmoved is not moved:
-                self.moved[moved.customer] = changed[moved.key] = unmoved
-        home = self.homes.get(fact.identifier)
-        if home is not None and home.at <= fact.at:
-            del self.homes[fact.identifier]
-            changed[home.key] = None
-        return changed
+
+def _at(fact: ErasedFact) -> int:
+    return fact.at
 
 
 def _kept(known: dict[str, V], id_: str, fact: V) -> dict[bytes, Fact | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from streams.core.commands import Command
 from streams.core.leads.events import LeadEvent
 from streams.core.ledger import books, facts, records
 from streams.core.ledger import period as periods
-from streams.core.ledger.facts import ConflictFact, ErasedFact, Fact, Facts, HomeFact, MovedFact
+from streams.core.ledger.facts import ConflictFact, ErasedFact, Fact, Facts, HomeFact, MovedFact, TouchFact
 from streams.core.ledger.figures import compute
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.policy import IdentityPolicy
@@ -75,6 +76,16 @@ def test_the_figures_are_those_of_the_files() -> None:
     assert (by_topics.spent, by_topics.effects, by_topics.reps) == (by_files.spent, by_files.effects, by_files.reps)
 
 
+class Counted(dict[str, Any]):
+    """Facts by id, with the number of walks through them."""
+
+    walks = 0
+
+    def values(self) -> Any:
+        self.walks += 1
+        return super().values()
+
+
 def disturbed(rng: random.Random) -> list[Fact]:
     """The same, with merges, splits and erasures among them, rightly or wrongly."""
     known = everything()
@@ -128,6 +139,47 @@ def test_parts_that_are_joined_by_themselves(seed: int) -> None:
         rng.choice(parts).take(fact)
     rng.shuffle(parts)
     assert books.resolve(Facts(fact for part in parts for fact in part)) == books.resolve(Facts(known))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_erasures_of_many_at_once(seed: int) -> None:
+    """Erasures taken together, before all else or behind it, leave the same facts and log as each taken where it stands."""
+    rng = random.Random(seed)
+    known = disturbed(rng)
+    owners = sorted({fact.identifier for fact in known if isinstance(fact, HomeFact)})
+    times = [fact.at * 1000 for fact in known if isinstance(fact, TouchFact)]
+    known += [ErasedFact(rng.choice(owners), rng.choice([5, *times])) for _ in range(6)]
+    rng.shuffle(known)
+    erasures = [fact for fact in known if isinstance(fact, ErasedFact)]
+    others = [fact for fact in known if not isinstance(fact, ErasedFact)]
+    found = []
+    for parts in (
+        [[one] for one in known],
+        [*[[one] for one in others], erasures],
+        [erasures, *[[one] for one in others]],
+    ):
+        taken, log = Facts(), dict[bytes, Fact]()
+        for part in parts:
+            news = taken.erase(erasures) if part is erasures else taken.take(part[0])
+            for key, value in news.items():
+                if value is None:
+                    log.pop(key, None)
+                else:
+                    log[key] = value
+        assert log == {fact.key: fact for fact in taken}
+        found.append(log)
+    assert found[0] == found[1] == found[2]
+
+
+def test_erasures_walk_through_what_is_known_once() -> None:
+    """Two thousand erasures look at each touch, lead, deal and move once, however many they are, and take each person's own."""
+    known = Facts(everything())
+    own = next(iter(known.touches.values())).identifier
+    counted = [Counted(each) for each in (known.touches, known.leads, known.deals, known.moved)]
+    known.touches, known.leads, known.deals, known.moved = counted
+    assert known.erase([*(ErasedFact(f"unknown-{n}", 1) for n in range(2000)), ErasedFact(own, 2 * 10**15)])
+    assert [one.walks for one in counted] == [1, 1, 1, 1]
+    assert own not in {touch.identifier for touch in known.touches.values()} and known.touches
 
 
 def test_what_was_erased_is_gone_and_what_came_since_counts() -> None:

@@ -154,5 +154,5 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
 
 def test_a_lead_that_is_not_there(settings: Settings) -> None:
     """An id that no lead and no customer has is an error that says so."""
-    result = touchstream(settings, "handoff", "accept", "nobody@example.com")
+    result = touchstream(settings, "handoff", "accept", "nobody@example.com", "--by", "ana")
     assert result.exit_code == 1 and "knows nobody by" in result.stderr

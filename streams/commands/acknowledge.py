@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
 from streams.commands import rendering
-from streams.commands.asking import answered
+from streams.commands.asking import answered, by_option
 from streams.commands.common import CommandError, kafka_options, load_settings
 from streams.commands.publishing import run_kafka
 from streams.core.outcome import Finding
@@ -18,7 +16,7 @@ from streams.settings import Settings
 
 @click.command()
 @click.argument("finding_id")
-@click.option("--by", default=getpass.getuser, show_default="you", help="Who acts on it.")
+@by_option("Who acts on it.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),

@@ -16,6 +16,20 @@ EVERY = 0.5
 """Seconds between two looks; more when a look takes long, since each reads a topic from its beginning."""
 
 
+def you() -> str:
+    """The user who runs the command. UsageError where nobody has a name for its number, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        raise click.UsageError("Missing option '--by': the system does not know who runs this command") from None
+
+
+def by_option(says: str) -> Callable[[F], F]:
+    """Adds `--by`, which must be given where the system does not know who runs the command."""
+    option: Callable[[F], F] = click.option("--by", default=you, show_default="you", help=says)
+    return option
+
+
 def request_options(stands_in: str) -> Callable[[F], F]:
     """Adds `--by`, `--yes`, `--wait/--no-wait`, `--timeout`. `stands_in` is where the name of who asks can be read later."""
 
@@ -30,7 +44,7 @@ def request_options(stands_in: str) -> Callable[[F], F]:
                 help="Wait until it is done and print it (default), or only ask for it.",
             ),
             click.option("--yes", is_flag=True, help="Do not ask."),
-            click.option("--by", default=getpass.getuser, show_default="you", help=f"Who asks; stands in {stands_in}."),
+            by_option(f"Who asks; stands in {stands_in}."),
         ):
             command = option(command)
         return command

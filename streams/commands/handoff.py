@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import json
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from streams.commands import leads, rendering
-from streams.commands.asking import answered
+from streams.commands.asking import answered, by_option
 from streams.commands.backtest import moment_of
 from streams.commands.common import CommandError, kafka_options, load_settings, policy_option, progress
 from streams.commands.policy_in_force import policy_in_force
@@ -78,8 +77,11 @@ def list_(
     click.echo(rendering.counted(len(wanted), "lead"), err=True)
 
 
-def _answer_options(*, reason: bool = False, again: bool = False, deal: bool = False) -> Callable[[F], F]:
-    """Options of an answer: with a reason; with what happens to the lead next; with a deal."""
+def _answer_options(
+    *, reason: bool = False, again: bool = False, deal: bool = False, takes: bool = False
+) -> Callable[[F], F]:
+    """Options of an answer: with a reason; with what happens to the lead next; with a deal; of who takes the lead, and must be named: the
+    user who runs the command is not always a rep."""
 
     def added(command: F) -> F:
         options: list[Any] = [
@@ -87,7 +89,9 @@ def _answer_options(*, reason: bool = False, again: bool = False, deal: bool = F
             click.option(
                 "--wait", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Seconds to wait; 0: not at all."
             ),
-            click.option("--by", default=getpass.getuser, show_default="you", help="Who of sales says so."),
+            click.option("--by", required=True, help="The rep, as the policy's teams name them.")
+            if takes
+            else by_option("Who of sales says so."),
         ]  # fmt: skip
         if again:
             options += [
@@ -113,7 +117,7 @@ def _answer_options(*, reason: bool = False, again: bool = False, deal: bool = F
 
 
 @handoff.command()
-@_answer_options()
+@_answer_options(takes=True)
 def accept(**options: Any) -> None:
     """Say that you take the lead."""
     _answer("accept", **options)

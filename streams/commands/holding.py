@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from streams.commands import receipts, rendering
-from streams.commands.identifiers import Known
+from streams.commands.identifiers import Known, forms
 from streams.commands.replaying import Unreplayable, read_again
 from streams.commands.timeline_json import entries_json
 from streams.core import finding_json, touch_json
@@ -85,6 +85,7 @@ class Search:
     def __init__(self, settings: Settings, codec: Codec, known: Known) -> None:
         self._settings, self._codec = settings, codec
         self._log, self._person = known.log, known.person
+        self._identity, self._roles = known.identity, frozenset(known.identity.role_addresses)
         self._ids = frozenset(known.person.ids)
         self.held = Holding(plain=dict(known.plain))
         self.found: list[Finding] = []
@@ -129,8 +130,11 @@ class Search:
         async for stored, touch in self._decoded(self._codec.decode_touch, *TOUCH_TOPICS.values()):
             if isinstance(touch, Touch) and self._is_theirs(touch):
                 self.held.touches.append(_place(stored) | {"touch": _touch(touch)})
-                for digit, value in identifiers(touch.customer, self._settings.default_region):
-                    self.held.plain.setdefault(node(digit, value, self._settings.id_key), value)
+                for same_mailbox in forms(self._identity):
+                    for digit, value in identifiers(
+                        touch.customer, self._settings.default_region, self._roles, same_mailbox
+                    ):
+                        self.held.plain.setdefault(node(digit, value, self._settings.id_key), value)
 
     async def between_workers(self) -> None:
         """Touches with their customer, and commands."""
@@ -186,9 +190,7 @@ class Search:
 
         async for stored, one in decoded(records(), self._codec, self._codec.decode_reservation):
             if isinstance(one, Reservation) and not self._ids.isdisjoint((one.customer_id, *one.persons)):
-                values = {name: value for name, value in msgspec.to_builtins(one).items() if value is not None}
-                times = {name: rfc3339(values[name]) for name in ("at", "expires_at", "offer_ends") if name in values}
-                self.held.reservations.append(_place(stored) | values | times)
+                self.held.reservations.append(_place(stored) | _reservation(one))
                 self.reserved.add(one.reservation_id)
 
     async def deals(self) -> None:
@@ -215,8 +217,12 @@ class Search:
         return self._are_theirs(touch.customer)
 
     def _are_theirs(self, customer: Customer) -> bool:
-        ids = nodes(customer, self._settings.id_key, self._settings.default_region)
-        return bool(ids) and self._log.belongs(ids, self._person)
+        key, region = self._settings.id_key, self._settings.default_region
+        for same_mailbox in forms(self._identity):
+            ids = nodes(customer, key, region, self._roles, same_mailbox)
+            if ids and self._log.belongs(ids, self._person):
+                return True
+        return False
 
     def _identified(self, value: bytes) -> Command | IdentifiedTouch:
         is_command = self._codec.is_command(value)
@@ -253,6 +259,13 @@ class Search:
     def _decoded(self, decode_one: Callable[[bytes], Any], *topics: str) -> AsyncIterator[tuple[Stored, Any]]:
         records = self._read(*map(self._settings.topic, topics))
         return decoded(records, self._codec, decode_one)
+
+
+def _reservation(one: Reservation) -> dict[str, Any]:
+    values = {name: value for name, value in msgspec.to_builtins(one).items() if value is not None}
+    times = {name: rfc3339(values[name]) for name in ("at", "expires_at", "created_at", "updated_at")}
+    ends = one.contact().offer_ends
+    return values | times | ({} if ends is None else {"offer_ends": ends.isoformat()})
 
 
 @contextmanager

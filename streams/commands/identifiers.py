@@ -15,6 +15,7 @@ from streams.commands.publishing import run_kafka
 from streams.core.identify import RANKS, WORDS, identifiers, kind_of, node
 from streams.core.identity_facts import decode
 from streams.core.identity_person import IdentityLog, Person
+from streams.core.policy import IdentityPolicy
 from streams.core.touch import Customer
 from streams.edge.reader import read
 from streams.edge.topics import IDENTITIES
@@ -32,12 +33,14 @@ _NODE = re.compile(r"c[1-9]-\S+")
 
 @dataclass(frozen=True)
 class Known:
-    """A person whom an ID means. `id` is the ID as a pseudonymous id, `plain` has the normal form of what was given by its id."""
+    """A person whom an ID means. `id` is the ID as a pseudonymous id, `plain` has the normal form of what was given by its id, `identity`
+    is how the policy in force has identifiers told."""
 
     id: str
     person: Person
     plain: dict[str, str]
     log: IdentityLog
+    identity: IdentityPolicy
 
 
 def kind_option(command: F) -> F:
@@ -52,7 +55,15 @@ def name_of(node_id: str) -> str:
     return kind_of(node_id) or CUSTOMER_ID
 
 
-def meanings(raw: str, kind: str | None, settings: Settings) -> dict[str, tuple[str, str | None]]:
+def forms(identity: IdentityPolicy) -> tuple[bool, ...]:
+    """The ways in which the installation may have told mail addresses, that of the policy in force first: with `same_mailbox`, or, before
+    that was asked for, as they are written."""
+    return (True, False) if identity.same_mailbox else (False,)
+
+
+def meanings(
+    raw: str, kind: str | None, settings: Settings, same_mailbox: bool = False
+) -> dict[str, tuple[str, str | None]]:
     """What the text may stand for: node id -> (kind, normal form; None when it is an id already)."""
     found: dict[str, tuple[str, str | None]] = {}
     one: dict[str, Any]
@@ -61,7 +72,7 @@ def meanings(raw: str, kind: str | None, settings: Settings) -> dict[str, tuple[
     for name, _ in RANKS:
         if kind in (None, name):
             one = {name: raw}
-            for digit, value in identifiers(Customer(**one), settings.default_region):
+            for digit, value in identifiers(Customer(**one), settings.default_region, same_mailbox=same_mailbox):
                 found[node(digit, value, settings.id_key)] = (name, value)
     return found
 
@@ -70,10 +81,10 @@ def look_up(
     identifier: str,
     kind: str | None,
     settings: Settings,
-    log: IdentityLog | None = None,
+    beside: Known | None = None,
     hint: str = "say which with --kind",
 ) -> Known:
-    """The person who has this ID, by the `log` as it was read before, if it is given; `hint` is for one that is ambiguous.
+    """The person who has this ID, by the log as it was read for the one `beside`, if there is one; `hint` is for one that is ambiguous.
 
     Raises:
         CommandError: it is none, nobody has it, or several have; or Kafka cannot be read.
@@ -81,9 +92,13 @@ def look_up(
     may_mean = meanings(identifier, kind, settings)
     if not may_mean:
         raise CommandError(f"{identifier!r} is no usable {NAMES[kind] if kind else 'identifier'}")
-    log = log or run_kafka(_log(settings))
-    found = log.known(may_mean)
-    if not found:
+    log, identity = (beside.log, beside.identity) if beside else run_kafka(_log(settings))
+    found: list[str] = []
+    for same_mailbox in forms(identity):
+        may_mean = meanings(identifier, kind, settings, same_mailbox)
+        if found := log.known(may_mean):
+            break
+    else:
         tried = ", ".join(dict.fromkeys(NAMES[name] for name, _ in may_mean.values()))
         raise CommandError(
             f"the identity log at {settings.bootstrap} knows nobody by {identifier!r} (tried as {tried}); are --topic-prefix,"
@@ -93,13 +108,13 @@ def look_up(
         named = ", ".join(f"{may_mean[node_id][0]} of {log.customer(node_id)}" for node_id in found)
         raise CommandError(f"{identifier!r} is ambiguous: {named}; {hint}")
     plain = {node_id: value for node_id in found if (value := may_mean[node_id][1])}
-    return Known(found[0], log.person(found[0]), plain, log)
+    return Known(found[0], log.person(found[0]), plain, log, identity)
 
 
-async def _log(settings: Settings) -> IdentityLog:
+async def _log(settings: Settings) -> tuple[IdentityLog, IdentityPolicy]:
     """As the workers read it: by the policy in force."""
     policy, _ = await in_force(settings, load_policy(None, settings))
-    return await read_log(settings, policy.identity.shared_after)
+    return await read_log(settings, policy.identity.shared_after), policy.identity
 
 
 async def read_log(settings: Settings, limit: int) -> IdentityLog:

@@ -57,7 +57,7 @@ def split(
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     first = look_up(a, None, settings, hint=_HINT)
-    others = [look_up(one, None, settings, first.log, _HINT) for one in (b, *(one for pair in also for one in pair))]
+    others = [look_up(one, None, settings, first, _HINT) for one in (b, *(one for pair in also for one in pair))]
     known = [first, *others]
     pairs = [(one.id, other.id) for one, other in zip(known[::2], known[1::2], strict=True)]
     plain = {id_: value for one in known for id_, value in one.plain.items()}

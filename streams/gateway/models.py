@@ -14,6 +14,7 @@ from streams.core.touch_json import rfc3339
 from streams.gateway.gate import Answer
 
 Text = Annotated[str, Field(min_length=1, max_length=512)]
+Short = Annotated[str, Field(max_length=512)]
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 EARLIEST, LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
@@ -75,7 +76,7 @@ class StandingIn(_Strict):
     owner: Text | None = None
     time_zone: Text | None = None
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
-    attributes: dict[str, str] = Field(default_factory=dict, max_length=50)
+    attributes: dict[Short, Short] = Field(default_factory=dict, max_length=50)
     open_deals: list[DealIn] = Field(default_factory=list, max_length=50)
     consents: list[ConsentIn] = Field(default_factory=list, max_length=200)
     do_not_contact: list[SuppressionIn] = Field(default_factory=list, max_length=50)

@@ -27,6 +27,8 @@ _WORDS = re.compile(r"'(and|or|not)'|\b(?:and|or|not)\b")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|' r"'(?:[^'\\]|\\.)*'")
 _MEMORY = 10_000
 """Answers that an expression remembers: customers share countries and time zones, and an answer looked up costs a fiftieth."""
+_LONG = 1_000
+"""Characters of the values of an answer that is not worth remembering: whoever asks says them, and memory must have an end."""
 
 
 class Mistake(NamedTuple):
@@ -90,9 +92,11 @@ class Expression:
         values = (country or "", time_zone or "", account or "", *(given.get(name, "") for name in self.attributes))
         known = self._known.get(values)
         if known is None:
-            if len(self._known) >= _MEMORY:
-                self._known.clear()
-            known = self._known[values] = self._evaluated(values)
+            known = self._evaluated(values)
+            if sum(map(len, values)) <= _LONG:
+                if len(self._known) >= _MEMORY:
+                    self._known.clear()
+                self._known[values] = known
         return known
 
     def _evaluated(self, values: tuple[str, ...]) -> bool:

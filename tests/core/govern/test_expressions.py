@@ -138,6 +138,17 @@ def test_a_team_takes_customers_by_an_expression_without_attributes() -> None:
         parse(team.replace("attributes.plan", "plan"), "p")
 
 
+def test_long_values_are_not_remembered() -> None:
+    """What whoever asks writes does not fill the memory: the answer is right, and gone."""
+    ready = expression('attributes.plan == "long values"')
+    assert [ready.holds(attributes={"plan": plan}) for plan in ("long values", "x" * 1_001, "x" * 1_000)] == [
+        True,
+        False,
+        False,
+    ]
+    assert {len(values[-1]) for values in ready._known} == {11, 1_000}
+
+
 def test_a_policy_without_expressions_loads_no_cel() -> None:
     """Fourteen megabytes are for those who use them."""
     script = "import sys; from streams.core.policy import parse; parse(''); print('cel_expr_python' in sys.modules)"

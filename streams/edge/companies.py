@@ -1,14 +1,15 @@
 """Who of each company was in touch lately, in Redis: for rules that look at a whole account (`streams.gateway`).
 
-One sorted set a company, `touchstream:<app_id>:view:company:<pseudonymous id>`: customer ids by the time of their newest touch or plan
-that named the company (UTC ms). It only says whose timelines are to be looked at: what counts stands in these. Part of the view: written
-beside it, and built anew with it when Redis was lost. Kept only while some rule of the policy needs it.
+Two sorted sets a company, `touchstream:<app_id>:view:company:<pseudonymous id>` and `...:view:planned:<pseudonymous id>`: customer ids
+by the time of their newest touch, and of their next plan, that named the company (UTC ms). Two, so that many plans do not hide who was
+in touch. They only say whose timelines are to be looked at: what counts stands in these. Part of the view: written beside it, and built
+anew with it when Redis was lost. Kept only while some rule of the policy needs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from streams.core.detect.base import contacts
 from streams.core.entry import DELETED, DamagedError, Entry
@@ -25,8 +26,14 @@ from streams.settings import Settings
 KEPT_MS = 100 * DAY_MS
 """No rule looks further back than timelines reach (`timeline.retention_days` is 90)."""
 
-Members = dict[tuple[str, str], int | None]
-"""(company, customer) -> time of the newest touch or plan, UTC ms; None takes the customer out."""
+AHEAD_MS = 2 * 366 * DAY_MS
+"""No plan is farther ahead (`streams.edge.stages.planning`)."""
+
+Which = Literal["company", "planned"]
+"""The set of those in touch, or of those with plans."""
+
+Members = dict[tuple[Which, str, str], int | None]
+"""(set, company, customer) -> time of the newest touch, or of the next plan, UTC ms; None takes the customer out."""
 
 
 def needed(policy: Policy) -> bool:
@@ -34,17 +41,29 @@ def needed(policy: Policy) -> bool:
     return bool(compiled.of(policy).account_wide)
 
 
-def key(settings: Settings, company: str) -> str:
+def key(settings: Settings, company: str, which: Which = "company") -> str:
     """Where a company's customers stand."""
-    return f"touchstream:{settings.app_id}:view:company:{company}"
+    return f"touchstream:{settings.app_id}:view:{which}:{company}"
 
 
-def of_timeline(customer: str, timeline: Timeline, secret: str) -> Members:
-    """What a timeline says of its customer. A company goes by the id that touches give it, or by its domain where they give none."""
+def of_entries(customer: str, timeline: Timeline, secret: str) -> Members:
+    """What a timeline's touches say of its customer. A company goes by the id that touches give it, else by its domain."""
+    newest = {entry.account: entry.at for entry in timeline.entries if entry.account}
     found: Members = {}
-    for entry in (*timeline.entries, *timeline.plans):
-        if entry.account:
-            found[account_node(entry.account, secret), customer] = entry.at
+    for account, at in newest.items():
+        place: tuple[Which, str, str] = ("company", account_node(account, secret), customer)
+        found[place] = max(at, found.get(place) or at)
+    return found
+
+
+def of_plans(customer: str, before: Sequence[Entry], after: Sequence[Entry], secret: str) -> Members:
+    """What a timeline's plans say once they have changed; both are in order of time."""
+    gone = {plan.account for plan in before if plan.account}
+    soonest = {plan.account: plan.at for plan in reversed(after) if plan.account and plan.kind != DELETED}
+    found: Members = {("planned", account_node(account, secret), customer): None for account in gone}
+    for account, at in soonest.items():
+        place: tuple[Which, str, str] = ("planned", account_node(account, secret), customer)
+        found[place] = min(at, found.get(place) or at)
     return found
 
 
@@ -52,7 +71,7 @@ def of_touch(identified: IdentifiedTouch, secret: str) -> Members:
     """What one touch says of its customer."""
     account, touch = identified.touch.account, identified.touch
     name = account and (account.id or account.domain)
-    return {(account_node(name, secret), identified.customer_id): touch.occurred_at} if name else {}
+    return {("company", account_node(name, secret), identified.customer_id): touch.occurred_at} if name else {}
 
 
 def of_values(names: Iterable[bytes], values: Mapping[bytes, bytes], secret: str) -> Members:
@@ -61,7 +80,8 @@ def of_values(names: Iterable[bytes], values: Mapping[bytes, bytes], secret: str
     timelines = History(values)
     for customer in (name.decode() for name in names if b"#" not in name):
         try:
-            found |= of_timeline(customer, timelines[customer], secret)
+            timeline = timelines[customer]
+            found |= of_entries(customer, timeline, secret) | of_plans(customer, (), timeline.plans, secret)
         except DamagedError:
             continue  # said by whoever decides by it
     return found
@@ -78,29 +98,37 @@ def contacts_of(customer: str, entries: Sequence[Entry], policy: Policy) -> dict
     } if entries else {}  # fmt: skip
 
 
-def plans_of(customer: str, plans: Sequence[Entry]) -> dict[str, Contact]:
-    """The contacts that are planned for a colleague, by touch id."""
-    return {plan.id: contact_of_plan(plan, customer) for plan in plans if plan.kind != DELETED}
+def plans_of(customer: str, plans: Sequence[Entry], until: int) -> dict[str, Contact]:
+    """The contacts that are planned for a colleague up to a moment (UTC ms), by touch id."""
+    return {plan.id: contact_of_plan(plan, customer) for plan in plans if plan.at <= until and plan.kind != DELETED}
 
 
 def write(pipe: Any, settings: Settings, members: Members, now: int) -> None:
     """Put the changes into a pipeline."""
-    by_company: dict[str, dict[str, int | None]] = {}
-    for (company, customer), at in members.items():
-        by_company.setdefault(company, {})[customer] = at
-    for company, customers in by_company.items():
-        name = key(settings, company)
+    by_company: dict[tuple[Which, str], dict[str, int | None]] = {}
+    for (which, company, customer), at in members.items():
+        by_company.setdefault((which, company), {})[customer] = at
+    for (which, company), customers in by_company.items():
+        name = key(settings, company, which)
         gone = [customer for customer, at in customers.items() if at is None]
         seen = {customer: at for customer, at in customers.items() if at is not None}
         if gone:
             pipe.zrem(name, *gone)
         if seen:
-            pipe.zadd(name, seen, gt=True)
+            pipe.zadd(
+                name, seen, gt=which == "company"
+            )  # touches come in any order; the next plan is whichever is told last
             pipe.zremrangebyscore(name, "-inf", now - KEPT_MS)
-            pipe.pexpire(name, KEPT_MS + max(0, *(at - now for at in seen.values())))
+            pipe.pexpire(name, KEPT_MS if which == "company" else KEPT_MS + AHEAD_MS)
 
 
 def colleagues(pipe: Any, settings: Settings, companies: Iterable[str], limit: int) -> None:
     """Put the questions into a pipeline: the customers of each company, the newest first."""
     for company in companies:
         pipe.zrevrange(key(settings, company), 0, limit - 1)
+
+
+def planners(pipe: Any, settings: Settings, companies: Iterable[str], limit: int, since: int) -> None:
+    """The same for customers of each company whose next plan is not before `since` (UTC ms), the next first."""
+    for company in companies:
+        pipe.zrangebyscore(key(settings, company, "planned"), since, "+inf", start=0, num=limit)

@@ -26,7 +26,7 @@ from streams.core.entry import DamagedError, Entry, key
 from streams.core.govern import compiled as ready
 from streams.core.govern.check import known
 from streams.core.govern.records import Contact, Standing
-from streams.core.policy import Policy
+from streams.core.policy import DAY_MS, HOUR_MS, Policy
 from streams.core.timeline import WHOLE, Timeline, decode, segment_key
 from streams.edge import companies, view
 from streams.edge.lane import partition_of
@@ -47,6 +47,12 @@ CONNECTIONS = 32
 COLLEAGUES = 200
 """Customers of one company whose timelines are looked at, those in touch last: caps are far smaller."""
 
+PLANNERS = 100
+"""Further ones, those whose next plan is soonest."""
+
+LATE_MS = HOUR_MS
+"""So long after its time, and the policy's grace, a plan may stand that no timer has ended yet."""
+
 AGAIN = 1
 """Further tries: an answer that came while this process was busy counts as late."""
 
@@ -64,6 +70,9 @@ BUILDING = 1.0
 could not see enough, until they are."""
 
 FAILURES = (RedisError, OSError)
+
+Contacts = tuple[dict[str, Contact], dict[str, Contact]]
+"""What colleagues got, and what is planned for them, each by touch id."""
 
 
 class Ask(Struct, frozen=True):
@@ -176,11 +185,13 @@ class Eyes:
         if not self.holds.is_complete(glance.ready):
             gaps.append("reservations_incomplete")
         people = glance.people
-        mates = await self._colleagues(companies_, people)
+        mates = await self._colleagues(companies_, people, now, rules.policy)
         values = glance.timelines | await self._timelines({m for some in mates for m in some} - glance.timelines.keys())
         segments = await self._segments(values, now, rules)
         told = []
-        for n, (ask, person, others) in enumerate(zip(asks, people, mates, strict=True), start=1):
+        looked: dict[tuple[str, int], Contacts] = {}
+        for n, (ask, person, some) in enumerate(zip(asks, people, mates, strict=True), start=1):
+            others = await self._of_mates(some, values, segments, max(ask.contact.at, now), rules.policy, looked)
             guards = self.guards(ask, person, rules)
             told.append(
                 self._one(
@@ -223,17 +234,13 @@ class Eyes:
         freshness: Freshness | None,
         gaps: tuple[Gap, ...],
         now: int,
-        mates: Sequence[str],
+        mates: Contacts,
         rules: Rules,
     ) -> Seen:
         found = self.holds.found(guards, [held[id_] for id_ in guards], now)
         own = {id_: one for id_, one in found.live.items() if not person.persons_apart(one.persons)}
-        others = {one.touch_id: one.contact() for id_, one in found.live.items() if id_ not in own}
-        planned: dict[str, Contact] = {}
-        for mate in mates:
-            made, to_come = self._contacts(mate, values, segments, max(ask.contact.at, now), rules.policy)
-            others |= made
-            planned |= to_come
+        made, planned = mates
+        others = {one.touch_id: one.contact() for id_, one in found.live.items() if id_ not in own} | made
         standing = replace(
             ask.standing,
             held=tuple(replace(one.contact(), customer="") for one in own.values()),  # whatever id they went by then
@@ -258,22 +265,53 @@ class Eyes:
                 gaps = (*gaps, "view_incomplete")
         return Seen(person, history, standing, found, freshness, tuple(dict.fromkeys(gaps)))
 
-    async def _colleagues(self, asked: Sequence[str | None], people: Sequence[Person]) -> list[list[str]]:
-        """The other customers of each company, those in touch last; none where none is asked for."""
+    async def _colleagues(
+        self, asked: Sequence[str | None], people: Sequence[Person], now: int, policy: Policy
+    ) -> list[list[str]]:
+        """The other customers of each company, those in touch last, and those with a plan soon unless the policy ignores plans; none where
+        none is asked for."""
         named = list(dict.fromkeys(filter(None, asked)))
         if not named:
             return [[] for _ in asked]
         pipe = self._redis.pipeline(transaction=False)
         companies.colleagues(pipe, self._settings, named, COLLEAGUES)
-        found = dict(zip(named, await pipe.execute(), strict=True))
+        planned = policy.planned
+        if planned.checks != "ignore":
+            companies.planners(pipe, self._settings, named, PLANNERS, now - planned.grace_ms - LATE_MS)
+        answers: list[list[bytes]] = await pipe.execute()
+        found = {name: [one for some in answers[n :: len(named)] for one in some] for n, name in enumerate(named)}
         return [
-            [id_ for one in found[account] if (id_ := one.decode()) not in person.persons] if account else []
+            [id_ for one in dict.fromkeys(found[account]) if (id_ := one.decode()) not in person.persons]
+            if account
+            else []
             for account, person in zip(asked, people, strict=True)
         ]
 
+    async def _of_mates(
+        self,
+        mates: Sequence[str],
+        values: dict[str, Any],
+        segments: dict[bytes, bytes],
+        at: int,
+        policy: Policy,
+        looked: dict[tuple[str, int], Contacts],
+    ) -> Contacts:
+        """What colleagues got, and what is planned for them. `looked` is what was made out of each in this look already."""
+        made: dict[str, Contact] = {}
+        planned: dict[str, Contact] = {}
+        for mate in mates:
+            found = looked.get((mate, at))
+            if found is None:
+                found = looked[mate, at] = self._contacts(mate, values, segments, at, policy)
+                if len(looked) % BREATH == 0:
+                    await asyncio.sleep(0)
+            made |= found[0]
+            planned |= found[1]
+        return made, planned
+
     def _contacts(
         self, customer: str, values: dict[str, Any], segments: dict[bytes, bytes], at: int, policy: Policy
-    ) -> tuple[dict[str, Contact], dict[str, Contact]]:
+    ) -> Contacts:
         """Contacts of a colleague as far back as rules look, and what is planned, by touch id."""
         _, value = values[customer]
         if value is None:  # erased, or not copied yet
@@ -281,7 +319,11 @@ class Eyes:
         try:
             timeline = self._timeline(customer, value, segments)
             entries, _ = known(timeline, policy, at)
-            return companies.contacts_of(customer, entries, policy), companies.plans_of(customer, timeline.plans)
+            made = companies.contacts_of(customer, entries, policy)
+            if not timeline.plans or policy.planned.checks == "ignore":
+                return made, {}
+            until = at + int(policy.governance.horizon_days * DAY_MS) + ready.of(policy).reach_ms
+            return made, companies.plans_of(customer, timeline.plans, until)
         except DamagedError as error:
             log.warning("the view of %s cannot be read: %s", customer, error)
             return {}, {}

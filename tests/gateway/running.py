@@ -23,7 +23,7 @@ from streams.core.plans import put
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, records
 from streams.core.touch import Customer, IdentifiedTouch, Touch
-from streams.edge import view
+from streams.edge import companies, view
 from streams.edge.lane import partition_of
 from streams.settings import Settings
 from tests.support.waiting import wait_until
@@ -124,7 +124,10 @@ def show(settings: Settings, touches: Sequence[Touch] = (), behind_ms: int = 0, 
                     timeline = put(timeline, [entry_of(identified)])
                 else:
                     timeline = add(timeline, entry_of(identified), policy, customer).timeline
-            for key, value in records(customer.encode(), EMPTY, timeline).items():
+            values = records(customer.encode(), EMPTY, timeline)
+            members = companies.of_values(values, values, settings.id_key)  # type: ignore[arg-type]
+            companies.write(client, settings, members, now_ms())
+            for key, value in values.items():
                 assert value is not None
                 client.hset(f"{prefix}{partition_of(customer.encode(), settings.partitions)}", key, value)  # type: ignore[arg-type]
 

@@ -15,7 +15,7 @@ from streams.core.touch import Account, Touch
 from streams.core.touch_json import rfc3339, to_json
 from streams.edge import companies
 from streams.settings import Settings
-from tests.gateway.running import HOUR, Gateway, now_ms, touch
+from tests.gateway.running import HOUR, Gateway, now_ms, show, touch
 from tests.support.commands import touchstream
 from tests.support.drained import wait_drained
 from tests.support.publishing import publish
@@ -96,6 +96,26 @@ def test_plans_for_colleagues_are_told(make_settings: Callable[..., Settings]) -
         wait_until(lambda: told() == [("two-people-a-week", [False, True])], 60, "the plan to be told")
         assert gateway.call("POST", "/v1/plans", to_json(replace(plan, version=2, deleted=True)))[0] == 202
         wait_until(lambda: told() == [], 60, "its withdrawal")
+
+
+def test_many_plans_do_not_hide_who_was_in_touch(make_settings: Callable[..., Settings]) -> None:
+    """A newsletter is planned for 250 people of Acme, and two others got a mail this week: one more may not be written to. And a plan for
+    the same evening is heard of beside them."""
+    settings = make_settings(policy_path=CAPPED, view_max_age=3600.0)
+    acme = Account(domain="acme.example")
+    plans = [mail(f"n{n}@acme.example", -200 * HOUR, acme) for n in range(250)]
+    first = mail("ann@acme.example", HOUR, acme)
+    show(settings, [first, mail("bo@acme.example", 2 * HOUR, acme)], plans=plans)
+    with Gateway(settings) as gateway:
+        wait_until(
+            lambda: refused_by(gateway, "eve@acme.example", "acme.example") == ("two-people-a-week",), 60, "the rule"
+        )
+    other = make_settings(policy_path=CAPPED, view_max_age=3600.0)
+    show(other, [first], plans=[*plans, mail("gus@acme.example", -1, acme)])
+    with Gateway(other) as gateway:
+        wait_until(
+            lambda: refused_by(gateway, "eve@acme.example", "acme.example") == ("two-people-a-week",), 60, "the plan"
+        )
 
 
 def test_a_published_rule_about_companies_finds_who_belongs_to_which(make_settings: Callable[..., Settings]) -> None:

@@ -22,7 +22,6 @@ from streams.core.entry import DamagedError
 from streams.core.identify import is_node
 from streams.core.leads import loads
 from streams.core.leads.loads import Loads
-from streams.core.plans import PLANNED
 from streams.core.policy import Policy, PolicyError
 from streams.core.published import Published
 from streams.core.segments import LARGEST
@@ -62,6 +61,7 @@ class Timelines(Stage):
         self._view = view
         self._identified = settings.topic(IDENTIFIED)
         self._members: companies.Members = {}
+        self._moved: set[str] = set()
         self._unpublished = policy
         self._read: dict[bytes, tuple[Published, Policy]] = {}
         self._switched: bytes | None = None
@@ -90,6 +90,7 @@ class Timelines(Stage):
             for customer, (before, after) in opened.items():
                 if after is not before:
                     changelog |= self._records(customer, before, after)
+                    self._belong(customer, before, after)
             for customer in erased:  # also segments that no timeline means any more
                 kept = segment_keys(customer.encode(), opened[customer][1])
                 held = self._store.segments(partition, customer.encode())
@@ -143,12 +144,13 @@ class Timelines(Stage):
             return self._erase(partition, record, command, opened)
         effect = self._decide(partition, command, opened, record.timestamp)
         moved = command.kind == "timeline_moved"
-        if self._by_company and (moved or command.kind == PLANNED):
-            self._members |= companies.of_timeline(command.customer_id, effect.timeline, self._settings.id_key)
+        if moved:
+            self._moved.add(command.customer_id)
         return self._outputs(record, effect, moved=moved)
 
     def _begin(self, partition: int) -> Loads | None:
         self._policy, self._switched = self.in_force(partition)[1], None
+        self._moved.clear()
         self._capped = loads.capped(self._policy)
         value = self._store.read(partition, LOADS)
         self._loads = None if value is None else loads.decode(value)
@@ -191,6 +193,15 @@ class Timelines(Stage):
     def _by_company(self) -> bool:
         return self._view is not None and self._view.by_company
 
+    def _belong(self, customer: str, before: Timeline, after: Timeline) -> None:
+        """Which companies the customer belongs to by what a micro-batch changed; of single touches it is known already."""
+        if not self._by_company:
+            return
+        if customer in self._moved:
+            self._members |= companies.of_entries(customer, after, self._settings.id_key)
+        if after.plans is not before.plans:
+            self._members |= companies.of_plans(customer, before.plans, after.plans, self._settings.id_key)
+
     def _erase(
         self, partition: int, record: Any, command: Command, opened: dict[str, tuple[Timeline, Timeline]]
     ) -> list[Out]:
@@ -201,8 +212,8 @@ class Timelines(Stage):
         before, after = (known or opened[customer])[known is not None], effect.timeline
         if self._by_company:
             secret = self._settings.id_key
-            self._members |= dict.fromkeys(companies.of_timeline(customer, before, secret))
-            self._members |= companies.of_timeline(customer, after, secret)
+            self._members |= dict.fromkeys(companies.of_entries(customer, before, secret))
+            self._members |= companies.of_entries(customer, after, secret)
         kept = segment_keys(customer.encode(), after)
         segments = sum(key not in kept for key in self._store.segments(partition, customer.encode()))
         gone = touch_count(before) - touch_count(after)

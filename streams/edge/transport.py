@@ -36,9 +36,12 @@ FETCH_MAX_WAIT_MS = 25
 """A broker answers a fetch as soon as it has anything, or after so many milliseconds. aiokafka's are 500, for which a partition that
 was polled late would wait while the others, which were fetched without it, have nothing."""
 
-FETCH_EVERY = 0.005
-"""Seconds between two fetches from a broker. At once, as is usual, each touch of a moderate load is a fetch, a poll and a
-micro-batch of its own, and the worker is busy with little."""
+FETCH_EVERY = 0.03
+"""Seconds between two fetches from a broker while touches keep coming. At once, as is usual, each touch of a moderate load is a fetch, a
+poll and a micro-batch of its own, and the worker is busy with little."""
+
+FETCHES_AT_ONCE = 6
+"""Fetches that a broker may be asked for without that pause after it had none for a while: a touch on its own goes its whole way at once."""
 
 PREFETCH_PAUSE = 0.01
 """Seconds for which no partition of a broker is fetched because one has records that were not polled yet. aiokafka's are 0.1, which is
@@ -101,11 +104,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     def _pace(self, fetcher: Any) -> None:
         fetcher._prefetch_backoff = PREFETCH_PAUSE
         fetch, due = fetcher._proc_fetch_request, defaultdict[int, float](float)
+        ahead = FETCHES_AT_ONCE * FETCH_EVERY
 
         async def paced(assignment: Any, node: int, request: Any) -> bool:
-            await asyncio.sleep(due[node] - time.monotonic())
-            due[node] = time.monotonic() + FETCH_EVERY
+            await asyncio.sleep(due[node] - ahead - time.monotonic())
             brought: bool = await fetch(assignment, node, request)
+            if brought:
+                due[node] = max(due[node], time.monotonic()) + FETCH_EVERY
             return brought
 
         fetcher._proc_fetch_request = paced

@@ -33,7 +33,7 @@ be smaller, and cost more together. But Redis may leave one without an answer fo
 
 APART = 0.004
 """Seconds between the beginnings of two looks. A check that comes when none was made for so long is looked at at once; at some hundred a
-second they are looked at together by twos and threes, which costs a third less than each by itself."""
+second they are looked at together by twos and threes."""
 
 MOST_WAITING = 2000
 """Single checks that may wait; more would wait for seconds, so who comes then is told to come again."""

@@ -41,7 +41,7 @@ FETCH_EVERY = 0.03
 poll and a micro-batch of its own, and the worker is busy with little."""
 
 FETCHES_AT_ONCE = 6
-"""Fetches that a broker may be asked for without that pause after it had none for a while: a touch on its own goes its whole way at once."""
+"""Fetches that bring something without that pause, after a while with few: a touch on its own goes its whole way at once."""
 
 PREFETCH_PAUSE = 0.01
 """Seconds for which no partition of a broker is fetched because one has records that were not polled yet. aiokafka's are 0.1, which is

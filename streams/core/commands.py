@@ -41,6 +41,7 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     deal_stage: str | None = None
     deal_at: int | None = None
     touch: Touch | None = None
+    deal_version: int | None = None
 
 
 LEAD_KINDS = frozenset(

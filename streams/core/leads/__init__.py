@@ -11,5 +11,6 @@ follow      the events that follow when a timeline changes
 elsewhere   leads that go to another customer id, come from one, or are erased
 asked       what sales says, as commands
 deals       what the CRM's deals say, as commands
+deal_acts   the order in which it holds
 told        what follows from them, and from the moments at which something is due
 """

@@ -30,7 +30,7 @@ CARRIED: Final = "lead_carried"
 class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     """One act. `by` is who did it. Assigned: `owner` (None: nobody was free), `team`, `why` in a sentence, the first touch is due at
     `due_at`, and `timers`. Rejected, recycled, disqualified: the `reason`; recycled: when to look at it again and what to nurture with.
-    A deal: its id and stage. A tick says only that its time has come. Carried: the
+    A deal: its id and stage, and the version of it that says so; 0: not known. A tick says only that its time has come. Carried: the
     `lead` as it was when what led to it was pruned, and whose it was: the customer id `source`."""
 
     by: str = ""
@@ -45,6 +45,7 @@ class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     deal: str = ""
     stage: Stage | None = None
     lead: LeadState | None = None
+    version: int = 0
     source: str = ""
 
 

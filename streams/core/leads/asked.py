@@ -83,8 +83,11 @@ def problem(command: Command) -> str | None:
     deleted = command.deal_stage == DELETED and command.requested_by == LEDGER and command.deal_id
     if kind == DEAL and command.deal_stage not in STAGES and not deleted:
         return f"{DEAL} needs a deal_stage of {', '.join(STAGES)}; {_given(command.deal_stage)}"
-    if kind != DEAL and (command.deal_id, command.deal_stage, command.deal_at) != (None, None, None):
-        return f"deal_id, deal_stage and deal_at go with {DEAL} only, not with {kind}"
+    of_deal = (command.deal_id, command.deal_stage, command.deal_at, command.deal_version)
+    if kind != DEAL and any(value is not None for value in of_deal):
+        return f"deal_id, deal_stage, deal_at and deal_version go with {DEAL} only, not with {kind}"
+    if command.deal_version is not None and (command.deal_version < 1 or not command.deal_id):
+        return "deal_version is that of the deal which deal_id names, from 1 on"
     if len(command.deal_id or "") > MAX_ID:
         return f"deal_id takes more than {MAX_ID} characters"
     for name in ("issued_at", "recycle_at", "deal_at"):
@@ -109,7 +112,8 @@ def act(command: Command, at: int) -> Entry:
     reason = cast(LeadReason | None, command.reason if command.kind in _REASONED else None)
     stage = cast(Stage | None, command.deal_stage)
     said = Act(
-        command.requested_by or "", reason, command.recycle_at, command.nurture_with, deal=command.deal_id or "", stage=stage
+        command.requested_by or "", reason, command.recycle_at, command.nurture_with, deal=command.deal_id or "", stage=stage,
+        version=command.deal_version or 0,
     )  # fmt: skip
     # A deal counts from when the CRM says it did: a list that is sent once a fortnight is not late, as a touch would be.
     published_at = at if command.kind == DEAL else command.issued_at

@@ -70,7 +70,7 @@ def gone_command(deal: DealFact, customer: str, received_at: int) -> Command:
     id_ = command_id(asked.DEAL, deal.deal_id, str(deal.version), asked.DELETED)
     return Command(
         id_, customer, asked.DEAL, received_at, f"deal {deal.deal_id} of the CRM", requested_by=asked.LEDGER, deal_id=deal.deal_id,
-        deal_stage=asked.DELETED,
+        deal_stage=asked.DELETED, deal_version=deal.version,
     )  # fmt: skip
 
 
@@ -89,5 +89,5 @@ def deal_command(deal: DealFact, before: DealFact | None, customer: str, receive
     issued_at = received_at if at is None else max(received_at, at)
     return Command(
         id_, customer, asked.DEAL, issued_at, f"deal {deal.deal_id} of the CRM", requested_by=asked.LEDGER, deal_id=deal.deal_id,
-        deal_stage=deal.stage, deal_at=at,
+        deal_stage=deal.stage, deal_at=at, deal_version=deal.version,
     )  # fmt: skip

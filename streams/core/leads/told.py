@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from streams.core.commands import Command
 from streams.core.entry import Entry, tombstone
 from streams.core.leads import acts, asked
 from streams.core.leads.came_of import open_besides, remembers
+from streams.core.leads.deal_acts import of_deal, placed
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.fold import active
 from streams.core.leads.follow import followed
@@ -81,14 +82,13 @@ def _deleted(timeline: Timeline, command: Command, policy: Policy, load: Load) -
     """A deal that never was: what was said of it is deleted, and so what followed is retracted. What it led to before what the timeline
     holds stays as it was told; the deal is lost then, so that no lead waits for it."""
     customer, deal = command.customer_id, command.deal_id or ""
-    after, findings = timeline, list[Finding]()
-    for entry in timeline.entries:
-        if entry.kind == asked.DEAL and acts.act_of(entry).deal == deal:
-            # Not only taken out: what is read again after a crash must not bring it back.
-            gone = replace(tombstone(entry), version=entry.version + 1)
-            step = pipeline.add(after, gone, policy, customer)
-            after = step.timeline
-            findings += step.findings
+    # Not only taken out: what is read again after a crash must not bring it back.
+    gone = [
+        replace(tombstone(entry), version=entry.version + 1)
+        for entry in timeline.entries
+        if entry.kind == asked.DEAL and acts.act_of(entry).deal == deal
+    ]
+    after, findings = _corrected(timeline, gone, policy, customer)
     if after is not timeline:
         done = followed(timeline, after, policy, customer, command.issued_at, load=load, findings=tuple(findings))
         told = Told(done.timeline, done.events, done.findings)
@@ -103,26 +103,29 @@ def _deleted(timeline: Timeline, command: Command, policy: Policy, load: Load) -
 
 
 def _when(timeline: Timeline, command: Command, policy: Policy) -> int:
-    """Who answers has got the lead before, even if their clock is behind ours by a little; and what is said of a deal comes after what was
-    said of it before, whatever days the CRM gives."""
+    """Who answers has got the lead before, even if their clock is behind ours by a little. What is said of a deal counts from the day that
+    the CRM gives: see `_placed`."""
     lead, issued_at = timeline.lead, command.issued_at
     if command.kind == asked.DEAL:
-        at = min(issued_at if command.deal_at is None else command.deal_at, issued_at)
-        return max([at, *(last + 1 for last in _said_before(timeline, command.deal_id))])
+        return min(issued_at if command.deal_at is None else command.deal_at, issued_at)
     slack = int(policy.touch.max_future_minutes * MINUTE_MS)
     if lead is not None and lead.state in WITH_SALES and 0 <= lead.assigned_at - issued_at <= slack:
         return lead.assigned_at + 1
     return issued_at
 
 
-def _said_before(timeline: Timeline, deal: str | None) -> list[int]:
-    """When something was said of this deal, or of the lead that follows it, last."""
-    lead = timeline.lead
-    if not deal or lead is None:
-        return []
-    acts_of_deals = (entry for entry in reversed(timeline.entries) if entry.kind == asked.DEAL)
-    last = next((entry.at for entry in acts_of_deals if acts.act_of(entry).deal == deal), None)
-    return [at for at in (last, lead.since if lead.deal == deal else None) if at is not None]
+def _placed(timeline: Timeline, entry: Entry) -> tuple[Entry, list[Entry]]:
+    """What is said of a deal, in its place among all that was said of it, and those that go on behind it."""
+    deal, lead = acts.act_of(entry).deal, timeline.lead
+    if not deal:
+        return entry, []
+    before = of_deal(timeline.entries, deal)
+    if not before and lead is not None and lead.deal == deal:  # it was pruned
+        return replace(entry, at=max(entry.at, lead.since + 1)), []
+    known = {one.id: one for one in before}
+    moved = [one for one in placed([*before, entry]) if known.get(one.id) is not one]
+    mine = next(one for one in moved if one.id == entry.id)
+    return replace(mine, version=1), [one for one in moved if one is not mine]
 
 
 def _impossible(lead: LeadState | None, command: Command) -> str:
@@ -138,13 +141,26 @@ def _impossible(lead: LeadState | None, command: Command) -> str:
 
 def _added(timeline: Timeline, entry: Entry, command: Command, policy: Policy, load: Load) -> Told:
     customer = command.customer_id
+    entry, behind = _placed(timeline, entry) if entry.kind == asked.DEAL else (entry, [])
     step = pipeline.add(timeline, entry, policy, customer, Cause("touch", entry.id))
     if step.outcome == "duplicate":
         return Told(timeline)
     if step.outcome != "applied":
         detail = f"{command.kind} of {command.issued_at} cannot be placed on the timeline of {customer}: {step.outcome}"
         return Told(timeline, refused=("too_old" if step.outcome == "too_old" else "id_conflict", detail))
-    done = followed(
-        timeline, step.timeline, policy, customer, command.issued_at, not step.late, load, findings=step.findings
-    )
+    after, findings = _corrected(step.timeline, behind, policy, customer)
+    found, in_order = (*step.findings, *findings), not (step.late or behind)
+    done = followed(timeline, after, policy, customer, command.issued_at, in_order, load, findings=found)
     return Told(done.timeline, done.events, done.findings)
+
+
+def _corrected(
+    timeline: Timeline, entries: Sequence[Entry], policy: Policy, customer: str
+) -> tuple[Timeline, list[Finding]]:
+    """The timeline with what takes the place of entries that it holds."""
+    findings: list[Finding] = []
+    for entry in entries:
+        step = pipeline.add(timeline, entry, policy, customer)
+        timeline = step.timeline
+        findings += step.findings
+    return timeline, findings

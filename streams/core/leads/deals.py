@@ -11,6 +11,7 @@ from streams.core.ids import command_id
 from streams.core.leads import asked
 from streams.core.ledger.fact_types import DealFact, Fact, HomeFact
 from streams.core.ledger.facts import Facts
+from streams.core.ledger.types import is_refund
 
 
 class Deals:
@@ -54,7 +55,9 @@ class Deals:
     def _gone(self, deal: DealFact, before: DealFact, received_at: int) -> list[Command]:
         """What is told to whom a deal was before, if it is theirs no more. Of somebody who was erased nothing is held."""
         was = self._facts.customer_of(before)
-        if before.deleted or not deal.ids or not (deal.deleted or self._facts.customer_of(deal) != was):
+        if before.deleted or is_refund(before.amount) or not deal.ids:
+            return []
+        if not (deal.deleted or is_refund(deal.amount) or self._facts.customer_of(deal) != was):
             return []
         return [gone_command(deal, was, received_at)]
 
@@ -75,10 +78,11 @@ def gone_command(deal: DealFact, customer: str, received_at: int) -> Command:
 
 
 def deal_command(deal: DealFact, before: DealFact | None, customer: str, received_at: int) -> Command | None:
-    """What a deal says of its customer's lead; None when nothing that was not said of it `before`, or when the deal was a mistake."""
-    if before is not None and (before.deleted or before.ids != deal.ids):
+    """What a deal says of its customer's lead; None when nothing that was not said of it `before`, or when the deal was a mistake, or is
+    money paid back."""
+    if before is not None and (before.deleted or is_refund(before.amount) or before.ids != deal.ids):
         before = None  # to this customer it is new
-    if deal.deleted or (before is not None and before.stage == deal.stage):
+    if deal.deleted or is_refund(deal.amount) or (before is not None and before.stage == deal.stage):
         return None
     # A CRM says when a deal was opened and closed, but not when it went on or was opened again: then it was when it said so.
     at = deal.closed_at if before is None or before.closed_at is None else None

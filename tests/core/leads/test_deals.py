@@ -10,7 +10,7 @@ from streams.core.leads import asked, told
 from streams.core.leads.deals import Deals
 from streams.core.ledger.fact_types import DealFact, ErasedFact, HomeFact
 from streams.core.ledger.facts import Facts
-from streams.core.ledger.types import Stage
+from streams.core.ledger.types import Money, Stage
 from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY
 from tests.core.leads.world import CUSTOMER, TEAM, World, at, said
@@ -39,6 +39,17 @@ def test_each_stage_is_told_once() -> None:
     assert told_by(deals, deal(5, "proposal"), deal(6, "lost")) == [("proposal", None), ("lost", CLOSED)]
     assert told_by(deals, deal(7, "won"), deal(8, "won", deleted=True)) == [("won", None), ("deleted", None)]
     assert told_by(deals, deal(9, "won")) == [("won", CLOSED)]
+
+
+def test_what_is_paid_back_is_no_deal_of_a_lead() -> None:
+    """A deal of a negative amount says nothing of a lead; one that becomes so is taken back, and one that is so no more is new."""
+    refund = Money("-100", "EUR")
+    deals = Deals(Facts([HOME]))
+    assert told_by(deals, deal(1, "open", amount=refund), deal(2, "won", amount=refund)) == []
+    assert told_by(deals, deal(3, "won", amount=Money("100", "EUR"))) == [("won", CLOSED)]
+    assert told_by(deals, deal(4, "won", amount=refund), deal(5, "won", amount=refund, deleted=True)) == [
+        ("deleted", None)
+    ]
 
 
 def test_the_same_facts_say_the_same() -> None:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -72,7 +73,9 @@ def create(service: Service) -> Limits:
     _others(app, service)
     # Around the framework, not among its middleware: what is answered quickly never enters it.
     largest = {BATCH: BATCH_BYTES} | dict.fromkeys(("/v1/touches", "/v1/plans"), 1024 * 1024)
-    return Limits(app, service.metrics, largest, {CHECKS: _quick(service)})
+    return Limits(
+        app, service.metrics, largest, {CHECKS: _quick(service)}, lambda headers: known(service, presented(headers))
+    )
 
 
 _bearer = HTTPBearer(auto_error=False, description="As `touchstream gateway token` makes them.")
@@ -89,13 +92,25 @@ def needs(service: Service, scope: Scope) -> Callable[..., Awaitable[Token]]:
     return caller
 
 
-def admitted(service: Service, scope: Scope, request: Request, presented: str | None) -> Token:
-    """The token that was presented, if it may do this now. Problem 401, 403 or 429 if not."""
+def presented(headers: Headers) -> str | None:
+    """The bearer token of a request."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
+
+
+def known(service: Service, presented: str | None) -> Token:
+    """The token that was presented. Problem 401 if it is none."""
     token = service.book.who(presented)
     if token is None:
         raise Problem(
             401, "unauthorized", "give a token of this gateway: Authorization: Bearer ts_...", {"WWW-Authenticate": "Bearer"}
         )  # fmt: skip
+    return token
+
+
+def admitted(service: Service, scope: Scope, request: Request, presented: str | None) -> Token:
+    """The token that was presented, if it may do this now. Problem 401, 403 or 429 if not."""
+    token = known(service, presented)
     request.state.token = token.name
     if not token.may(scope):
         raise Problem(403, "forbidden", f"the token {token.name} lacks the scope {scope}")
@@ -111,8 +126,7 @@ def _quick(service: Service) -> Callable[[Request], Awaitable[bytes]]:
     """POST /v1/checks without the framework's way to a route, which takes longer than the check; the document is the route's."""
 
     async def check_quickly(request: Request) -> bytes:
-        kind, _, presented = request.headers.get("authorization", "").partition(" ")
-        admitted(service, "check", request, presented.strip() if kind.lower() == "bearer" else None)
+        admitted(service, "check", request, presented(request.headers))
         try:
             asked = models.CheckIn.model_validate_json(await request.body())
         except ValidationError as error:

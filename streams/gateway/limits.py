@@ -25,13 +25,16 @@ log = logging.getLogger("touchstream.gateway.requests")
 LARGEST = 64 * 1024
 """Bytes of a request's body, unless the route has a bound of its own."""
 
+OPEN = frozenset(("/healthz", "/readyz", "/openapi.json"))
+"""Paths that need no token."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Limits:
     """`largest` are bounds of routes by path. `quick` are POST routes that are answered here, with status 200 and the JSON that they give,
-    without the framework, which takes longer than a check. The request's id is X-Request-Id as it came, if it can stand in a log, else a
-    new one."""
+    without the framework, which takes longer than a check. `who` raises a problem for a request of nobody's, and then its body is not
+    read: whoever reads it parses it. The request's id is X-Request-Id as it came, if it can stand in a log, else a new one."""
 
     def __init__(
         self,
@@ -39,8 +42,9 @@ class Limits:
         metrics: GatewayMetrics,
         largest: Mapping[str, int],
         quick: Mapping[str, Callable[[Request], Awaitable[bytes]]],
+        who: Callable[[Headers], object],
     ) -> None:
-        self._app, self._metrics, self._largest, self._quick = app, metrics, largest, quick
+        self._app, self._metrics, self._largest, self._quick, self._who = app, metrics, largest, quick, who
         self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,6 +76,8 @@ class Limits:
                 status = 200
                 await _json(told, request_id, send)
             else:
+                if scope["path"] not in OPEN:
+                    self._who(headers)
                 await self._app(scope, _bounded(receive, bound), answer)
         except problems.Problem as problem:  # raised where no handler of the framework is
             if status:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from prometheus_client import CollectorRegistry
 
 from streams.cli import main
 from streams.gateway import tokens
+from streams.gateway.app import create
+from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.server import is_loopback
 from streams.gateway.tokens import Book, TokensError
 from streams.settings import Settings
@@ -46,6 +52,52 @@ def test_a_token_may_do_what_its_scopes_say_and_no_more(settings: Settings, tmp_
         assert [status("/v1/checks", slow) for _ in range(2)] == [200, 429]
         assert status("/healthz", "", "GET") == 200
         assert not any(secret in line for line in gateway.log for secret in (check, admin, slow))
+
+
+def test_who_has_no_token_has_no_body_read() -> None:
+    """Without a token, or with a wrong one, the answer is 401 before a byte of the body is read, on every route but the open ones."""
+    secret, lines = tokens.make("a", ("check",))
+    book = Book((tokens.Token("a", ("check",), lines.split('sha256 = "')[1].split('"')[0]),), 100.0)
+    app = create(SimpleNamespace(metrics=GatewayMetrics(CollectorRegistry()), book=book))  # type: ignore[arg-type]
+
+    async def status(path: str, token: str, body: bytes | None = None) -> int:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            if body is None:
+                raise AssertionError("the body was read")
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"application/json")]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": headers,
+            "query_string": b"",
+            "root_path": "",
+        }
+        await app(scope, receive, send)
+        return int(sent[0]["status"])
+
+    async def story() -> None:
+        paths = (
+            "/v1/touches",
+            "/v1/plans",
+            "/v1/reservations",
+            "/v1/reservations/a/commit",
+            "/v1/checks",
+            "/v1/checks/batch",
+        )
+        for path in paths:
+            assert [await status(path, token) for token in ("", "ts_wrong")] == [401, 401], path
+        assert await status("/v1/touches", secret, b"{}") == 403
+        assert await status("/healthz", "", b"") == 405
+
+    asyncio.run(story())
 
 
 def test_no_tokens_no_address_but_loopback() -> None:

@@ -141,7 +141,7 @@ class OwnedByOther(Ruling):
     reason = Reason.OWNER_COLLISION
 
     def idle(self, scene: Scene) -> bool:
-        return not scene.standing.owner
+        return not scene.owner
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         owner = scene.owner

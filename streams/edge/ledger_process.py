@@ -104,11 +104,8 @@ class LedgerProcess:
         started = time.monotonic()
         erasures: list[ErasedFact] = []
         async for stored in read(self._settings, [source.log], start="beginning", follow=False):
-            for fact in _sound(source.facts(stored), stored.address):
-                if isinstance(fact, ErasedFact):
-                    erasures.append(fact)
-                else:
-                    self._facts.join(fact)
+            for fact in facts.apart(_sound(source.facts(stored), stored.address), erasures):
+                self._facts.join(fact)
             if stored.offset % 1000 == 0:
                 await asyncio.sleep(0)  # the group hears of this process meanwhile
         self._facts.erase(erasures)
@@ -203,11 +200,7 @@ class LedgerProcess:
             if isinstance(found, Rejected):
                 letters.append(found)
                 continue
-            for fact in found:
-                if isinstance(fact, ErasedFact):
-                    erasures.append(fact)
-                else:
-                    taken.append((fact, stored.timestamp))
+            taken += [(fact, stored.timestamp) for fact in facts.apart(found, erasures)]
         # First, so that nothing more is told of who was erased.
         changed, commands = self._facts.erase(erasures), list[Command]()
         for fact, received_at in taken:

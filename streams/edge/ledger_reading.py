@@ -21,7 +21,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from itertools import islice
 
-from streams.core.ledger.facts import ErasedFact, Fact, Facts, TouchFact
+from streams.core.ledger.facts import ErasedFact, Fact, Facts, TouchFact, apart
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.edge.ledger_input import SOURCES, Input
@@ -66,11 +66,8 @@ async def read_all(
             stack.callback(pool.shutdown, cancel_futures=True)
         async for facts, refused in _read(settings, policy, slices, pool, processes):
             problems += refused
-            for fact in facts:
-                if isinstance(fact, ErasedFact):
-                    erasures.append(fact)
-                else:
-                    known.join(fact)
+            for fact in apart(facts, erasures):
+                known.join(fact)
     known.erase(erasures)
     return known
 
@@ -123,7 +120,9 @@ async def _read(
 
 
 async def _read_slice(settings: Settings, policy: Policy, one: Stretch) -> Found:
-    known, touches, erasures, refused = Facts(), [], [], []
+    known, refused = Facts(), list[str]()
+    touches: list[Fact] = []
+    erasures: list[ErasedFact] = []
     async with open_codec(settings) as codec:
         source = Input(settings, policy, codec)
         async for batch in batches(settings, one):
@@ -134,11 +133,9 @@ async def _read_slice(settings: Settings, policy: Policy, one: Stretch) -> Found
                 if isinstance(found, Rejected):
                     refused.append(f"{stored.address}: {found.reason}: {found.detail}")
                 else:
-                    for fact in found:
+                    for fact in apart(found, erasures):
                         if isinstance(fact, TouchFact):
                             touches.append(fact)  # rarely twice: joining them once is enough
-                        elif isinstance(fact, ErasedFact):
-                            erasures.append(fact)
                         else:
                             known.join(fact)
     known.erase(erasures)

@@ -73,8 +73,7 @@ class Limits:
                 await _too_large(bound, request_id)(scope, receive, answer)
             elif scope["method"] == "POST" and (quick := self._quick.get(scope["path"])) is not None:
                 told = await quick(Request(scope, _bounded(receive, bound)))
-                status = 200
-                await _json(told, request_id, send)
+                await _json(told, answer)
             else:
                 if scope["path"] not in OPEN:
                     self._who(headers)
@@ -114,13 +113,8 @@ class Limits:
         )  # fmt: skip
 
 
-async def _json(body: bytes, request_id: str, send: Send) -> None:
-    headers = [
-        (b"content-length", b"%d" % len(body)),
-        (b"content-type", b"application/json"),
-        (b"x-request-id", request_id.encode("ascii")),
-        (b"cache-control", b"no-store"),
-    ]
+async def _json(body: bytes, send: Send) -> None:
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -48,9 +48,14 @@ def departments(keys: Iterable[str]) -> list[str]:
     return sorted(keys, key=lambda key: (_ORDER.index(key) if key in _ORDER else len(_ORDER), key))
 
 
+def _signed(number: str) -> str:
+    """With a minus sign in place of the hyphen."""
+    return number.replace("-", "−")
+
+
 def amount(value: int, currency: str) -> str:
     """Money in full: "200,000.00"."""
-    return f"{Decimal(value).scaleb(-money.decimals(currency)):,f}".replace("-", "−")
+    return _signed(f"{Decimal(value).scaleb(-money.decimals(currency)):,f}")
 
 
 def short_money(value: int, currency: str) -> str:
@@ -58,8 +63,8 @@ def short_money(value: int, currency: str) -> str:
     units = value / 10 ** money.decimals(currency)
     for size, letter in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
         if abs(units) >= size:
-            return f"{units / size:.3g} {letter}".replace("-", "−")
-    return f"{units:.0f}".replace("-", "−")
+            return _signed(f"{units / size:.3g} {letter}")
+    return _signed(f"{units:.0f}")
 
 
 def ratio(value: float | None) -> str:
@@ -67,7 +72,7 @@ def ratio(value: float | None) -> str:
     if value is None:
         return "–"
     # Nothing and a little less than nothing are written alike.
-    return f"{round(100 * value):,} %".replace("-", "−") if value <= 1000 else "over 100,000 %"
+    return _signed(f"{round(100 * value):,} %") if value <= 1000 else "over 100,000 %"
 
 
 def percent(part: int, whole: int) -> str:

@@ -20,11 +20,11 @@ RECORD = "record"
 
 def in_force(consents: Iterable[Consent], t: int) -> dict[tuple[str, str], Consent]:
     """The records that count at a moment (UTC ms): the latest of each channel and purpose; of two at one time the refusal."""
-    latest: dict[tuple[str, str], Consent] = {}
-    for one in sorted(consents, key=lambda one: (one.at, one.status != "granted")):
-        if one.at <= t and (one.until is None or t < one.until):
-            latest[one.channel, one.purpose] = one
-    return latest
+    return {
+        (one.channel, one.purpose): one
+        for one in sorted(consents, key=lambda one: (one.at, one.status != "granted"))
+        if one.at <= t and (one.until is None or t < one.until)
+    }
 
 
 def agreed(history: Sequence[Entry], standing: Standing, t: int, requests: Iterable[Entry] = ()) -> tuple[Agreed, ...]:
@@ -40,10 +40,7 @@ def agreed(history: Sequence[Entry], standing: Standing, t: int, requests: Itera
 
 
 def _opted_out(opt_outs: Iterable[Entry], t: int) -> list[Agreed]:
-    latest: dict[tuple[str, str], Entry] = {}
-    for one in sorted(opt_outs, key=key):
-        if one.at <= t:
-            latest[one.channel, one.category or ""] = one
+    latest = {(one.channel, one.category or ""): one for one in sorted(opt_outs, key=key) if one.at <= t}
     return [
         Agreed(channel, purpose, "opted_out", one.at, one.kind, one.id) for (channel, purpose), one in latest.items()
     ]
@@ -51,10 +48,8 @@ def _opted_out(opt_outs: Iterable[Entry], t: int) -> list[Agreed]:
 
 def _asked(requests: Iterable[Entry], t: int) -> list[Agreed]:
     """The latest request of each channel. A form is filled in to be called or written to, so it is for all of them."""
-    latest: dict[str, Entry] = {}
-    for one in sorted(requests, key=key):
-        if one.at <= t:
-            latest["" if one.kind == "lead_form" else one.channel] = one
+    asked = [one for one in sorted(requests, key=key) if one.at <= t]
+    latest = {"" if one.kind == "lead_form" else one.channel: one for one in asked}
     return [
         Agreed(channel, REQUEST, "asked", one.at, one.kind, one.id, basis="contract") for channel, one in latest.items()
     ]

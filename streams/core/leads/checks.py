@@ -28,11 +28,16 @@ def of_fit(given: Sequence[tuple[str, Segment]]) -> Iterator[Problem]:
         if segment == Segment():
             what = "everybody is in an empty segment; give country, time_zone or account, or lower handoff.threshold"
             yield Problem(f"handoff.fit[{i}].segment", (*at, "segment"), what)
-        yield from segments.mistakes(segment, f"handoff.fit[{i}].segment", (*at, "segment"))
-        if segments.needs_attributes(segment):
-            what = "attributes are known only to whoever asks for a check: fit can be by country, time_zone and account"
-            which = "attributes" if segment.attributes else "where"
-            yield Problem(f"handoff.fit[{i}].segment.{which}", (*at, "segment", which), what)
+        yield from _segment(segment, f"handoff.fit[{i}].segment", (*at, "segment"), "fit can be by")
+
+
+def _segment(segment: Segment, where: str, at: Path, may: str) -> Iterator[Problem]:
+    """Of a segment that timelines alone must tell."""
+    yield from segments.mistakes(segment, where, at)
+    if segments.needs_attributes(segment):
+        which = "attributes" if segment.attributes else "where"
+        what = f"attributes are known only to whoever asks for a check: {may} country, time_zone and account"
+        yield Problem(f"{where}.{which}", (*at, which), what)
 
 
 def _owners(leads: LeadsPolicy) -> Iterator[Problem]:
@@ -50,13 +55,7 @@ def _teams(teams: tuple[Team, ...]) -> Iterator[Problem]:
         if team.name in names:
             yield Problem(f"teams[{i}].name", (*at, "name"), f"two teams have the name `{team.name}`")
         names.add(team.name)
-        yield from segments.mistakes(team.segment, f"teams[{i}].segment", (*at, "segment"))
-        if segments.needs_attributes(team.segment):
-            what = (
-                "attributes are known only to whoever asks for a check: a team can have country, time_zone and account"
-            )
-            which = "attributes" if team.segment.attributes else "where"
-            yield Problem(f"teams[{i}].segment.{which}", (*at, "segment", which), what)
+        yield from _segment(team.segment, f"teams[{i}].segment", (*at, "segment"), "a team can have")
         yield from _calendar(team.calendar, f"teams[{i}].calendar", (*at, "calendar"))
         yield from _escalation(team, i)
         for n, rep in enumerate(team.reps):

@@ -70,17 +70,19 @@ def followed(
         crossed = handoff.fold(before.tail, entry, policy.handoff)[1]
         lead, changes = fold(before.lead, entry, crossed, policy)
         changed = [event_of(change, customer, policy) for change in changes]
-    elif known:
-        lead, old, new = parted(before, _with(before, came, policy) if came else after, policy)
-        lead = history(after, policy)[0] if came else lead
-        changed = difference(*(_events(each, before if came else after, customer, policy) for each in (old, new)))
     else:
+        whole, held = (_with(before, came, policy), before) if came else (after, after)
         # Nothing was told of a lead that is not known: it may have begun before the policy followed leads.
-        lead, new = history(after, policy)
-        if lead is None:
+        old: tuple[Change, ...] = ()
+        if known:
+            lead, old, new = parted(before, whole, policy)
+        else:
+            lead, new = history(whole, policy)
+        if came:
+            lead = history(after, policy)[0]
+        if lead is None and not known:
             return Followed(after, findings=findings)
-        new = history(_with(before, came, policy), policy)[1] if came else new
-        changed = _events(new, before if came else after, customer, policy)
+        changed = difference(*(_events(each, held, customer, policy) for each in (old, new)))
     after = replace(after, lead=lead)
     after, given = _settled(after, policy, customer, now, load) if settle and active(policy) else (after, ())
     for change in given:

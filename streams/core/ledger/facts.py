@@ -54,6 +54,7 @@ __all__ = [
     "LeadFact",
     "MovedFact",
     "TouchFact",
+    "apart",
     "box_of",
     "decode",
     "encode",
@@ -348,6 +349,15 @@ class Facts:
         self._spans(fact.at, fact.at)
         self.touches[fact.touch_id] = fact
         return True
+
+
+def apart(found: Iterable[Fact], erasures: list[ErasedFact]) -> Iterator[Fact]:
+    """The facts but for erasures, which are put to the others: see `Facts.erase`."""
+    for fact in found:
+        if isinstance(fact, ErasedFact):
+            erasures.append(fact)
+        else:
+            yield fact
 
 
 def _at(fact: ErasedFact) -> int:

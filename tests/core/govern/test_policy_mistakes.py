@@ -14,6 +14,7 @@ from streams.core.govern.defaults import RULES
 from streams.core.govern.policy import FrequencyCap, QuietHours
 from streams.core.govern.positions import line_of, lines
 from streams.core.policy import Policy, PolicyError, fingerprint, parse
+from tests.core.mistakes import one_is_told
 
 HERE = Path(__file__).parent
 BAD = (HERE / "bad_policy.toml").read_text(encoding="utf-8")
@@ -55,10 +56,7 @@ def _numbered(line: str) -> tuple[int, str]:
 )  # fmt: skip
 def test_a_mistake_of_a_rule(text: str, told: str) -> None:
     """One mistake, one line of text."""
-    with pytest.raises(PolicyError) as caught:
-        parse(text, "p")
-    assert told in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+    one_is_told(text, told)
 
 
 def test_a_rule_of_a_shipped_name_changes_what_it_gives() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.core.policy import PolicyError, parse
+from streams.core.policy import parse
+from tests.core.mistakes import one_is_told
 
 TEAMS = """[[teams]]
 name = "north"
@@ -32,10 +33,7 @@ TWICE = 'escalations = [{ after = "1h", action = "manager" }, { after = "1h", ac
 )  # fmt: skip
 def test_a_mistake(text: str, told: str) -> None:
     """One mistake, one line of text."""
-    with pytest.raises(PolicyError) as caught:
-        parse(text, "p")
-    assert told in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+    one_is_told(text, told)
 
 
 def test_one_consequence_keeps_the_others() -> None:

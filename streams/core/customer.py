@@ -25,7 +25,7 @@ from streams.core.ids import command_id
 from streams.core.leads import asked, elsewhere, told
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import blank as blank_lead
-from streams.core.leads.follow import due, followed
+from streams.core.leads.follow import due, followed, unfolded
 from streams.core.leads.told import Load
 from streams.core.outcome import Cause, CauseKind, Finding, RejectReason
 from streams.core.plans import cause_of
@@ -230,7 +230,7 @@ def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> 
     new: list[Entry] = []
     for entry in here:
         step = pipeline.add(timeline, entry, policy, customer, cause_of(command))
-        timeline = step.timeline
+        timeline = timeline if step.timeline is timeline else unfolded(step.timeline, policy)
         findings += step.findings
         new += (entry,) if step.outcome == "applied" else ()
     # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.

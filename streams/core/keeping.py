@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from streams.core import engagement as scores
 from streams.core import segments
-from streams.core.detect import handoff
 from streams.core.entry import Entry, key, left_behind, newest_name
 from streams.core.leads.acts import CARRIED
 from streams.core.leads.fold import active
@@ -28,10 +28,10 @@ def spliced(timeline: Timeline, i: int, removed: int, added: tuple[Entry, ...], 
     gone = old[i : i + removed]
     new = (*old[:i], *added, *old[i + removed :]) if isinstance(old, tuple) else old.splice(i, removed, *added)
     if i == len(old):
-        return replace(timeline, entries=new, tail=handoff.fold_all(timeline.tail, added, rules))
+        return replace(timeline, entries=new, tail=scores.fold_all(timeline.tail, added, rules))
     after = replace(timeline, entries=new)
     unsealed = not isinstance(old, tuple) and (isinstance(new, tuple) or len(new.segments) < len(old.segments))
-    if unsealed or any(handoff.matters(entry, rules) for entry in (*gone, *added)):
+    if unsealed or any(scores.matters(entry, rules) for entry in (*gone, *added)):
         return _refolded(after, unsealed or (not isinstance(old, tuple) and i < old.sealed), policy)
     return after
 
@@ -47,7 +47,7 @@ def reached(timeline: Timeline, entry: Entry, policy: Policy) -> Entry:
 
 def remade(timeline: Timeline, entries: Sequence[Entry], opt_outs: tuple[Entry, ...], policy: Policy) -> Timeline:
     """The timeline with only these entries, in order, and these standing opt-outs. What pruned touches left of engagement stays."""
-    tail = handoff.fold_all(timeline.base, entries, policy.handoff)
+    tail = scores.fold_all(timeline.base, entries, policy.handoff)
     return trimmed(replace(timeline, entries=tuple(entries), opt_outs=opt_outs, tail=tail), policy)
 
 
@@ -55,11 +55,11 @@ def _refolded(timeline: Timeline, segments_too: bool, policy: Policy) -> Timelin
     """The timeline with its engagement counted anew, since an entry came, changed or went."""
     entries, rules = timeline.entries, policy.handoff
     if isinstance(entries, tuple):
-        return replace(timeline, tail=handoff.fold_all(timeline.base, entries, rules))
+        return replace(timeline, tail=scores.fold_all(timeline.base, entries, rules))
     if segments_too:
-        engagement = handoff.fold_all(timeline.base, entries[: entries.sealed], rules)
+        engagement = scores.fold_all(timeline.base, entries[: entries.sealed], rules)
         entries = Entries(entries.segments, entries.recent, engagement)
-    return replace(timeline, entries=entries, tail=handoff.fold_all(entries.engagement, entries.recent, rules))
+    return replace(timeline, entries=entries, tail=scores.fold_all(entries.engagement, entries.recent, rules))
 
 
 def trimmed(timeline: Timeline, policy: Policy) -> Timeline:
@@ -84,7 +84,7 @@ def sealed(timeline: Timeline, count: int, policy: Policy) -> Timeline:
     now, engagement = entries, timeline.base
     if not isinstance(entries, tuple):
         old, now, engagement = entries.segments, entries.recent, entries.engagement
-    engagement = handoff.fold_all(engagement, now[:count], policy.handoff)
+    engagement = scores.fold_all(engagement, now[:count], policy.handoff)
     return replace(timeline, entries=Entries(old + segments.seal(now[:count]), now[count:], engagement))
 
 
@@ -103,7 +103,7 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
         entries=kept,
         opt_outs=left_behind(timeline.opt_outs, gone, since),
         name=newest_name(gone) or timeline.name,
-        base=handoff.fold_all(timeline.base, gone, policy.handoff),
+        base=scores.fold_all(timeline.base, gone, policy.handoff),
         lead_base=_lead(timeline, gone, policy),
         floor=key(gone[-1]),
         revisions=_remembered(timeline.revisions, reach),

@@ -131,9 +131,17 @@ def contacts_after_opt_out(customer: str, touches: Sequence[Touch], policy: Poli
     return found
 
 
-def handoffs(customer: str, touches: Sequence[Touch], policy: Policy) -> list[Claimed]:
+class Answer(NamedTuple):
+    """What sales said of a customer: from this moment (ms) on sales has them, or has given them back."""
+
+    at: int
+    with_sales: bool
+
+
+def handoffs(customer: str, touches: Sequence[Touch], policy: Policy, answers: Sequence[Answer] = ()) -> list[Claimed]:
     """Requests and passings of the threshold, none within the cool-down, none before the score has fallen since the last. Fit takes part
-    of the threshold off what engagement must reach; a touch by which it rises may pass it, once there was a reaction."""
+    of the threshold off what engagement must reach; a touch by which it rises may pass it, once there was a reaction. Where leads are
+    followed, also requests within the cool-down, but nothing while sales has the customer: from a hand-off until it gives them back."""
     rules = policy.handoff
     if not rules.enabled:
         return []
@@ -180,7 +188,19 @@ def handoffs(customer: str, touches: Sequence[Touch], policy: Policy) -> list[Cl
         asked = reacted[n] and touch.kind in rules.request_kinds
         if asked or (fell and any(reacted[: n + 1]) and engagement(n + 1, at) >= threshold(n + 1)):
             handed.append(n)
+    if policy.leads.enabled and (policy.teams or policy.leads.owners):
+        asked_at = [n for n, t in enumerate(touches) if reacted[n] and t.kind in rules.request_kinds]
+        handed = [n for n in sorted({*handed, *asked_at}) if not _sales_has(touches, n, {*handed, *asked_at}, answers)]
     return [Claimed(touches[n].occurred_at, "handoff", customer, (touches[n].touch_id,)) for n in handed]
+
+
+def _sales_has(touches: Sequence[Touch], n: int, interest: set[int], answers: Sequence[Answer]) -> bool:
+    """Whether the customer is with sales when this touch comes: there was interest before it, and sales has not given them back since,
+    or has taken them itself."""
+    at = touches[n].occurred_at
+    said = [answer for answer in answers if answer.at <= at]
+    last = max(said, key=lambda answer: answer.at, default=Answer(-1, False))
+    return last.with_sales or any(touches[m].occurred_at > last.at for m in interest if m < n)
 
 
 def _is_in(segment: Segment, touches: Sequence[Touch]) -> bool:

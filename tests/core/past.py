@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from streams.core import segments
 from streams.core.identify import nodes
+from streams.core.leads.policy import Team
 from streams.core.policy import (
     CampaignFacts,
     DoubleContactPolicy,
@@ -134,6 +135,7 @@ class Case(NamedTuple):
     crashes: bool
     refuse: bool
     retention: float = 90
+    teams: bool = False
 
 
 def case(seed: int, more: str) -> Case:
@@ -144,15 +146,16 @@ def case(seed: int, more: str) -> Case:
     schedule = [rng.randrange(60) for _ in range(rng.choice((0, 20, 60, 150)))]
     events = contacts(rng) if rng.random() < 0.3 and "cut" in more else history(rng, known, pairs, more)
     retention = RETENTIONS[seed % len(RETENTIONS)]
-    return Case(events, schedule, rng.randint(1, 4), rng.random() < 0.5, rng.random() < 0.5, retention)
+    return Case(events, schedule, rng.randint(1, 4), rng.random() < 0.5, rng.random() < 0.5, retention, seed % 4 == 3)
 
 
 def policy_of(of: Case) -> Policy:
     """The policy of its world: no window is longer than the retention, as everywhere."""
+    policy = replace(POLICY, teams=(Team("sales"),) if of.teams else ())
     if of.retention == RETENTIONS[0]:
-        return POLICY
+        return policy
     return replace(
-        POLICY,
+        policy,
         timeline=TimelinePolicy(retention_days=of.retention),
         double_contact=DoubleContactPolicy(window_hours=of.retention * 12),
         incongruent_message=IncongruencePolicy(window_days=of.retention / 2),

@@ -53,6 +53,13 @@ class Cut(NamedTuple):
     b: str
 
 
+class Answered(NamedTuple):
+    """What sales said of the person with this identifier, where it was possible."""
+
+    identifier: str
+    answer: oracle.Answer
+
+
 class Facts(NamedTuple):
     """All that was ever said, in no order."""
 
@@ -61,6 +68,7 @@ class Facts(NamedTuple):
     erased: Sequence[Erased] = ()
     refuse: bool = False
     """Whether touches of the erased are refused for good; else those of later events count."""
+    answered: Sequence[Answered] = ()
 
 
 def holding(facts: Facts, policy: Policy, id_key: str, region: str) -> list[Claimed]:
@@ -74,7 +82,9 @@ def holding(facts: Facts, policy: Policy, id_key: str, region: str) -> list[Clai
         touches = [one.touch for one in newest(made(everything)) if not is_late(one, policy)]
         found += oracle.double_contacts(customer, touches, policy)
         found += oracle.contacts_after_opt_out(customer, touches, policy)
-        found += oracle.handoffs(customer, touches, policy)
+        theirs = {id_ for one in everything for id_ in nodes(one.touch.customer, id_key, region)}
+        answers = [said.answer for said in facts.answered if said.identifier in theirs]
+        found += oracle.handoffs(customer, touches, policy, answers)
         found += incongruent_messages(customer, touches, policy)
         found += planned_conflicts(customer, touches, plans(everything), policy)
     return sorted(found)
@@ -119,6 +129,8 @@ def sure(claimed: Claimed, facts: Facts, policy: Policy) -> bool:
     """Whether a finding must hold, or must not, although touches that are out of the timelines' reach are pruned: nothing that it may rest
     on can have been. Of an older one it depends on what came first, and whatever held then stays."""
     newest = max((one.touch.occurred_at for one in facts.published), default=0)
+    if policy.teams:  # who has a lead is an entry of the timeline, of the moment at which it is given
+        newest = max((one.at for one in facts.published), default=0)
     reach = newest - policy.timeline.retention_days * DAY
     pruned = {one.touch.touch_id for one in facts.published if one.touch.occurred_at < reach}
     opt_outs = {one.touch.touch_id for one in facts.published if one.touch.kind in ("unsubscribed", "complained")}

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from streams.core.claims import extract
 from streams.core.govern.policy import Segment
+from streams.core.leads.policy import Team
 from streams.core.policy import (
     CallsPolicy,
     CampaignFacts,
@@ -166,6 +167,17 @@ policies = st.sampled_from(
         ),
     )
 )
+
+
+with_leads = st.sampled_from(
+    (
+        Policy(teams=(Team("sales"),), handoff=HandoffPolicy(threshold=20, cool_down_days=1)),
+        Policy(
+            teams=(Team("sales"),), handoff=HandoffPolicy(threshold=25, half_life_days=1, cool_down_days=0, fit=_FIT)
+        ),
+    )
+)
+"""Where a hand-off's due time is that of its lead, and changes as time goes on."""
 
 
 def with_timeline(policy: Policy, **limits: Any) -> Policy:

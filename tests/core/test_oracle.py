@@ -24,6 +24,7 @@ from tests.core.strategies import (
     one_customer,
     policies,
     some_customers,
+    with_leads,
 )
 
 SPOKEN_OF = ("double_contact", "contact_after_opt_out", "handoff")
@@ -50,7 +51,7 @@ def agree(touches: list[Touch], policy: Policy) -> list[oracle.Claimed]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(histories(one_customer), policies)
+@given(histories(one_customer), policies | with_leads)
 def test_one_customer_has_the_oracles_findings(touches: list[Touch], policy: Policy) -> None:
     """All touches of one person: the same findings, by rule, touches and time."""
     agree(touches, policy)
@@ -64,7 +65,7 @@ def test_calls_are_joined_as_the_oracle_joins_them(touches: list[Touch], policy:
 
 
 @settings(max_examples=200, deadline=None)
-@given(histories(some_customers), policies)
+@given(histories(some_customers), policies | with_leads)
 def test_merging_customers_have_the_oracles_findings(touches: list[Touch], policy: Policy) -> None:
     """Persons whose identifiers meet somewhere in the history: the same customers, and the same findings for each."""
     agree(touches, policy)

@@ -21,9 +21,9 @@ from tests.core.past_events import Event
 from tests.core.past_histories import acknowledgements, cuts, erasures, histories, schedules
 from tests.core.past_world import World, scheduled, wrong
 from tests.core.segmented import length
-from tests.core.strategies import HOUR, START, one_customer, policies
+from tests.core.strategies import HOUR, START, one_customer, policies, with_leads
 
-never_late = policies.map(lambda policy: replace(policy, touch=TouchPolicy(late_after_days=30_000)))
+never_late = (policies | with_leads).map(lambda policy: replace(policy, touch=TouchPolicy(late_after_days=30_000)))
 
 
 def holds(events: Sequence[Event], schedule: Sequence[int], policy: Policy, world: World) -> None:

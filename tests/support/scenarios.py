@@ -36,7 +36,8 @@ from streams.core.outcome import Finding
 from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline, due
 from streams.core.touch import Customer, IdentifiedTouch, Touch
-from tests.core.past_oracle import Erased, Facts, Published
+from tests.core.oracle import Answer
+from tests.core.past_oracle import Answered, Erased, Facts, Published
 from tests.core.past_world import told_of_plan
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -62,6 +63,7 @@ class Play:
         self._published: list[Published] = []
         self._cuts: set[frozenset[str]] = set()
         self._erasures: list[Erased] = []
+        self._answered: list[Answered] = []
         self.emitted: list[Finding] = []
         self.refused: list[tuple[str, str]] = []
         self.leads: list[LeadEvent] = []
@@ -70,7 +72,9 @@ class Play:
     def facts(self) -> Facts:
         """All that was said, for the oracle."""
         refuse = self._policy.erasure.later_touches == "refuse"
-        return Facts(tuple(self._published), frozenset(self._cuts), tuple(self._erasures), refuse)
+        return Facts(
+            tuple(self._published), frozenset(self._cuts), tuple(self._erasures), refuse, tuple(self._answered)
+        )
 
     def touch(self, touch: Touch, published_at: int) -> None:
         """One touch as it comes from its topic."""
@@ -150,16 +154,21 @@ class Play:
             self._erase(identify.nodes(Customer(**asked["erase"]), ID_KEY, REGION)[0], at, by)
 
     def _lead(self, asked: dict[str, Any], at: int, by: str) -> None:
-        named = self._graph.find(identify.nodes(Customer(**asked["of"]), ID_KEY, REGION)[0])
+        id_ = identify.nodes(Customer(**asked["of"]), ID_KEY, REGION)[0]
+        named = self._graph.find(id_)
         again = milliseconds(asked["recycle_at"]) if "recycle_at" in asked else None
         kind: Any = f"lead_{asked['lead']}"
         said = lead_command(kind, named, by, at, None, asked.get("reason"), again, asked.get("nurture_with"),
                             asked.get("deal_id"), asked.get("stage"))  # fmt: skip
         effect = customer.on_command(self.timelines.get(named, EMPTY), said, self._policy)
         self.timelines[named] = effect.timeline
+        self.emitted += effect.findings
         self.leads += effect.leads
         if effect.refused is not None:
             self.refused.append((kind, effect.refused[1]))
+        elif asked["lead"] in ("rejected", "recycled", "disqualified", "deal"):
+            kept = asked.get("reason") == "wrong_territory" or asked.get("stage", "won") not in ("won", "lost")
+            self._answered.append(Answered(id_, Answer(at, kept)))
 
     def _split(self, a: str, b: str, at: int) -> None:
         whole = self._graph.find(a)

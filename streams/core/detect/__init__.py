@@ -30,9 +30,12 @@ RULES: tuple[Rule, ...] = (
 def changes(before: Timeline, after: Timeline, i: int, policy: Policy, customer: str) -> list[Finding]:
     """Findings that differ because `after` has one more entry than `before`, at index i; not yet numbered."""
     changed: list[Finding] = []
-    renamed = _renamed(after.entries, i)
+    renamed, in_order = _renamed(after.entries, i), i + 1 == len(after.entries)
     for rule in RULES:
         if not rule.enabled(policy):
+            continue
+        if in_order and rule.newest is not None:
+            changed += rule.newest(before, after, policy, customer)
             continue
         span = rule.affected(after.entries, i, policy)
         if span is not None or renamed > i + 1:

@@ -25,6 +25,8 @@ class Rule(Struct, frozen=True):
     at i, whose findings may change because the touch at i came in, or None. `find(timeline, lo, hi, policy, customer)`
     are the findings *anchored* at the touches in [lo, hi): each belongs to one touch, the one that made it true. `looks_back(policy)`:
     how long before its anchor a finding depends on each touch by itself (ms), and not only on what pruned touches leave behind.
+    `newest(before, after, policy, customer)`, if a rule has it, are the findings anchored at the last entry of `after`, which `before` has
+    not: for rules whose state after all entries stands on the timeline.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Rule(Struct, frozen=True):
     affected: Callable[[Sequence[Entry], int, Policy], tuple[int, int] | None]
     find: Callable[[Timeline, int, int, Policy, str], list[Finding]]
     looks_back: Callable[[Policy], int] = lambda policy: 0
+    newest: Callable[[Timeline, Timeline, Policy, str], list[Finding]] | None = None
 
 
 def until(entries: Sequence[Entry], i: int, reach_ms: int) -> int:

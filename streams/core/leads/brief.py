@@ -10,8 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from streams.core.detect import fit, handoff
+from streams.core import fit
 from streams.core.detect.base import evidence
+from streams.core.engagement import asks, decay
 from streams.core.entry import Entry
 from streams.core.govern.check import check, known
 from streams.core.govern.consents import agreed
@@ -62,7 +63,7 @@ def brief(
 ) -> Brief:
     """The brief of a lead at a moment (UTC ms). `standing` is what is known besides touches: consents, lists, held slots."""
     rules, entries = policy.handoff, timeline.entries
-    factor = handoff.decay(timeline.tail, now, rules)
+    factor = decay(timeline.tail, now, rules)
     engagement = tuple(
         ScoreComponent(kind, touches, round(points * factor, 3)) for kind, touches, points in timeline.tail.parts
     )
@@ -71,7 +72,7 @@ def brief(
     fits = fit.components(timeline.tail.about, rules)
     score = sum(part.points for part in fits) + sum(part.points for part in engagement)
     history, rest = known(timeline, policy, now, standing)
-    asked = [entry for entry in recent if handoff.counts(entry, rules) and entry.kind in rules.request_kinds]
+    asked = [entry for entry in recent if asks(entry, rules)]
     consents = agreed(history, rest, now, asked)
     channel = CHANNELS[0]
     contact = Contact(now, channel, "sales", actor_id=lead.owner, actor_kind="person")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from streams.core.detect import handoff
+from streams.core import engagement as scores
 from streams.core.entry import Engagement, Entry
 from streams.core.leads.acts import INTERNAL, Act, act_of, derived_id
 from streams.core.leads.came_of import begins_another, stands, still_open
@@ -29,7 +29,17 @@ def active(policy: Policy) -> bool:
 
 def concerns(entry: Entry, policy: Policy) -> bool:
     """Whether the entry can begin a lead: a reaction that counts, or an act."""
-    return entry.direction == INTERNAL or handoff.counts(entry, policy.handoff)
+    return entry.direction == INTERNAL or scores.counts(entry, policy.handoff)
+
+
+def touched_by_sales(entry: Entry) -> bool:
+    """Whether a person of sales touched the customer, or met them."""
+    return entry.department == "sales" and entry.actor_kind == "person" and not entry.late
+
+
+def hands_over(changes: Iterable[Change], entry: Entry) -> bool:
+    """Whether by these changes the entry hands a lead over to sales."""
+    return any(change.kind == "mql" and change.cause == entry.id for change in changes)
 
 
 def fold_all(
@@ -38,7 +48,7 @@ def fold_all(
     """The lead after these entries, in order, the score after them, and all changes of the lead; `engagement` is the score before them."""
     changes: list[Change] = []
     for entry in entries:
-        engagement, crossed = handoff.fold(engagement, entry, policy.handoff)
+        engagement, crossed = scores.fold(engagement, entry, policy.handoff)
         lead, more = fold(lead, entry, crossed, policy)
         changes += more
     return lead, engagement, tuple(changes)
@@ -123,10 +133,9 @@ def _taken_from(lead: LeadState) -> dict[str, Any]:
 
 def _touch(steps: _Steps, crossed: bool, policy: Policy) -> None:
     entry, rules = steps.entry, policy.handoff
-    counted = handoff.counts(entry, rules)
-    if counted and steps.lead is None:
+    if steps.lead is None and scores.counts(entry, rules):
         steps.begin()
-    asked = counted and entry.kind in rules.request_kinds
+    asked = scores.asks(entry, rules)
     if crossed or asked:
         _interested(steps, asked)
     lead = steps.lead
@@ -135,7 +144,7 @@ def _touch(steps: _Steps, crossed: bool, policy: Policy) -> None:
     outbound = entry.direction == "outbound" and entry.kind in CONTACT_KINDS
     if outbound and entry.department in rules.departments and lead.state in ("new", "recycled"):
         steps.to("nurtured", "nurtured")  # of a recycled lead, the date that sales gave still stands
-    if entry.department != "sales" or entry.actor_kind != "person":
+    if not touched_by_sales(entry):
         return
     met = entry.kind == "meeting"
     if (outbound or met) and lead.state in WITH_SALES and not lead.touched_at:

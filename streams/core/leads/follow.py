@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import detect, keeping
+from streams.core import detect, engagement, keeping
 from streams.core.detect import handoff
 from streams.core.entry import Entry, key
 from streams.core.leads.acts import Act, derived_id, entry_of
@@ -67,7 +67,7 @@ def followed(
         pass
     elif in_order and known:
         entry = after.entries[-1]
-        crossed = handoff.fold(before.tail, entry, policy.handoff)[1]
+        crossed = engagement.fold(before.tail, entry, policy.handoff)[1]
         lead, changes = fold(before.lead, entry, crossed, policy)
         changed = [event_of(change, customer, policy) for change in changes]
     else:
@@ -90,7 +90,7 @@ def followed(
         changed.append(replace(event_of(change, customer, policy), brief=told))
     events, after = numbered(changed, after, in_order)
     given_anew = any(event.kind in ("handed_off", "reassigned") for event in events)
-    amended, after = _due_anew(before, after, findings, policy, customer) if given_anew else ((), after)
+    amended, after = _due_anew(before, after, findings, policy, customer, in_order) if given_anew else ((), after)
     return Followed(after, events, due(after, (*findings, *amended), policy))
 
 
@@ -107,23 +107,35 @@ def _as_due(finding: Finding, known: Mapping[str, int]) -> Finding:
     return finding if at is None else handoff.due(finding, at)
 
 
-def _dues(timeline: Timeline, policy: Policy) -> dict[str, int]:
-    """Until when sales has to be in touch, as whoever last got the lead was told, by the touch that led to the hand-off."""
-    steps = [change.after for change in history(timeline, policy)[1] if change.kind in ("handed_off", "reassigned")]
-    base = timeline.lead_base
-    return {lead.crossing: lead.due_at for lead in (base, *steps) if lead is not None and lead.due_at is not None}
+def _dues(timeline: Timeline, policy: Policy, last: bool = False) -> dict[str, int]:
+    """Until when sales has to be in touch, as whoever last got the lead was told, by the touch that led to the hand-off; of the `last`
+    one only."""
+    steps: list[Lead] = []
+    if not last:
+        given = [change.after for change in history(timeline, policy)[1] if change.kind in ("handed_off", "reassigned")]
+        steps = [timeline.lead_base, *given]
+    held = (*steps, timeline.lead)
+    return {lead.crossing: lead.due_at for lead in held if lead is not None and lead.due_at is not None}
 
 
 def _due_anew(
-    before: Timeline, after: Timeline, findings: tuple[Finding, ...], policy: Policy, customer: str
+    before: Timeline,
+    after: Timeline,
+    findings: tuple[Finding, ...],
+    policy: Policy,
+    customer: str,
+    in_order: bool,
 ) -> tuple[tuple[Finding, ...], Timeline]:
     """Hand-offs that were told, and whose lead has another due time now: they are amended."""
     if not policy.handoff.enabled:
         return (), after
-    was, told = _dues(before, policy), {one.finding_id for one in findings}
-    moved = {crossing for crossing, at in _dues(after, policy).items() if was.get(crossing) != at}
+    was, now = (_dues(held, policy, in_order) for held in (before, after))
+    told = {one.handoff.crossing_touch for one in findings if one.handoff is not None}
+    moved = {crossing for crossing, at in now.items() if was.get(crossing) != at} - told
+    if not moved:
+        return (), after
     old, new = (handoff.find(held, 0, len(held.entries), policy, customer) for held in (before, after))
-    told_before = {one.finding_id for one in old} - told
+    told_before = {one.finding_id for one in old}
     changed = [
         replace(one, state="amended")
         for one in new
@@ -177,6 +189,11 @@ def _events(changes: Sequence[Change], after: Timeline, customer: str, policy: P
     return [
         event_of(change, customer, policy) for change in changes if change.at > after.floor[0] or not after.floor[1]
     ]
+
+
+def unfolded(timeline: Timeline, policy: Policy) -> Timeline:
+    """A timeline that has other entries than its lead knows of, on its way to `followed`: nothing may rest on the lead before that."""
+    return timeline if timeline.lead is None or not active(policy) else replace(timeline, lead=None)
 
 
 def _settled(

@@ -69,3 +69,61 @@ def test_a_hand_off_is_due_when_its_lead_is() -> None:
     assert {id_: one.handoff and one.handoff.due_at for id_, one in people.handoffs(CUSTOMER).items()} == {
         "late": lead.due_at
     }
+
+
+def states(people: People) -> list[tuple[str, str]]:
+    """What was said of hand-offs, in order: the touch, and what became of its finding."""
+    return [(one.handoff.crossing_touch, one.state) for one in people.findings if one.handoff is not None]
+
+
+def test_sales_is_handed_nobody_whom_it_has() -> None:
+    """A request after the cool-down is no second hand-off while sales has the lead; one within it is, once sales gave the lead back."""
+    people = People(parse(TEAM))
+    people.touch(CUSTOMER, "ask", "lead_form", START)
+    people.touch(CUSTOMER, "call", "dialed", START + 3_600_000, person=True)
+    people.touch(CUSTOMER, "again", "lead_form", START + 40 * DAY)
+    assert states(people) == [("ask", "detected")]
+    people.say(CUSTOMER, "lead_recycled", START + 41 * DAY, reason="no_budget")
+    people.touch(CUSTOMER, "anew", "lead_form", START + 42 * DAY)
+    people.touch(CUSTOMER, "and again", "lead_form", START + 43 * DAY)
+    assert states(people) == [("ask", "detected"), ("anew", "detected")]
+
+
+def test_a_late_call_changes_which_request_is_the_hand_off() -> None:
+    """Sales could reject the lead only until they had met: the meeting is reported late, so the rejection was not possible, the lead stayed
+    with sales, and the request after it is no hand-off."""
+    people = People(parse(TEAM))
+    people.touch(CUSTOMER, "ask", "lead_form", START)
+    people.say(CUSTOMER, "lead_rejected", START + 3 * 3_600_000, reason="no_budget")
+    people.touch(CUSTOMER, "again", "lead_form", START + 3 * DAY)
+    assert people.handoffs(CUSTOMER).keys() == {"ask", "again"}
+    people.touch(CUSTOMER, "met", "meeting", START + 3_600_000, START + 4 * DAY, person=True)
+    assert people.handoffs(CUSTOMER).keys() == {"ask"}
+    assert states(people)[-1] == ("again", "retracted")
+
+
+def test_a_lead_from_before_there_were_teams() -> None:
+    """Somebody asked before the policy followed leads. When they ask again it does: the lead is of the first request, so that hand-off is
+    due when the lead is, and the second request is none."""
+    people = People(parse(""))
+    people.touch(CUSTOMER, "ask", "lead_form", START)
+    people.policy = parse(TEAM)
+    people.touch(CUSTOMER, "again", "lead_form", START + 40 * DAY)
+    assert states(people) == [("ask", "detected"), ("ask", "amended")]
+    lead, amended = people.timeline(CUSTOMER).lead, people.findings[-1].handoff
+    assert lead is not None and amended is not None
+    assert (lead.crossing, lead.due_at) == ("ask", amended.due_at)
+
+
+@pytest.mark.parametrize("teams", ["", TEAM])
+def test_a_lower_threshold(teams: str) -> None:
+    """Who passed it under the old one hands over with the next reaction, and only with that; so does the lead, where leads are followed."""
+    people = People(parse(f"[handoff]\nthreshold = 100\n{teams}"))
+    for n in range(6):
+        people.touch(CUSTOMER, f"c{n}", "clicked", START + n)
+    people.policy = parse(f"[handoff]\nthreshold = 50\n{teams}")
+    people.touch(CUSTOMER, "next", "clicked", START + DAY)
+    people.touch(CUSTOMER, "more", "clicked", START + 2 * DAY)
+    assert states(people) == [("next", "detected")]
+    handed = [event.cause for event in people.records if event.kind == "mql"]
+    assert handed == (["next"] if teams else [])

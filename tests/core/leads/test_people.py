@@ -136,6 +136,14 @@ class Customers(RuleBasedStateMachine):
                 assert handoff is not None and handoff.due_at == lead.due_at
 
     @invariant()
+    def a_hand_off_is_found_where_a_lead_is_handed_over(self) -> None:
+        """Who reads both topics sees the same hand-offs, of the touches that the timeline holds: none while sales has the lead."""
+        for id_ in WHO:
+            held = {entry.id for entry in self.people.timeline(id_).entries}
+            handed_over = {event.cause for event in self.people.standing(id_) if event.kind == "mql"}
+            assert self.people.handoffs(id_).keys() & held == handed_over & held
+
+    @invariant()
     def no_event_twice(self) -> None:
         """No event has two records of one revision; of what holds, nothing stands twice."""
         revisions = Counter((event.event_id, event.revision) for event in self.people.records)

@@ -10,12 +10,17 @@ the customer is may set off a hand-off, too; but nobody is handed off for what t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import cast
 
+from msgspec.structs import replace
+
 from streams.core import fit
-from streams.core.entry import Engagement, Entry
+from streams.core.entry import About, Engagement, Entry
 from streams.core.policy import DAY_MS, HandoffPolicy
+from streams.core.segments import Entries
+from streams.core.timeline import Timeline
 from streams.core.touch import Kind
 
 
@@ -73,8 +78,31 @@ def fold(state: Engagement, entry: Entry, policy: HandoffPolicy) -> tuple[Engage
     return Engagement(entry.at, grown, armed, state.handed_off_at, about), False
 
 
-def fold_all(state: Engagement, entries: Sequence[Entry], policy: HandoffPolicy) -> Engagement:
-    """The engagement after these touches, in order."""
+def fold_all(state: Engagement, entries: Iterable[Entry], policy: HandoffPolicy) -> Engagement:
+    """The engagement after these touches, in order. It has `about` exactly where the policy has fit: so one that a policy without fit left
+    is not taken for that of a customer of whom nothing is known."""
+    if policy.fit:
+        state = state if state.about is not None else replace(state, about=fit.NOBODY)
+    elif state.about is not None:
+        state = replace(state, about=None)
     for entry in entries:
         state, _ = fold(state, entry, policy)
     return state
+
+
+def counted(state: Engagement, before: About | None, entries: Iterable[Entry], policy: HandoffPolicy) -> Engagement:
+    """The state that these touches left, with what they told of the customer while the policy had no fit. `before` is what was known before
+    them."""
+    if not policy.fit or state.about is not None:
+        return state
+    return replace(state, about=fit.known(before, entries) or fit.NOBODY)
+
+
+def after_all(timeline: Timeline, policy: HandoffPolicy) -> Engagement:
+    """The engagement after all touches of a timeline."""
+    return counted(timeline.tail, timeline.base.about, timeline.entries, policy)
+
+
+def sealed(timeline: Timeline, entries: Entries, policy: HandoffPolicy) -> Engagement:
+    """The engagement after those in segments."""
+    return counted(entries.engagement, timeline.base.about, islice(entries, entries.sealed), policy)

@@ -62,7 +62,7 @@ class Engagement(Struct, frozen=True, gc=False, array_like=True):
     """The engagement score at the moment `at`, as (kind, touches, points) by kind, and whether a hand-off may follow.
 
     The score decays by half every `handoff.half_life_days`, so that one number and one time are enough to go on from. `about` is what fit
-    rests on (`streams.core.fit`), where the policy has any.
+    rests on (`streams.core.fit`), where the policy has any; after what was pruned it is known in any case.
     """
 
     at: int = 0

@@ -4,6 +4,8 @@ customer: `[[handoff.fit]]` of the policy gives them by segment.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from streams.core.entry import About, Entry
 from streams.core.govern.segments import within
 from streams.core.outcome import FitComponent
@@ -22,6 +24,14 @@ def told(about: About | None, entry: Entry) -> About | None:
     """What is known of the customer after one more touch; the newest that says something holds."""
     country, time_zone, account = about or NOBODY
     return (entry.country or country, entry.time_zone or time_zone, entry.account or account)
+
+
+def known(about: About | None, entries: Iterable[Entry]) -> About | None:
+    """What is known of the customer after more touches, whatever the policy; None when nothing is."""
+    for entry in entries:
+        if (entry.country or entry.time_zone or entry.account) and not entry.late:
+            about = told(about, entry)
+    return about
 
 
 def components(about: About | None, policy: HandoffPolicy) -> tuple[FitComponent, ...]:

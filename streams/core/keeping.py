@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from streams.core import engagement as scores
-from streams.core import segments
+from streams.core import fit, segments
 from streams.core.entry import Entry, key, left_behind, newest_name
 from streams.core.leads.acts import CARRIED
 from streams.core.leads.fold import active
@@ -28,12 +28,23 @@ def spliced(timeline: Timeline, i: int, removed: int, added: tuple[Entry, ...], 
     gone = old[i : i + removed]
     new = (*old[:i], *added, *old[i + removed :]) if isinstance(old, tuple) else old.splice(i, removed, *added)
     if i == len(old):
-        return replace(timeline, entries=new, tail=scores.fold_all(timeline.tail, added, rules))
+        return replace(timeline, entries=new, tail=scores.fold_all(scores.after_all(timeline, rules), added, rules))
     after = replace(timeline, entries=new)
     unsealed = not isinstance(old, tuple) and (isinstance(new, tuple) or len(new.segments) < len(old.segments))
     if unsealed or any(scores.matters(entry, rules) for entry in (*gone, *added)):
         return _refolded(after, unsealed or (not isinstance(old, tuple) and i < old.sealed), policy)
-    return after
+    return after if rules.fit else _without_fit(after, policy)
+
+
+def _without_fit(timeline: Timeline, policy: Policy) -> Timeline:
+    """The timeline without what an earlier policy's fit rested on: another one must not find it where touches have come since."""
+    entries, rules = timeline.entries, policy.handoff
+    if not isinstance(entries, tuple) and entries.engagement.about is not None:
+        entries = Entries(entries.segments, entries.recent, scores.fold_all(entries.engagement, (), rules))
+        timeline = replace(timeline, entries=entries)
+    return (
+        timeline if timeline.tail.about is None else replace(timeline, tail=scores.fold_all(timeline.tail, (), rules))
+    )
 
 
 def reached(timeline: Timeline, entry: Entry, policy: Policy) -> Entry:
@@ -58,8 +69,10 @@ def _refolded(timeline: Timeline, segments_too: bool, policy: Policy) -> Timelin
         return replace(timeline, tail=scores.fold_all(timeline.base, entries, rules))
     if segments_too:
         engagement = scores.fold_all(timeline.base, entries[: entries.sealed], rules)
-        entries = Entries(entries.segments, entries.recent, engagement)
-    return replace(timeline, entries=entries, tail=scores.fold_all(entries.engagement, entries.recent, rules))
+    else:
+        engagement = scores.sealed(timeline, entries, rules)
+    entries = Entries(entries.segments, entries.recent, engagement)
+    return replace(timeline, entries=entries, tail=scores.fold_all(engagement, entries.recent, rules))
 
 
 def trimmed(timeline: Timeline, policy: Policy) -> Timeline:
@@ -83,7 +96,8 @@ def sealed(timeline: Timeline, count: int, policy: Policy) -> Timeline:
     old: tuple[Segment, ...] = ()
     now, engagement = entries, timeline.base
     if not isinstance(entries, tuple):
-        old, now, engagement = entries.segments, entries.recent, entries.engagement
+        old, now = entries.segments, entries.recent
+        engagement = scores.sealed(timeline, entries, policy.handoff)
     engagement = scores.fold_all(engagement, now[:count], policy.handoff)
     return replace(timeline, entries=Entries(old + segments.seal(now[:count]), now[count:], engagement))
 
@@ -96,6 +110,9 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
     entries = timeline.entries
     gone = entries[:cut]
     kept = entries[cut:] if isinstance(entries, tuple) else entries.since(cut)
+    base = scores.fold_all(timeline.base, gone, policy.handoff)
+    if not policy.handoff.fit and (about := fit.known(timeline.base.about, gone)) is not None:
+        base = replace(base, about=about)  # a policy that has fit may come later
     reach = gone[-1].at  # touches that went to another customer may come back as far as this
     since = reach - policy.timeline.retention_ms - VERSIONS_MS
     return replace(
@@ -103,7 +120,7 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
         entries=kept,
         opt_outs=left_behind(timeline.opt_outs, gone, since),
         name=newest_name(gone) or timeline.name,
-        base=scores.fold_all(timeline.base, gone, policy.handoff),
+        base=base,
         lead_base=_lead(timeline, gone, policy),
         floor=key(gone[-1]),
         revisions=_remembered(timeline.revisions, reach),

@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from streams.core.engagement import after_all
+from streams.core.fit import NOBODY
+from streams.core.leads.brief import brief
+from streams.core.leads.states import LeadState
 from streams.core.outcome import Finding, FitComponent
-from streams.core.policy import parse
+from streams.core.pipeline import advance
+from streams.core.policy import Policy, parse
+from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import Account, Customer, Touch
 from tests.core import made
-from tests.core.made import DAY, HOUR, ids, touch
+from tests.core.made import DAY, HOUR, START, ids, touch
 from tests.core.mistakes import one_is_told
+from tests.core.segmented import length
+from tests.core.strategies import histories, identified, one_customer
 
 FIT = """
 [[handoff.fit]]
@@ -117,6 +127,56 @@ def test_the_newest_country_holds_and_a_late_touch_changes_the_past() -> None:
     assert found(touch("mail", "sent", 0, **of("ES")), moved, *clicks) == []
     deleted = touch("moved", "sent", HOUR, version=2, deleted=True, **of("FR"))
     assert ids(found(touch("mail", "sent", 0, **of("ES")), moved, *clicks, deleted)) == [("c1",)]
+
+
+def fold(touches: list[Touch], policy: Policy, held: Timeline = EMPTY) -> tuple[Timeline, list[Finding]]:
+    """The timeline after the touches, in this order, and the hand-offs that were found."""
+    handed: list[Finding] = []
+    for one in touches:
+        step = advance(held, identified(one), policy)
+        held = step.timeline
+        handed += [finding for finding in step.findings if finding.rule == "handoff"]
+    return held, handed
+
+
+@pytest.mark.parametrize("segment", [32, 1])
+@pytest.mark.parametrize("days", [90, 31])
+def test_fit_that_is_published_later_counts_what_is_known(segment: int, days: int) -> None:
+    """The country was told long before, and its touch is perhaps pruned; the next touch by itself sets nothing off, the next reaction
+    does, with the points for the country."""
+    limits = f"[timeline]\nretention_days = {days}\n"
+    known = [touch("mail", "sent", **of("ES")), *[touch(f"c{n}", "clicked", 40 * DAY + n) for n in range(3)]]
+    with length(segment):
+        held, _ = fold(known, parse(limits))
+        held, handed = fold([touch("m2", "sent", 40 * DAY + HOUR)], parse(limits + FIT), held)
+        assert handed == []
+        _, (finding,) = fold([touch("o", "opened", 40 * DAY + 2 * HOUR)], parse(limits + FIT), held)
+    assert finding.touch_ids == ("o",) and finding.handoff is not None
+    assert finding.handoff.fit == (FitComponent("home", 30.0),)
+
+
+def test_a_brief_tells_fit_that_is_published_later_at_once() -> None:
+    """Sales looks before the next touch comes: the points are there."""
+    held, _ = fold([touch("mail", "sent", **of("ES")), touch("c", "clicked", HOUR)], Policy())
+    told = brief(held, LeadState("lead", "handed_off", START), parse(FIT), START + DAY)
+    assert told.fit == (FitComponent("home", 30.0),)
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(one_customer), st.lists(st.booleans(), min_size=1, max_size=4), st.sampled_from((32, 1)), st.data())
+def test_whenever_fit_was_published(touches: list[Touch], has: list[bool], segment: int, data: st.DataObject) -> None:
+    """Policies with fit and without come and go while touches come in any order: what is known of the customer in the end is what is known
+    where the policy had fit all the time."""
+    with_fit, without = parse(FIT), Policy()
+    arrival = data.draw(st.permutations(touches))
+    with length(segment):
+        always, _ = fold(arrival, with_fit)
+        held = EMPTY
+        for n, one in enumerate(arrival):
+            held, _ = fold([one], with_fit if has[n % len(has)] else without, held)
+    assert after_all(held, with_fit.handoff).about == after_all(always, with_fit.handoff).about
+    if any(touch.customer.country for touch in touches):
+        assert after_all(held, with_fit.handoff).about != NOBODY
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from streams.core import fit, wording
 from streams.core.detect.base import Rule, build, evidence, name_at, since, until
-from streams.core.engagement import asks, counts, fold, fold_all, matters
+from streams.core.engagement import after_all, asks, counts, fold, fold_all, matters, sealed
 from streams.core.entry import Engagement, Entry
 from streams.core.leads.acts import INTERNAL
 from streams.core.leads.fold import Lead, active, hands_over, touched_by_sales
@@ -31,7 +31,7 @@ def before(timeline: Timeline, lo: int, policy: HandoffPolicy) -> Engagement:
     """The engagement just before the touch at lo."""
     entries = timeline.entries
     if not isinstance(entries, tuple) and lo >= entries.sealed:
-        return fold_all(entries.engagement, entries[entries.sealed : lo], policy)
+        return fold_all(sealed(timeline, entries, policy), entries[entries.sealed : lo], policy)
     return fold_all(timeline.base, entries[:lo], policy)
 
 
@@ -80,7 +80,7 @@ def newest(was: Timeline, now: Timeline, policy: Policy, customer: str) -> list[
     entry, rules = now.entries[-1], policy.handoff
     if now.tail.handed_off_at != entry.at and not (entry.kind in rules.request_kinds and active(policy)):
         return []  # the usual case: the tail already knows that it set nothing off
-    state, crossed = fold(was.tail, entry, rules)
+    state, crossed = fold(after_all(was, rules), entry, rules)
     handed = _hands_over(was.lead, now, crossed, policy) if active(policy) else crossed
     return [_finding(state, now, len(now.entries) - 1, policy, customer)] if handed else []
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from streams.core import fit
 from streams.core.detect.base import evidence
-from streams.core.engagement import asks, decay
+from streams.core.engagement import after_all, asks, decay
 from streams.core.entry import Entry
 from streams.core.govern.check import check, known
 from streams.core.govern.consents import agreed
@@ -63,13 +63,14 @@ def brief(
 ) -> Brief:
     """The brief of a lead at a moment (UTC ms). `standing` is what is known besides touches: consents, lists, held slots."""
     rules, entries = policy.handoff, timeline.entries
-    factor = decay(timeline.tail, now, rules)
+    scored = after_all(timeline, rules)
+    factor = decay(scored, now, rules)
     engagement = tuple(
-        ScoreComponent(kind, touches, round(points * factor, 3)) for kind, touches, points in timeline.tail.parts
+        ScoreComponent(kind, touches, round(points * factor, 3)) for kind, touches, points in scored.parts
     )
     recent = entries[bisect(entries, (now - int(rules.recent_campaign_days * DAY_MS), "")) :]
     reached = [entry for entry in reversed(recent) if _told(entry)]
-    fits = fit.components(timeline.tail.about, rules)
+    fits = fit.components(scored.about, rules)
     score = sum(part.points for part in fits) + sum(part.points for part in engagement)
     history, rest = known(timeline, policy, now, standing)
     asked = [entry for entry in recent if asks(entry, rules)]

@@ -67,7 +67,7 @@ def followed(
         pass
     elif in_order and known:
         entry = after.entries[-1]
-        crossed = engagement.fold(before.tail, entry, policy.handoff)[1]
+        crossed = engagement.fold(engagement.after_all(before, policy.handoff), entry, policy.handoff)[1]
         lead, changes = fold(before.lead, entry, crossed, policy)
         changed = [event_of(change, customer, policy) for change in changes]
     else:

@@ -52,7 +52,7 @@ def _book(ledger: Ledger, currency: str) -> dict[str, Any]:
     """What the page says of one currency."""
     spend, revenue = ledger.total(SPEND, currency), ledger.total(REVENUE, currency)
     lines = [line for line in ledger.lines if line.currency == currency]
-    sales = [line for line in lines if line.amount >= 0]
+    sales = [line for line in lines if not line.refund]
     return {
         "currency": currency,
         "spend": words.amount(spend, currency),

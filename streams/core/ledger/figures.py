@@ -32,7 +32,7 @@ from streams.core.ledger.result import (
     LineTouch,
 )
 from streams.core.ledger.spend import of_touches, spread, value_of
-from streams.core.ledger.types import DAY_MS, NONE, Cell, Journey, JourneyTouch, cell_of
+from streams.core.ledger.types import DAY_MS, NONE, Cell, Journey, JourneyTouch, cell_of, is_refund
 
 Key = tuple[str, str, str]
 """Month, measure, currency."""
@@ -116,7 +116,7 @@ def _walk(resolved: Resolved, period: Period, policy: LedgerPolicy, sums: Sums) 
             closed = True
             path = journey(deal, customer, points, policy)
             line = _line(path, resolved, policy) if deal.stage == "won" else None
-            if line is None or line.amount >= 0:  # what is paid back is no second sale to learn from
+            if not is_refund(deal.amount):  # what is paid back is no second sale to learn from
                 markov.count(steps, map(state_of, path.touches), line is not None)
             if line is not None:
                 lines.append(line)
@@ -155,4 +155,5 @@ def _line(path: Journey, resolved: Resolved, policy: LedgerPolicy) -> Line:
         path.customer,
         resolved.identifiers.get(path.customer, ()),
         tuple(LineTouch(touch.touch_id, touch.at, *cell_of(touch), touch.identifier) for touch in path.touches),
+        is_refund(deal.amount),
     )

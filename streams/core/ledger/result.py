@@ -58,7 +58,8 @@ class LineTouch(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Line(Struct, frozen=True, gc=False):
-    """A deal won in the period: what the figures rest on. `identifiers` are the ids of its customer."""
+    """A deal won in the period: what the figures rest on. `identifiers` are the ids of its customer; `refund`: money paid back, which is no
+    sale."""
 
     deal_id: str
     version: int
@@ -70,6 +71,7 @@ class Line(Struct, frozen=True, gc=False):
     customer: str
     identifiers: tuple[str, ...]
     touches: tuple[LineTouch, ...]
+    refund: bool = False
 
     @property
     def owner_cell(self) -> Cell:

@@ -141,6 +141,17 @@ def test_what_is_paid_back() -> None:
     assert found.effects == ledger(path, [sale]).effects
 
 
+@pytest.mark.parametrize("amount", [Money("-300.01", "EUR"), Money("-1", "JPY")])
+def test_what_is_paid_back_is_no_sale(amount: Money) -> None:
+    """However little it is, also nothing in the ledger's currency: Markov's model learns nothing from it, and its line is told apart."""
+    path = [touch("a", 1), touch("b", 5, "sales"), touch("other", 3, customer=Customer(email="lee@example.com"))]
+    sale, refund = deal("1000.00"), replace(deal(day=42), deal_id="refund", amount=amount)
+    policy = LedgerPolicy(currency="EUR", rates={"JPY": 0.004})
+    found, sold = ledger(path, [sale, refund], policy=policy), ledger(path, [sale], policy=policy)
+    assert found.effects == sold.effects
+    assert [(line.deal_id, line.refund) for line in found.lines] == [("opp", False), ("refund", True)]
+
+
 def test_credit_notes_have_no_return() -> None:
     """What was spent is less than nothing when more came back of earlier costs: no return on investment is told for it."""
     assert (roi(100_00, 0), roi(100_00, -5_00)) == (None, None)

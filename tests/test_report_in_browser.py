@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from PIL import Image
+
 from tests.ledger.command import files, report
 from tests.support.browser import look
 
@@ -56,3 +58,32 @@ def test_the_page_as_a_browser_shows_it(tmp_path: Path) -> None:
         "What it cost and what it brought, EUR", "Whose work it was, EUR", "What it cost and what it brought, USD",
         "Whose work it was, USD", "The old quarrel", "From contact to deal", "What changed since the last report",
     ]  # fmt: skip
+
+
+def test_a_table_that_goes_on_shows_it(tmp_path: Path) -> None:
+    """On a narrow screen a table wider than its place has a shadow at the edge behind which it goes on; on a wide one none."""
+    page = tmp_path / "report.html"
+    assert report(*files(), "--out", page, period="2026").exit_code == 0
+    place = '<script>const b = document.querySelector(".scroll").getBoundingClientRect();'
+    place += 'document.body.append(Object.assign(document.createElement("pre"), {id: "measured", textContent:'
+    place += " [b.left, b.right, b.top, b.bottom].map(Math.round).join()}))</script></body>"
+    text = page.read_text(encoding="utf-8").replace("default-src 'none';", "script-src 'unsafe-inline';")
+    text = text.replace(
+        "<main>", "<style>main > :not(.scroll) { display: none } td, th { color: transparent !important }</style><main>"
+    )
+    page.write_text(text.replace("</body>", place), encoding="utf-8")
+    shades = []
+    for width in (500, 1200):
+        window, shot = (f"--window-size={width},900", "--hide-scrollbars"), tmp_path / f"{width}.png"
+        look(page, f"--screenshot={shot}", *window)
+        found = re.search(r'<pre id="measured">([\d,-]+)</pre>', look(page, "--dump-dom", *window).stdout)
+        assert found is not None
+        left, right, top, bottom = map(int, found[1].split(","))
+        assert 0 <= top < bottom < 900 and right < width
+        with Image.open(shot) as image:
+            lightness = image.convert("L")
+            edge = [lightness.getpixel((x, y)) for x in (left + 1, right - 2) for y in (top + 8,)]
+        shades.append(edge)
+    narrow, wide = shades
+    assert narrow[0] == wide[0] == 255, "nothing is hidden on the left"
+    assert narrow[1] < 230 and wide[1] >= 248

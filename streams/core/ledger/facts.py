@@ -172,6 +172,7 @@ class Facts:
         self.conflicts: dict[str, ConflictFact] = {}
         self.span: tuple[int, int] | None = None
         self._deal_ids: set[str] = set()
+        self._regrouped: set[str] = set()
         for fact in facts:
             self.join(fact)
 
@@ -277,10 +278,33 @@ class Facts:
                 self._spans(one.at, one.at)
         return changed
 
+    @property
+    def changed(self) -> bool:
+        """Whether something may have changed since."""
+        return self.span is not None or bool(self._regrouped)
+
     def spanned(self) -> tuple[int, int] | None:
-        """The time in which anything has changed; from now on it is counted anew."""
+        """The time in which anything has changed, None when nothing has; from now on it is counted anew."""
+        self._span_regrouped()
         span, self.span = self.span, None
         return span
+
+    def _span_regrouped(self) -> None:
+        """Where customers got identifiers, or lost some, all of theirs counts otherwise, and nothing else."""
+        theirs = {self._gone_on(customer) for customer in self._regrouped}
+        self._regrouped = set()
+        if not theirs or self.span == ALWAYS:
+            return
+        for touch in self.touches.values():
+            if self.customer(touch.identifier) in theirs:
+                self._spans(touch.at, touch.at)
+        for deal in self.deals.values():
+            if self.customer_of(deal) in theirs:
+                closed_at = deal.opened_at if deal.closed_at is None else deal.closed_at
+                self._spans(min(deal.opened_at, closed_at), max(deal.opened_at, closed_at))
+        for lead in self.leads.values():
+            if self.customer(lead.customer) in theirs:
+                self._spans(lead.at, lead.at)
 
     def _spans(self, start: int, end: int) -> None:
         if self.span is None:
@@ -301,13 +325,16 @@ class Facts:
         # An identifier that was never seen has no touches yet; a deal may have waited for it.
         moves = fact.identifier in self._deal_ids if known is None else known.customer != fact.customer
         if changed and moves:
-            self._spans(*ALWAYS)
+            self._regrouped.update((fact.customer,) if known is None else (fact.customer, known.customer))
         return changed
 
     def customer(self, identifier: str) -> str:
         """Whose an identifier is."""
         home = self.homes.get(identifier)
-        customer, at = (identifier, -1) if home is None else (home.customer, home.at)
+        return self._gone_on(identifier) if home is None else self._gone_on(home.customer, home.at)
+
+    def _gone_on(self, customer: str, at: int = -1) -> str:
+        """Where a customer went as a whole since a moment."""
         while (moved := self.moved.get(customer)) is not None and moved.at >= at and "" < moved.into < customer:
             customer, at = moved.into, moved.at
         return customer

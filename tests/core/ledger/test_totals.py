@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from streams.core.ledger import books, facts, records, totals
-from streams.core.ledger.facts import Facts
+from streams.core.ledger.facts import Fact, Facts
 from streams.core.ledger.figures import compute
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.totals import Figure, Total
 from streams.core.ledger.types import Cost
 from streams.core.policy import IdentityPolicy
-from streams.core.touch import Money
+from streams.core.touch import Customer, IdentifiedTouch, Money, Touch
 from tests.core.ledger.test_records import COST, DEAL, line
 from tests.ledger import books as files
 
@@ -106,3 +109,59 @@ def test_only_periods_with_records_are_reckoned() -> None:
     endless = Cost("endless", "sales", "tool", 20635, 2932896, Money("100", "EUR"))
     known = books.resolve(Facts([facts.of_cost(endless)]))
     assert len(totals.affected(facts.ALWAYS, known, 90)) < 170
+
+
+DAY = 86_400_000
+JANUARY = 1_767_225_600_000
+"""2026-01-01T00:00:00Z."""
+
+
+def mail(id_: str, day: int, own: str, customer: str, clock: int) -> IdentifiedTouch:
+    """A mail to an identifier, whose customer was looked up at a moment."""
+    touch = Touch(id_, "email", "marketing", "outbound", "sent", JANUARY + day * DAY, Customer(crm_id=own))
+    return IdentifiedTouch(customer, touch, (), touch.occurred_at, identifier=own, resolved_at=clock)
+
+
+def test_a_merge_reckons_its_customers_time_only() -> None:
+    """Two customers of whom there is something in May turn out to be one: May is reckoned anew; January,
+    in which others were written to, is not."""
+    ledger = Published()
+    for n, (day, own) in enumerate(((3, "c"), (130, "a"), (131, "b"))):
+        for fact in facts.of_touch(mail(f"t{n}", day, own, own, n)):
+            ledger.known.take(fact)
+    ledger.reckon()
+    ledger.known.take(facts.HomeFact("b", "a", 9))
+    assert ledger.known.changed
+    assert ledger.reckon() == ["2026-05", "2026-Q2"]
+    ledger.known.take(facts.HomeFact("nobody", "x", 10))
+    ledger.known.take(facts.HomeFact("nobody", "y", 11))
+    assert ledger.known.changed and ledger.known.spanned() is None and not ledger.known.changed
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 400), st.sampled_from("abcd"), st.sampled_from("abcd"), st.booleans()),
+        min_size=1,
+        max_size=14,
+    )
+)
+def test_figures_are_those_of_a_ledger_that_reckons_everything(told: list[tuple[int, str, str, bool]]) -> None:
+    """Touches, deals and decisions on whose identifiers are whose, each reckoned by itself: the figures of all periods are as if everything
+    had been reckoned at the end."""
+    ledger = Published()
+    for n, (day, own, customer, sold) in enumerate(told):
+        some: list[Fact] = list(facts.of_touch(mail(f"t{n}", day, own, customer, n)))
+        if sold:
+            at = JANUARY + (day + 20) * DAY
+            some.append(
+                facts.DealFact(f"d{n}", 1, False, (own, customer), "won", at - DAY, at, Money("10.00", "EUR"), "ann")
+            )
+        for fact in some:
+            ledger.known.take(fact)
+        if ledger.known.changed:
+            ledger.reckon()
+    was = {label: {figure: one.value for figure, one in held.items()} for label, held in ledger.totals.items()}
+    ledger.known.span = facts.ALWAYS
+    ledger.reckon()
+    assert was == {label: {figure: one.value for figure, one in held.items()} for label, held in ledger.totals.items()}

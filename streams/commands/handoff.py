@@ -209,5 +209,9 @@ def _moment(text: str) -> int:
     try:
         day = dt.date.fromisoformat(text)
     except ValueError:
+        if ":" not in text:
+            raise CommandError(
+                f"--again: {text!r} is no day such as 2027-03-01, nor a time such as 2027-03-01T09:00:00Z"
+            ) from None
         return moment_of(text, "--again")
     return int(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp() * 1000)

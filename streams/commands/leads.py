@@ -177,7 +177,13 @@ def as_dict(lead: Lead, told: Told | None, now: int) -> dict[str, Any]:
 
 
 def sentence(event: LeadEvent) -> str:
-    """What has come of an answer."""
-    again = "" if event.recycle_at is None else f", to be looked at again on {rfc3339(event.recycle_at)[:10]}"
-    reason = "" if event.reason is None else f" ({event.reason.replace('_', ' ')})"
-    return f"{event.kind.replace('_', ' ')}{reason}: lead {event.lead_id} of {event.customer} is {event.state.replace('_', ' ')} now{again}"
+    """What has come of an answer. A lead keeps why it was given back before; that is said only where it is given back now."""
+    given_back = event.kind in ("rejected", "recycled", "disqualified")
+    again = (
+        f", to be looked at again on {rfc3339(event.recycle_at)[:10]}"
+        if given_back and event.recycle_at is not None
+        else ""
+    )
+    reason = f" ({event.reason.replace('_', ' ')})" if given_back and event.reason is not None else ""
+    why = f" ({event.why})" if event.kind == "accepted" and event.why else ""
+    return f"{event.kind}{reason}{why}: lead {event.lead_id} of {event.customer} is {event.state.replace('_', ' ')} now{again}"

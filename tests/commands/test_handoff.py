@@ -1,0 +1,36 @@
+"""What `touchstream handoff` tells of an answer, and of a date that is none."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from streams.commands.common import CommandError
+from streams.commands.handoff import _moment
+from streams.commands.leads import sentence
+from streams.core.leads.events import LeadEvent
+
+GIVEN_BACK = LeadEvent(
+    "e", "lead-1", "c2-a", "recycled", "recycled", "working", 5, "act", "a", 1, 1, reason="no_budget", recycle_at=1_772_409_600_000
+)  # fmt: skip
+
+
+def test_why_and_until_when_a_lead_was_given_back_is_said_once() -> None:
+    """Whoever wins it later hears nothing of the budget that there was none of before."""
+    assert sentence(GIVEN_BACK) == (
+        "recycled (no budget): lead lead-1 of c2-a is recycled now, to be looked at again on 2026-03-02"
+    )
+    assert sentence(replace(GIVEN_BACK, kind="won", state="won")) == "won: lead lead-1 of c2-a is won now"
+
+
+def test_who_takes_a_lead_of_another_rep_is_told() -> None:
+    """A mistyped rep is seen at once: the lead is theirs now, and whose it was stands there."""
+    taken = replace(GIVEN_BACK, kind="accepted", state="accepted", why="zoe takes it; ana had it")
+    assert sentence(taken) == "accepted (zoe takes it; ana had it): lead lead-1 of c2-a is accepted now"
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2027-13-01"])
+def test_a_date_that_is_none(text: str) -> None:
+    """The error names both forms that are possible."""
+    with pytest.raises(CommandError, match=r"is no day such as 2027-03-01, nor a time such as 2027-03-01T09:00:00Z"):
+        _moment(text)

@@ -59,7 +59,7 @@ class Matched(NamedTuple):
 class Compiled:
     """Rules in force, and what they need to know of a policy. `reacting` says which rules look at touches of a kind, `telling` are the
     kinds that say something besides being a contact. `describes`: some rule depends on the customer's time zone, country or
-    account; `selects`: some rule is for a segment only, or exempts by priority."""
+    account, or sends to whom the account belongs; `selects`: some rule is for a segment only, or exempts by priority."""
 
     def __init__(self, policy: Policy, rules: Iterable[Rule]) -> None:
         self.policy = policy
@@ -80,7 +80,7 @@ class Compiled:
             not ruling.everyone
             or isinstance(ruling, times.Quiet | times.Holiday | facts.Stale)
             or getattr(ruling, "calendar", False)
-            or (isinstance(ruling, facts.OwnedByOther) and policy.leads.owners)
+            or ((isinstance(ruling, facts.OwnedByOther) or ruling.rule.action == "reroute") and policy.leads.owners)
             for ruling in self.rulings
         )
         self.selects = any(

@@ -156,6 +156,7 @@ _SAID = {
     Reason.DUPLICATE_CAMPAIGN: "of a campaign that reaches the customer twice",
     Reason.DUPLICATE_SEQUENCE: "in two sequences at once",
     Reason.OPEN_DEAL: "on customers with an open deal",
+    Reason.SALES_LEAD: "on customers whose lead sales has",
     Reason.AFTER_REPLY: "on customers who just replied",
     Reason.REJECTION_COOL_DOWN: "on customers who rejected us",
     Reason.INCOMPATIBLE_OFFERS: "with offers that do not go together",

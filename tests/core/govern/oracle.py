@@ -277,9 +277,14 @@ def with_sales(rule: Any, history: Any, others: Any, contact: Any, t: int, stand
 
 
 def owner(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:
-    lead, account = standing.with_sales, newest(history, "account", standing.account)
-    of = standing.owner or (lead and lead.owner) or rest[-1].leads.owners.get(account)
+    of = owned_by(history, rest[-1], standing)
     return bool(of and contact.actor_kind == "person" and contact.actor_id not in (None, of))
+
+
+def owned_by(history: Sequence[Entry], policy: Policy, standing: Standing) -> str | None:
+    """Whose customer it is."""
+    lead, account = standing.with_sales, newest(history, "account", standing.account)
+    return standing.owner or (lead and lead.owner) or policy.leads.owners.get(account or "")
 
 
 def replied(rule: Any, history: Any, others: Any, contact: Any, t: int, *rest: Any) -> bool:

@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from streams.core.entry import DELETED, Entry, key
 from streams.core.govern.check import check
-from streams.core.govern.records import USUAL_KIND, Contact, Standing, Verdict
+from streams.core.govern.policy import OpenDeal
+from streams.core.govern.records import USUAL_KIND, Contact, Deal, Standing, Verdict
+from streams.core.leads.policy import LeadsPolicy
 from streams.core.policy import PlannedPolicy, Policy
 from streams.core.touch import CHANNELS
 from tests.core.govern import oracle, worlds
@@ -33,12 +35,15 @@ SETS = [*((kind,) for kind in worlds.rules), tuple(worlds.rules)]
 def test_the_violations_are_the_oracles(
     kinds: tuple[str, ...], history: tuple[Entry, ...], contact: Contact, standing: Standing, data: st.DataObject
 ) -> None:
-    """All rules broken are told, no other one, and the contact is allowed when each of them lets it pass."""
+    """All rules broken are told, no other one; the contact is allowed when each of them lets it pass; and one of them that routes names
+    the customer's owner."""
     policy = data.draw(worlds.policies(kinds))
     verdict = check(history, contact, policy, 0, standing)
     wanted = oracle.broken(history, contact, policy, contact.at, standing)
     assert {one.rule for one in verdict.violations} == wanted
     assert verdict.allowed is not _stops(policy, wanted, contact)
+    routes = any(rule.action == "reroute" for rule in policy.rules if rule.name in wanted)
+    assert verdict.route_to == (oracle.owned_by(history, policy, standing) if routes else None)
     assert len(verdict.violations) == len(wanted)
 
 
@@ -175,3 +180,11 @@ def test_more_contacts_and_more_rules_never_allow_more(
     relaxed, soonest = broken(replace(policy, rules=raised))
     assert relaxed <= usual
     assert soonest <= slot
+
+
+def test_a_reroute_names_the_accounts_owner() -> None:
+    """Whatever rule sends a contact to the owner, the account that only a touch tells of says who that is."""
+    seen = (Entry(worlds.START, "t", "email", "marketing", "inbound", "opened", account="acme"),)
+    policy = Policy(rules=(OpenDeal(name="deal", action="reroute"),), leads=LeadsPolicy(owners={"acme": "kim"}))
+    mail = Contact(worlds.START + HOUR, "email", "marketing")
+    assert check(seen, mail, policy, 0, Standing(open_deals=(Deal("d", 0),))).route_to == "kim"

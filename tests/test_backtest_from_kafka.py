@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import re
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from msgspec.structs import replace
 
+from streams import Client
 from streams.core import touch_json
+from streams.core.entry import Engagement, Entry
+from streams.core.segments import Entries, seal
+from streams.core.timeline import Timeline, encode, encode_head
+from streams.edge.publisher import Record
+from streams.edge.topics import changelog
 from streams.settings import Settings
 from tests.support import histories
 from tests.support.browser import look
@@ -88,3 +97,34 @@ def test_what_is_wrong_is_said(settings: Settings, tmp_path: Path) -> None:
     for arguments, words in told.items():
         result = touchstream(settings, "backtest", *arguments)
         assert result.exit_code in (1, 2) and words in result.stderr, (arguments, result.stderr)
+
+
+def test_a_timeline_that_cannot_be_read_is_named(settings: Settings) -> None:
+    """One value of the changelog is cut off, or a segment of a long timeline is missing: the findings, the difference of two policies and
+    a forecast end with whose it is, where it stands and what to do, and print no figure without it."""
+    now = time.time_ns() // 1_000_000
+    mails = tuple(
+        Entry(now - 60_000 * (200 - n), f"t{n:03}", "email", "marketing", "outbound", "sent") for n in range(200)
+    )
+    planned = (replace(mails[0], at=now + 3_600_000, id="p"),)
+    short = Timeline(entries=mails[:3], plans=planned)
+    long = replace(short, entries=Entries(seal(mails[:150]), mails[150:], Engagement()))
+    for value, why in (
+        (encode(short)[:-3], "damaged timeline: "),
+        (encode_head(long), "segment [0-9a-f]{16} of the timeline is missing"),
+    ):
+        _write(settings, {b"c2-a": value, b"c2-b": encode(short)})
+        for command in (("backtest", "--from-kafka"), ("backtest", "--from-kafka", "--against", POLICY), ("forecast",)):
+            result = touchstream(settings, *command)
+            assert (result.exit_code, result.stdout) == (1, ""), command
+            assert re.search(f"Error: the timeline of c2-a cannot be read: {why}", result.stderr), result.stderr
+            assert f"topic {changelog(settings)} under this key" in result.stderr and "last good value" in result.stderr
+
+
+def _write(settings: Settings, values: dict[bytes, bytes]) -> None:
+    async def write() -> None:
+        async with Client(settings=settings) as client:
+            for key, value in values.items():
+                await client.publisher.publish(Record(changelog(settings), key, value))
+
+    asyncio.run(write())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from streams.commands.common import (
     needs_report,
     policy_option,
     progress,
+    unreadable,
 )
 from streams.commands.files import replace_file, touch_lines
 from streams.commands.publishing import run_kafka
@@ -101,10 +102,13 @@ def backtest(
         findings = result.findings
     else:
         timelines = _history(settings)
-        findings = _findings(timelines, policy) if current is None else []
+        findings = _findings(timelines, policy, settings) if current is None else []
     findings = [finding for finding in findings if finding.event_time >= start]
     if current is not None:
-        _compare(timelines.values(), policy, current, start, html)
+        try:
+            _compare(timelines, policy, current, start, html)
+        except DamagedError as error:
+            raise unreadable(error, settings) from None
     else:
         for finding in findings:
             sys.stdout.write(finding_json.line(finding) + "\n")
@@ -118,7 +122,7 @@ def backtest(
         sys.exit(1)
 
 
-def _compare(timelines: Iterable[Timeline], new: Policy, current: Policy, since: int, html: Path | None) -> None:
+def _compare(timelines: Mapping[str, Timeline], new: Policy, current: Policy, since: int, html: Path | None) -> None:
     with progress("comparing"):
         found = difference(timelines, new, current, since)
     if since and found.first_at is not None and found.first_at - since > DAY_MS:
@@ -144,12 +148,14 @@ def _history(settings: Settings) -> Mapping[str, Timeline]:
     return found
 
 
-def _findings(timelines: Mapping[str, Timeline], policy: Policy) -> list[Finding]:
+def _findings(timelines: Mapping[str, Timeline], policy: Policy, settings: Settings) -> list[Finding]:
     """What holds on the timelines, sorted as ever."""
-    try:
-        found = [finding for customer, one in timelines.items() for finding in detect.everything(one, policy, customer)]
-    except DamagedError as error:
-        raise CommandError(f"a timeline cannot be read: {error}") from None
+    found: list[Finding] = []
+    for customer in timelines:
+        try:
+            found += detect.everything(timelines[customer], policy, customer)
+        except DamagedError as error:
+            raise unreadable(error.of(customer), settings) from None
     return sorted(found, key=lambda finding: (finding.event_time, finding.finding_id))
 
 

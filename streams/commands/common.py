@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 import click
 
 from streams import settings as settings_module
+from streams.core.entry import DamagedError
 from streams.core.policy import Policy, PolicyError, parse
 from streams.core.published import checked
+from streams.edge.topics import changelog
 from streams.settings import Settings, SettingsError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,6 +70,14 @@ def needs_report(what: str) -> None:
     for name in ("duckdb", "jinja2", "matplotlib"):
         if find_spec(name) is None:
             raise CommandError(f"{what} needs the package {name}; install it with pip install 'touchstream[report]'")
+
+
+def unreadable(error: DamagedError, settings: Settings) -> CommandError:
+    """What is to be raised when a timeline of the changelog cannot be read: whose, where, and what to do."""
+    return CommandError(
+        f"{error}\nIt stands in the topic {changelog(settings)} under this key, and the worker that needs it ends with 70. Nothing"
+        " was changed. Use the release that wrote it, or a newer one; or write the key's last good value again, from a backup."
+    )
 
 
 @contextmanager

@@ -14,7 +14,14 @@ import msgspec
 
 from streams.commands import rendering
 from streams.commands.backtest import moment_of
-from streams.commands.common import CommandError, kafka_options, load_policy, load_settings, policy_option, progress
+from streams.commands.common import (
+    kafka_options,
+    load_policy,
+    load_settings,
+    policy_option,
+    progress,
+    unreadable,
+)
 from streams.commands.files import touch_lines
 from streams.commands.identifiers import read_log
 from streams.commands.policy_in_force import in_force, policy_in_force
@@ -70,7 +77,7 @@ def forecast(
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     policy = load_policy(policy_path, settings) if policy_path else policy_in_force(None, settings)
     start = moment_of(now, "--now") if now else time.time_ns() // 1_000_000
-    shown = Shown(policy, days, as_json)
+    shown = Shown(settings, policy, days, as_json)
     if follow:
         with suppress(KeyboardInterrupt):  # Ctrl-C is how this ends
             run_kafka(_follow(settings, shown, None if policy_path else policy))
@@ -88,7 +95,7 @@ def forecast(
         plan = planned(touches, _people(settings, policy, log), timelines, policy, start, shown.end(start))
         shown.show(plan, start)
     except DamagedError as error:
-        raise CommandError(f"a timeline cannot be read: {error}") from None
+        raise unreadable(error, settings) from None
     click.echo(_left_out(plan), err=True)
     for problem in broken:
         click.echo(rendering.clean(problem), err=True)
@@ -99,8 +106,8 @@ def forecast(
 class Shown:
     """Prints outlooks, each once until it changes."""
 
-    def __init__(self, policy: Policy, days: float, as_json: bool) -> None:
-        self._policy, self._days, self._as_json = policy, days, as_json
+    def __init__(self, settings: Settings, policy: Policy, days: float, as_json: bool) -> None:
+        self._settings, self._policy, self._days, self._as_json = settings, policy, days, as_json
         self._before: dict[Plan, Outlook] = {}
 
     def use(self, policy: Policy) -> None:
@@ -117,7 +124,7 @@ class Shown:
             plan = announced(held.planned(), self._policy, start, self.end(start))
             self.show(plan, start)
         except DamagedError as error:
-            raise CommandError(f"a timeline cannot be read: {error}") from None
+            raise unreadable(error, self._settings) from None
         return plan
 
     def show(self, planned: Planned, start: int) -> None:

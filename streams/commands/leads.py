@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from streams.commands.common import CommandError
+from streams.commands.common import CommandError, unreadable
 from streams.commands.identifiers import look_up
 from streams.commands.publishing import run_kafka
 from streams.commands.rendering import consent, evidence, score_parts
@@ -96,7 +96,7 @@ async def briefs(settings: Settings, leads: Iterable[Lead], policy: Policy, now:
         except KeyError:
             continue
         except DamagedError as error:
-            raise CommandError(f"the timeline of {customer} cannot be read: {error}") from None
+            raise unreadable(error.of(customer), settings) from None
     return found
 
 

@@ -11,7 +11,17 @@ from streams.core.touch import OPT_OUT_KINDS, Claim, IdentifiedTouch
 
 
 class DamagedError(ValueError):
-    """Bytes of a timeline, or of a part of one, that cannot be read; the text says which and why."""
+    """Bytes of a timeline, or of a part of one, that cannot be read; the text says which and why, and whose, once that is known."""
+
+    customer: str | None = None
+
+    def of(self, customer: str) -> DamagedError:
+        """The same, said of a customer: parts of a timeline are read when they are needed, where nobody knows whose they are."""
+        if self.customer is not None:
+            return self
+        named = DamagedError(f"the timeline of {customer} cannot be read: {self}")
+        named.customer = customer
+        return named
 
 
 class Entry(Struct, frozen=True, gc=False, array_like=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from streams.core.entry import DamagedError
 from streams.core.timeline import Timeline, customer_of, decode, is_customer, may_have_plans, segment_key
 from streams.edge.reader import latest
 from streams.edge.topics import changelog
@@ -29,9 +30,12 @@ class History(Mapping[str, Timeline]):
                     yield key.decode(), timeline
 
     def __getitem__(self, customer: str) -> Timeline:
-        """Raises KeyError for nobody, `DamagedError` for what a newer release wrote."""
+        """Raises KeyError for nobody, `DamagedError` for what is damaged, or a newer release wrote."""
         key = customer.encode()
-        return decode(self._values[key], lambda digest: self._values.get(segment_key(key, digest)))
+        try:
+            return decode(self._values[key], lambda digest: self._values.get(segment_key(key, digest)))
+        except DamagedError as error:
+            raise error.of(customer) from None
 
     def __iter__(self) -> Iterator[str]:
         """Ids of the customers who hold touches."""

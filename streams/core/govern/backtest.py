@@ -8,13 +8,13 @@ made, is no past: a slot that somebody held for an hour and gave back stops nobo
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from streams.core import wording
 from streams.core.detect.base import contacts
-from streams.core.entry import Entry
+from streams.core.entry import DamagedError, Entry
 from streams.core.govern import compiled as ready
 from streams.core.govern.evaluate import broken
 from streams.core.govern.loading import on_timelines
@@ -103,14 +103,18 @@ def _followed(entries: Sequence[Entry], j: int, reached: dict[int, Entry]) -> bo
     return False
 
 
-def difference(timelines: Iterable[Timeline], new: Policy, current: Policy, since: int = 0) -> Difference:
+def difference(timelines: Mapping[str, Timeline], new: Policy, current: Policy, since: int = 0) -> Difference:
     """What the new policy would have stopped that the current one lets pass, and the other way round. Contacts before `since` (UTC ms) only
-    weigh on later ones."""
+    weigh on later ones. Raises `DamagedError`."""
     made, newly, no_longer, both = 0, Tally(), Tally(), Tally()
     first: int | None = None
     last: int | None = None
-    for timeline in timelines:
-        entries = tuple(timeline.entries)
+    for customer in timelines:
+        timeline = timelines[customer]
+        try:
+            entries = tuple(timeline.entries)
+        except DamagedError as error:
+            raise error.of(customer) from None
         for _, entry in contacts(entries, 0, len(entries), 0, current) if entries else ():
             first = entry.at if first is None else min(first, entry.at)
             last = entry.at if last is None else max(last, entry.at)

@@ -11,10 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from streams.core import claims
-from streams.core.entry import DELETED, Entry, key
+from streams.core.entry import DELETED, DamagedError, Entry, key
 from streams.core.govern.check import known
 from streams.core.govern.forecast import Known
 from streams.core.govern.records import NOTHING, Contact, Standing
@@ -64,7 +63,7 @@ def planned(
     plans = []
     for touch, ids in theirs:
         who = graph.find(ids[0])
-        if all(find(timeline, touch.touch_id) is None for timeline in held[who]):
+        if not any(_made(touch, *one) for one in held[who]):
             plans.append((who, contact_of(touch)))
 
     def knows(customer: str) -> tuple[Sequence[Entry], Standing]:
@@ -82,7 +81,7 @@ def planned(
 
 def announced(timelines: Iterable[tuple[str, Timeline]], policy: Policy, start: int, end: int) -> Planned:
     """The same of the plans that timelines hold, by customer id: what tools have published."""
-    held: dict[str, Timeline] = {}
+    held: dict[str, _Held] = {}
     plans: list[tuple[str, Contact]] = []
     elsewhen = withdrawn = 0
     for customer, timeline in timelines:
@@ -90,13 +89,13 @@ def announced(timelines: Iterable[tuple[str, Timeline]], policy: Policy, start: 
             if plan.kind == DELETED:
                 withdrawn += 1
             elif start <= plan.at < end:
-                held[customer] = timeline
+                held[customer] = ((customer, timeline),)
                 plans.append((customer, contact_of_plan(plan)))
             else:
                 elsewhen += 1
 
     def knows(customer: str) -> tuple[Sequence[Entry], Standing]:
-        return _known((held[customer],), policy, start)
+        return _known(held[customer], policy, start)
 
     return Planned(tuple(plans), knows, made=0, elsewhen=elsewhen, withdrawn=withdrawn, nobody=0)
 
@@ -127,7 +126,11 @@ def contact_of(touch: Touch) -> Contact:
     )  # fmt: skip
 
 
-def _timelines(ids: Iterable[str], timelines: Mapping[str, Timeline]) -> tuple[Timeline, ...]:
+_Held = tuple[tuple[str, Timeline], ...]
+"""Timelines by the ids of their customers."""
+
+
+def _timelines(ids: Iterable[str], timelines: Mapping[str, Timeline]) -> _Held:
     """The timelines of these ids; of one that was merged, that of the id it goes by now."""
     found: dict[str, Timeline] = {}
     for id_ in ids:
@@ -136,14 +139,23 @@ def _timelines(ids: Iterable[str], timelines: Mapping[str, Timeline]) -> tuple[T
                 found[id_] = timeline
                 break
             id_ = timeline.merged_into
-    return tuple(found[id_] for id_ in sorted(found))
+    return tuple((id_, found[id_]) for id_ in sorted(found))
 
 
-def _known(held: tuple[Timeline, ...], policy: Policy, at: int) -> tuple[Sequence[Entry], Standing]:
-    if not held:
-        return (), NOTHING
-    entries, standing = known(held[0], policy, at)
-    for timeline in held[1:]:
-        more, other = known(timeline, policy, at, standing)
-        entries, standing = sorted((*entries, *more), key=key), replace(other)
+def _made(touch: Touch, customer: str, timeline: Timeline) -> bool:
+    try:
+        return find(timeline, touch.touch_id) is not None
+    except DamagedError as error:
+        raise error.of(customer) from None
+
+
+def _known(held: _Held, policy: Policy, at: int) -> tuple[Sequence[Entry], Standing]:
+    entries: Sequence[Entry] = ()
+    standing = NOTHING
+    for customer, timeline in held:
+        try:
+            more, standing = known(timeline, policy, at, standing)
+            entries = sorted((*entries, *more), key=key) if entries else more
+        except DamagedError as error:
+            raise error.of(customer) from None
     return entries, standing

@@ -58,7 +58,7 @@ def test_a_stopped_contact_counts_no_more() -> None:
 
 def test_the_difference_in_words() -> None:
     """By rule, department and campaign, with those that were wrongly stopped."""
-    assert lines(difference([PAST, Timeline()], NEW, CURRENT)) == [
+    assert lines(difference({"a": PAST, "b": Timeline()}, NEW, CURRENT)) == [
         "5 contacts",
         "1 stopped by the new policy only; 1 of them were followed by a reply or a meeting",
         "  rule a-day: 1",
@@ -86,7 +86,7 @@ def test_rules_that_are_not_judged_are_named() -> None:
     capped = parse(
         '[[rules]]\nname = "people-of-a-company-a-week"\nenabled = true\n[[rules]]\nname = "consent"\nenabled = false'
     )
-    found = difference([PAST], capped, CURRENT)
+    found = difference({"a": PAST}, capped, CURRENT)
     assert (found.newly.contacts, found.no_longer.contacts) == (0, 0)
     assert lines(found)[-2:] == [
         "not judged, since they rest on what no timeline holds: do-not-contact, owner-first, sales-has-the-lead,"

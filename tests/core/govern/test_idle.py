@@ -14,7 +14,7 @@ from streams.core.govern.records import NOTHING, Contact, Standing
 from streams.core.govern.ruling import Ruling
 from streams.core.policy import Policy
 from tests.core.govern import worlds
-from tests.core.govern.worlds import DAY, START
+from tests.core.govern.worlds import DAY, HOUR, START
 
 LOOKS_AT_NO_SCENE = {"quiet_hours", "holidays", "stale_offer"}
 """What these ask is in each contact, and the clock."""
@@ -24,9 +24,13 @@ few = st.one_of(st.just(NOTHING), worlds.standings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
-    worlds.histories(4), few, st.lists(worlds.contacts, max_size=2), st.lists(worlds.contacts, min_size=1), st.data()
+    worlds.histories(4),
+    few,
+    st.lists(worlds.contacts, max_size=2),
+    st.lists(worlds.contacts, min_size=1, max_size=4),
+    st.data(),
 )
 def test_an_idle_rule_hinders_nothing(
     kind: str,
@@ -43,7 +47,11 @@ def test_an_idle_rule_hinders_nothing(
     (ruling,) = ready.rulings
     if not ruling.idle(scene):
         return
-    instants = [START + n * DAY for n in range(-5, 25)] + [one.at for one in (*history, *asked)]
+    instants = (
+        [START + n * DAY for n in range(-5, 25)]
+        + [one.at for one in (*history, *asked)]
+        + [one.at - HOUR for one in planned]
+    )
     for contact in map(usual, asked):
         for t in instants:
             assert ruling.hinders(contact, t, scene, True) is None

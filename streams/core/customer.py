@@ -23,6 +23,7 @@ from streams.core.entry import DELETED, Entry, decode_entry
 from streams.core.erasure import blank, happened_at, is_erased
 from streams.core.ids import command_id
 from streams.core.leads import asked, elsewhere, told
+from streams.core.leads.deal_acts import taken_in
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.events import blank as blank_lead
 from streams.core.leads.follow import due, followed, unfolded
@@ -228,17 +229,19 @@ def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> 
     before, customer = timeline, command.customer_id
     findings: list[Finding] = []
     new: list[Entry] = []
-    for entry in here:
+    for entry in taken_in(timeline, here):
         step = pipeline.add(timeline, entry, policy, customer, cause_of(command))
         timeline = timeline if step.timeline is timeline else unfolded(step.timeline, policy)
         findings += step.findings
-        new += (entry,) if step.outcome == "applied" else ()
+        new += (entry,) if step.outcome in ("applied", "corrected", "deleted") else ()
     # Once for all of them: more entries of the same merge may say who has a lead that waits for a rep.
     done = followed(
         before, timeline, policy, customer, command.issued_at, load=load, came=new, findings=tuple(findings)
     )
     done = elsewhere.came(before, done, new, command)
-    return Effect(done.timeline, "applied", done.findings, commands, leads=done.events)
+    lost = told.overtaken(done.timeline, new, command, policy, load)
+    events, found = (*done.events, *lost.events), (*done.findings, *lost.findings)
+    return Effect(lost.timeline, "applied", found, commands, leads=events)
 
 
 def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:

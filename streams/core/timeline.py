@@ -282,8 +282,7 @@ def may_have_plans(data: bytes) -> bool:
 
 def touch_count(timeline: Timeline) -> int:
     """How many touches are on it, without what was done to a lead."""
-    acts = sum(entry.direction == INTERNAL for entry in timeline.entries) if timeline.lead is not None else 0
-    return len(timeline.entries) + len(timeline.opt_outs) - acts
+    return sum(entry.direction != INTERNAL for held in (timeline.entries, timeline.opt_outs) for entry in held)
 
 
 def standing(timeline: Timeline) -> tuple[Entry, ...]:

@@ -27,7 +27,7 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     _spec(
         "touchstream_ledger_revenue", "gauge", ("period", "currency"),
         "Closed revenue.",
-        "Differs from the CRM's: look for refused deals with `touchstream dead-letter list`.",
+        "Differs from the CRM's: look for refused deals with `touchstream dead-letter list`, and in its log for what has no rate.",
     ),
     _spec(
         "touchstream_ledger_contacts", "gauge", ("period", "department"),

@@ -7,8 +7,6 @@ import msgspec
 
 from streams.core.ledger import facts, records
 from streams.core.ledger.facts import ConflictFact, Fact, LeadFact
-from streams.core.ledger.spend import lacks_rate
-from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.core.touch import Origin
@@ -64,7 +62,6 @@ class Input:
         if topic == self._deals:
             deal = self._codec.decode_deal(value)
             records.check_deal(deal, published)
-            self._check_rate(deal)
             settings = self._settings
             fact = facts.of_deal(deal, self._policy.identity, settings.id_key, settings.default_region)
             if fact is None:
@@ -73,7 +70,6 @@ class Input:
         if topic == self._costs:
             cost = self._codec.decode_cost(value)
             records.check_cost(cost, published)
-            self._check_rate(cost)
             return [facts.of_cost(cost)]
         if topic == self._leads:
             return [_dated(facts.of_lead(self._codec.decode_lead_event(value)))]
@@ -85,11 +81,6 @@ class Input:
         if not EARLIEST_MS <= identified.touch.occurred_at <= LATEST_MS:
             raise DecodeError("not_a_touch", "occurred_at lies outside the years 2000 to 9999")
         return list(facts.of_touch(identified))
-
-    def _check_rate(self, record: Deal | Cost) -> None:
-        lacking = None if record.amount is None else lacks_rate(record.amount.currency, self._policy.ledger)
-        if lacking is not None and not record.deleted:
-            raise records.RecordError(f"amount.currency: {lacking}")
 
 
 def _dated(fact: LeadFact | ConflictFact) -> LeadFact | ConflictFact:

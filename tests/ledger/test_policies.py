@@ -8,8 +8,9 @@ import pytest
 
 from streams import Client
 from streams.core.ledger.result import decode
+from streams.edge.topics import DEAD_LETTER
 from streams.settings import Settings
-from tests.ledger.processes import figures, published, running
+from tests.ledger.processes import figures, published, records, running
 from tests.support.commands import touchstream
 from tests.support.publishing import put_policy
 from tests.support.waiting import wait_until
@@ -55,3 +56,31 @@ def test_figures_are_of_the_published_policy(settings: Settings, tmp_path: Path)
     assert "mine.toml says nothing: policy " in made.stderr
     figures_told = decode(out.read_bytes()).figures
     assert {one.currency for one in figures_told if one.measure == "revenue"} == {"EUR"}
+
+
+def test_a_deal_without_a_rate_counts_once_there_is_one(settings: Settings, tmp_path: Path) -> None:
+    """A deal and a cost in pounds, while the policy has no rate for them, are left out of the figures with a word in the log, and are no
+    dead letters; once a policy with the rate is published they count, in the running process as in the report."""
+    pounds = {"amount": "80.00", "currency": "GBP"}
+    cost = {"cost_id": "c", "department": "sales", "kind": "tool", "first_day": "2026-05-01", "last_day": "2026-05-31"}
+    put_policy(settings, IN_EUR % "0.5")
+    with running(settings) as process:
+        with Client.sync(settings=settings) as client:
+            client.deal(DEAL)
+            client.deal({**DEAL, "deal_id": "pounds", "amount": pounds})
+            client.cost({**cost, "amount": pounds})
+        for left in ("deal pounds", "cost c"):
+            wait_until(
+                lambda left=left: process.says(f"left out of the figures: {left}: no rate from GBP"),
+                60,
+                f"a word on {left}",
+            )
+        wait_until(lambda: revenue(settings) == {("EUR", "50.00")}, 60, "the deal in dollars")
+        put_policy(settings, IN_EUR.replace("}", ", GBP = 2}") % "0.5")
+        wait_until(lambda: revenue(settings) == {("EUR", "210.00")}, 60, "pounds in euros")
+    assert records(settings, DEAD_LETTER) == []
+    out = tmp_path / "report.json"
+    made = touchstream(settings, "report", "--period", "2026-Q2", "--from-kafka", "--json", str(out))
+    assert made.exit_code == 0, made.stderr
+    told = {(one.measure, one.value) for one in decode(out.read_bytes()).figures}
+    assert {("revenue", 21_000), ("spend.tool", 16_000)} <= told

@@ -36,9 +36,9 @@ def open_besides(lead: LeadState, deal: str) -> list[str]:
     return [id_ for id_ in _those(lead.deals, "open") if id_ != deal]
 
 
-def remembers(lead: LeadState | None, deal: str) -> bool:
-    """Whether the customer's lead knows of the deal as one that is not lost."""
-    return lead is not None and deal in (*lead.older, *(id_ for id_, _ in lead.deals))
+def remembered(lead: LeadState | None) -> tuple[str, ...]:
+    """The deals that the customer's lead knows of as not lost."""
+    return () if lead is None else (*lead.older, *(id_ for id_, _ in lead.deals))
 
 
 def begins_another(lead: LeadState, act: Act) -> bool:

@@ -59,7 +59,8 @@ class Deals:
             return []
         if not (deal.deleted or is_refund(deal.amount) or self._facts.customer_of(deal) != was):
             return []
-        return [gone_command(deal, was, received_at)]
+        mistake = deal.deleted or is_refund(deal.amount)
+        return [gone_command(deal, was, received_at, deal.version if mistake else before.version)]
 
     def _told(self, deal: DealFact, before: DealFact | None, received_at: int) -> list[Command]:
         for id_ in deal.ids:
@@ -68,12 +69,12 @@ class Deals:
         return [] if command is None else [command]
 
 
-def gone_command(deal: DealFact, customer: str, received_at: int) -> Command:
-    """That a deal is not, and never was, this customer's."""
+def gone_command(deal: DealFact, customer: str, received_at: int, version: int) -> Command:
+    """That a deal is not, and never was, this customer's, up to the version: should it come back, it is theirs."""
     id_ = command_id(asked.DEAL, deal.deal_id, str(deal.version), asked.DELETED)
     return Command(
         id_, customer, asked.DEAL, received_at, f"deal {deal.deal_id} of the CRM", requested_by=asked.LEDGER, deal_id=deal.deal_id,
-        deal_stage=asked.DELETED, deal_version=deal.version,
+        deal_stage=asked.DELETED, deal_version=version,
     )  # fmt: skip
 
 

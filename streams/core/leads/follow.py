@@ -56,7 +56,7 @@ def followed(
     Kafka received what led to it (UTC ms): nobody can be given a lead earlier. `load` as in `routing.route`.
     Without `settle` a lead that waits for a rep waits on: more entries of the same merge may say who has it.
     A lead that is there is followed on when the policy follows no leads any more; it only gets no rep.
-    `came` are the entries that are new, if they are many: what a full timeline has pruned of them at once is told all the same.
+    `came` are the entries that are new or others, if they are many: what a full timeline has pruned of them at once is told all the same.
     `findings` are what the change has led to: hand-offs among them, and those told before, are due when their leads are."""
     known = before.lead is not None
     if not known and (not active(policy) or (in_order and not _begins(after, policy))):
@@ -167,9 +167,11 @@ def parted(before: Timeline, after: Timeline, policy: Policy) -> tuple[Lead, tup
 
 
 def _with(timeline: Timeline, came: Sequence[Entry], policy: Policy) -> Timeline:
-    """The timeline with more entries, and none of them pruned."""
+    """The timeline with more entries, or others in the place of those that it has, and none of them pruned."""
     placed = [keeping.reached(timeline, entry, policy) for entry in came]
-    return replace(timeline, entries=tuple(sorted((*timeline.entries, *placed), key=key)))
+    ids = {entry.id for entry in placed}
+    held = [entry for entry in timeline.entries if entry.id not in ids]
+    return replace(timeline, entries=tuple(sorted((*held, *placed), key=key)))
 
 
 def _alike(one: Sequence[Entry], other: Sequence[Entry]) -> int:

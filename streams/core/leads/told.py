@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from streams.core import pipeline
 from streams.core.commands import Command
-from streams.core.entry import Entry, tombstone
+from streams.core.entry import Entry
 from streams.core.leads import acts, asked
-from streams.core.leads.came_of import open_besides, remembers
-from streams.core.leads.deal_acts import of_deal, placed
+from streams.core.leads.came_of import open_besides, remembered
+from streams.core.leads.deal_acts import buried, is_gone, mark, of_deal, placed, waits_for
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.fold import active
 from streams.core.leads.follow import followed
@@ -69,37 +69,56 @@ def said(timeline: Timeline, command: Command, policy: Policy, load: Load = None
 
 
 def _deal(timeline: Timeline, entry: Entry, command: Command, policy: Policy, load: Load) -> Told:
-    """What the ledger tells of a deal, which most customers have without a lead. It stays on the timeline then: a touch that comes late may
-    begin the lead before the deal. Of a customer of whom nothing is known, or no more, nothing is kept."""
-    unknown = timeline.lead is None and (not timeline.entries or not active(policy))
-    if unknown or (timeline.erased_at and entry.at * 1000 <= timeline.erased_at):
+    """What the ledger tells of a deal, which most customers have without a lead. It stays on the timeline then: a touch may come later, and
+    begin the lead before the deal. The first one, too: a merge may bring it. Of a customer who was erased since, nothing is kept."""
+    if _is_nothing(timeline, entry.at, policy) or is_gone(timeline, command.deal_id or "", command.deal_version or 0):
         return Told(timeline)
     done = _added(timeline, entry, command, policy, load)
     return Told(timeline) if done.refused is not None else done
 
 
+def _is_nothing(timeline: Timeline, at: int, policy: Policy) -> bool:
+    """Whether what the ledger tells of that time has nobody's lead to mean anything to, now or later."""
+    nobody = not active(policy) or (timeline.erased_at > 0 and not timeline.entries)
+    return (timeline.lead is None and nobody) or at * 1000 <= timeline.erased_at > 0
+
+
 def _deleted(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Told:
-    """A deal that never was: what was said of it is deleted, and so what followed is retracted. What it led to before what the timeline
-    holds stays as it was told; the deal is lost then, so that no lead waits for it."""
-    customer, deal = command.customer_id, command.deal_id or ""
-    # Not only taken out: what is read again after a crash must not bring it back.
-    gone = [
-        replace(tombstone(entry), version=entry.version + 1)
-        for entry in timeline.entries
-        if entry.kind == asked.DEAL and acts.act_of(entry).deal == deal
-    ]
-    after, findings = _corrected(timeline, gone, policy, customer)
-    if after is not timeline:
-        done = followed(timeline, after, policy, customer, command.issued_at, load=load, findings=tuple(findings))
-        told = Told(done.timeline, done.events, done.findings)
-    else:
-        told = Told(timeline)
-    if not remembers(told.timeline.lead, deal):
+    """A deal that never was, up to its version: what was said of it is deleted, and so what followed is retracted. What it led to before
+    what the timeline holds stays as it was told; the deal is lost then, so that no lead waits for it. A mark stays, for what comes
+    only now."""
+    customer, deal, version = command.customer_id, command.deal_id or "", command.deal_version or 0
+    if is_gone(timeline, deal, version) or _is_nothing(timeline, command.issued_at, policy):
+        return Told(timeline)
+    acts_ = [(entry, acts.act_of(entry)) for entry in timeline.entries if entry.kind == asked.DEAL]
+    theirs = [(entry, act.version) for entry, act in acts_ if act.deal == deal]
+    gone = [buried(entry) for entry, its in theirs if its <= version or not version]
+    stay = [entry for entry, its in theirs if its > version > 0]
+    moved = [one for one in placed(stay) if one not in stay]
+    marks = [mark(deal, version, command.issued_at)] if version else []  # earlier releases of the ledger gave none
+    after, findings = _corrected(timeline, [*gone, *moved, *marks], policy, customer)
+    done = followed(timeline, after, policy, customer, command.issued_at, load=load, findings=tuple(findings))
+    told = Told(done.timeline, done.events, done.findings)
+    if deal not in remembered(told.timeline.lead) or stay:
         return told
-    lost = replace(command, deal_stage="lost")
-    entry = asked.act(lost, _when(told.timeline, lost, policy))
-    more = _added(told.timeline, entry, lost, policy, load)
+    more = _lost(told.timeline, deal, command, policy, load)
     return Told(more.timeline, (*told.events, *more.events), (*told.findings, *more.findings), more.refused)
+
+
+def overtaken(timeline: Timeline, came: Sequence[Entry], command: Command, policy: Policy, load: Load = None) -> Told:
+    """A lead that came by the command goes on without deals that were deleted before."""
+    told = Told(timeline)
+    for deal, version in waits_for(timeline, came):
+        lost = replace(command, command_id=f"{command.command_id} {deal} {version}", kind=asked.DEAL, deal_id=deal)
+        more = _lost(told.timeline, deal, replace(lost, requested_by=asked.LEDGER), policy, load)
+        told = Told(more.timeline, (*told.events, *more.events), (*told.findings, *more.findings))
+    return told
+
+
+def _lost(timeline: Timeline, deal: str, command: Command, policy: Policy, load: Load) -> Told:
+    """A deal that is no more, and of which what it led to was pruned, as a lost one. No version says so, so no mark takes it away."""
+    lost = replace(command, deal_id=deal, deal_stage="lost", deal_version=None)
+    return _added(timeline, asked.act(lost, _when(timeline, lost, policy)), lost, policy, load)
 
 
 def _when(timeline: Timeline, command: Command, policy: Policy) -> int:
@@ -121,7 +140,8 @@ def _placed(timeline: Timeline, entry: Entry) -> tuple[Entry, list[Entry]]:
         return entry, []
     before = of_deal(timeline.entries, deal)
     if not before and lead is not None and lead.deal == deal:  # it was pruned
-        return replace(entry, at=max(entry.at, lead.since + 1)), []
+        at = max(entry.at, lead.since + 1)
+        return replace(entry, at=at, published_at=at), []
     known = {one.id: one for one in before}
     moved = [one for one in placed([*before, entry]) if known.get(one.id) is not one]
     mine = next(one for one in moved if one.id == entry.id)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from streams.core.commands import Command
 from streams.core.leads import asked, told
@@ -48,6 +50,12 @@ def by_ledger(version: int, stage: Stage, when: int, deal_id: str = "d1") -> Com
     )  # fmt: skip
 
 
+def deleted(version: int, deal_id: str = "d1") -> Command:
+    """The ledger says that the deal, up to a version, never was the customer's."""
+    gone = by_ledger(version, "lost", OPENED, deal_id)
+    return replace(gone, command_id=f"gone {deal_id} {version}", deal_stage=asked.DELETED, deal_at=None)
+
+
 def version_of(version: int, stage: Stage, closed: int | None = None) -> DealFact:
     """One version of the deal, as the CRM sends it."""
     return DealFact("d1", version, False, ("c2-b",), stage, OPENED, closed, None, None)
@@ -72,21 +80,39 @@ def test_what_is_read_again_in_another_order_changes_nothing(closed: str) -> Non
 
 
 SAID = st.lists(
-    st.tuples(st.sampled_from(STAGES), st.integers(-3, 9), st.sampled_from(["d1", "d2"])), min_size=1, max_size=6
+    st.tuples(st.sampled_from((*STAGES, asked.DELETED)), st.integers(-3, 9), st.sampled_from(["d1", "d2"])),
+    min_size=1,
+    max_size=6,
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(said=SAID, data=st.data())
-def test_any_order_of_versions_ends_in_the_same_lead(said: list[tuple[Stage, int, str]], data: st.DataObject) -> None:
-    """Whatever days the CRM gives, of two deals at once, and with some of it told twice."""
-    commands = [by_ledger(n, stage, OPENED + day * DAY, id_) for n, (stage, day, id_) in enumerate(said, 1)]
+def test_any_order_of_versions_ends_in_the_same_lead(said: list[tuple[Any, int, str]], data: st.DataObject) -> None:
+    """Whatever days the CRM gives, of two deals at once, with some of it told twice, and with deletions
+    that overtake what they are about."""
+    commands = [
+        by_ledger(n, stage, OPENED + day * DAY, id_) if stage != asked.DELETED else deleted(n, id_)
+        for n, (stage, day, id_) in enumerate(said, 1)
+    ]
     others = data.draw(st.permutations([*commands, *data.draw(st.lists(st.sampled_from(commands), max_size=2))]))
     worlds = [customer_of_sales(), customer_of_sales()]
     for world, order in zip(worlds, (commands, others), strict=True):
         for command in order:
             say(world, command)
     assert (worlds[0].lead, worlds[0].told()) == (worlds[1].lead, worlds[1].told())
+
+
+def test_a_deletion_that_overtakes_its_deal() -> None:
+    """The deal that comes then stays away; a later version of it counts, also when the deletion is told again after it."""
+    world = customer_of_sales()
+    before = world.lead
+    for command in (deleted(2), by_ledger(1, "open", OPENED), by_ledger(2, "proposal", OPENED)):
+        assert say(world, command).events == ()
+    assert before is not None and world.lead == replace(before, timers=())
+    say(world, by_ledger(3, "open", OPENED))
+    say(world, deleted(2))
+    assert world.lead is not None and (world.lead.state, world.lead.deal) == ("opportunity", "d1")
 
 
 def test_who_knows_no_version_comes_last() -> None:

@@ -12,7 +12,7 @@ from streams.core.ledger.fact_types import DealFact, ErasedFact, HomeFact
 from streams.core.ledger.facts import Facts
 from streams.core.ledger.types import Money, Stage
 from streams.core.policy import Policy, parse
-from streams.core.timeline import EMPTY
+from streams.core.timeline import EMPTY, Timeline
 from tests.core.leads.world import CUSTOMER, TEAM, World, at, said
 
 HOME = HomeFact("c2-b", CUSTOMER, 1)
@@ -106,9 +106,11 @@ def test_a_deal_that_is_deleted_or_moves_is_taken_back() -> None:
     told_by(deals, deal(1, "open"))
     moved, deleted = deal(2, "open", ids=("c2-z",)), deal(3, "open", ids=("c2-z",), deleted=True)
     said_of = [
-        (one.customer_id, one.deal_stage) for fact in (moved, deleted, deleted) for one in deals.take(fact, TOLD)[1]
+        (one.customer_id, one.deal_stage, one.deal_version)
+        for fact in (moved, deleted, deleted)
+        for one in deals.take(fact, TOLD)[1]
     ]
-    assert said_of == [(CUSTOMER, "deleted"), ("c2-other", "open"), ("c2-other", "deleted")]
+    assert said_of == [(CUSTOMER, "deleted", 1), ("c2-other", "open", 2), ("c2-other", "deleted", 3)]
     assert told_by(Deals(Facts([HOME])), deal(1, "open", deleted=True)) == []
     deals = Deals(Facts([HOME]))
     told_by(deals, deal(1, "open"))
@@ -243,10 +245,11 @@ def test_a_person_hears_that_another_deal_is_open() -> None:
 
 
 def test_a_deal_without_a_lead_is_nothing() -> None:
-    """A customer whom no touch has shown, or who has no lead, gets none by a deal, nor does one of a company without teams or one who was
-    erased since; a lead that begins before the deal by a touch that comes late is moved by it all the same."""
-    nobody = told.said(EMPTY, by_ledger("open", OPENED), World().policy)
-    assert (nobody.timeline is EMPTY, nobody.refused) == (True, None)
+    """A customer who has no lead gets none by a deal, nor does one of a company without teams or one who was erased since; a lead that
+    begins before the deal by a touch that comes late is moved by it all the same."""
+    for erased_at in ((OPENED - 9) * 1000, OPENED * 1000):
+        gone = Timeline(erased_at=erased_at)
+        assert told.said(gone, by_ledger("open", OPENED), World().policy) == told.Told(gone)
     world = World()
     world.touch("mail", "sent", at("2026-03-02T08:00"))
     assert say(world, by_ledger("open", OPENED), Policy()).timeline.entries == world.timeline.entries[:1]
@@ -256,6 +259,17 @@ def test_a_deal_without_a_lead_is_nothing() -> None:
     assert (done.events, done.refused, world.lead) == ((), None, None)
     world.touch("ask", "lead_form", at("2026-03-03T08:00"), came=TOLD)
     assert world.told()[-1] == "2026-03-03T10:00 opportunity opportunity"
+
+
+def test_a_deal_that_comes_before_the_first_touch_counts() -> None:
+    """A merge brings the touch after the ledger has told of the deal: the lead that begins by it goes on to the deal. Of a company that
+    follows no leads nothing is kept."""
+    world = World()
+    done = say(world, by_ledger("open", OPENED))
+    assert (done.events, done.refused, world.lead) == ((), None, None)
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"), came=TOLD)
+    assert world.told()[-1] == "2026-03-03T10:00 opportunity opportunity"
+    assert told.said(EMPTY, by_ledger("open", OPENED), Policy()).timeline is EMPTY
 
 
 @pytest.mark.parametrize("stage", ["won", "lost"])

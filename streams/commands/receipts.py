@@ -14,7 +14,8 @@ from streams.core.touch_json import rfc3339
 def text(part: Receipt) -> str:
     """One part of a receipt on a line."""
     by = part.requested_by or "somebody"
-    return f"{rfc3339(part.done_at)}  {part.customer_id}  {_counts(part)}  asked for by {by}, request {part.request_id}"
+    going = "" if part.gone else " (on their way)"
+    return f"{rfc3339(part.done_at)}  {part.customer_id}  {_counts(part)}{going}  asked for by {by}, request {part.request_id}"
 
 
 def whole(erasure: Erasure) -> str:

@@ -41,7 +41,7 @@ class Fate(Struct, frozen=True, gc=False):
 
 class Receipt(Struct, frozen=True, gc=False):
     """One part of what was erased, as in `schemas/erasure`. Times are UTC ms; `timelines` are the customer ids that answer with a part
-    of their own. It holds nothing of the person but pseudonymous ids."""
+    of their own. `gone` is whether Kafka has all that takes the part out. It holds nothing of the person but pseudonymous ids."""
 
     request_id: str
     part: str
@@ -57,6 +57,7 @@ class Receipt(Struct, frozen=True, gc=False):
     segments: int = 0
     topics: tuple[Fate, ...] = ()
     reservations: int = 0
+    gone: bool = True
 
 
 class Erasure(Struct):
@@ -67,15 +68,22 @@ class Erasure(Struct):
 
     @property
     def is_complete(self) -> bool:
-        """Whether every timeline that was told has answered."""
-        return self.identity is not None and set(self.identity.timelines) <= self.timelines.keys()
+        """Whether all of it is gone: the identity's part, and that of every timeline that was told."""
+        if self.identity is None or not self.identity.gone:
+            return False
+        return set(self.identity.timelines) <= {id_ for id_, part in self.timelines.items() if part.gone}
 
     def add(self, receipt: Receipt) -> None:
-        """Of several records of one part the first holds: read again after a crash, a timeline has nothing left to count."""
-        if receipt.part == IDENTITY and self.identity is None:
-            self.identity = receipt
+        """Of several records of one part the first holds (read again after a crash, a timeline has nothing left to count), and any of
+        them says that it is gone."""
+        if receipt.part == IDENTITY:
+            self.identity = _folded(self.identity, receipt)
         elif receipt.part == TIMELINE:
-            self.timelines.setdefault(receipt.customer_id, receipt)
+            self.timelines[receipt.customer_id] = _folded(self.timelines.get(receipt.customer_id), receipt)
+
+
+def _folded(first: Receipt | None, later: Receipt) -> Receipt:
+    return later if first is None else replace(first, gone=first.gone or later.gone)
 
 
 def blank(finding: Finding) -> Finding:

@@ -190,6 +190,13 @@ local function sweep(id) -- what the log says of one who is refused for good was
   if record.used then gone(id, id) end
   for strong in pairs(record.pairs) do gone(strong, id) end
   for _, weak in ipairs(redis.call('SMEMBERS', below(id))) do gone(id, weak) end
+  local told = {}
+  for winner in pairs(record.winners) do told[#told + 1] = {id, winner} end
+  for loser in pairs(record.losers) do told[#told + 1] = {loser, id} end
+  for _, one in ipairs(told) do
+    gone(one[1], one[2])
+    forget_told(one[1], one[2])
+  end
   clear(id)
 end
 
@@ -258,8 +265,8 @@ local function erase(id, asked, cause)
     for loser in pairs(record.losers) do keys[#keys + 1] = 'told:' .. loser .. '|' .. member end
   end
   for _, open in ipairs(redis.call('HKEYS', unlogged(customer))) do
-    local _, a, b = parse(open)
-    if theirs[a] or theirs[b] then
+    local kind, a, b = parse(open)
+    if kind ~= 'gone' and (theirs[a] or theirs[b]) then -- that the log's records are to be taken back waits until they are
       keys[#keys + 1] = open
       drop(customer, open)
     end

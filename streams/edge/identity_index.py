@@ -194,6 +194,16 @@ class IdentityIndex:
         """
         await self._decided("erased", [request_id])
 
+    async def to_take_back(self) -> list[Fact]:
+        """Facts "gone" that nobody is known to have published yet, such as an index that was built anew finds of people who were erased.
+
+        Raises:
+            IndexUnavailable: Redis or the log is away.
+        """
+        at, *found = await self._decided("overdue", ["0", str(_AT_ONCE)])
+        facts = [fact for answer in found for fact in resolved(answer, (), int(at)).facts]
+        return [fact for fact in facts if fact.kind == "gone"]
+
     def suspect(self) -> None:
         """Redis may lack a part of the log: read its tail before the next look-up."""
         self._behind = True

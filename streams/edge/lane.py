@@ -1,9 +1,9 @@
 """The lane out: micro-batches of records to Kafka, acknowledged before any offset they stand for is committed.
 
 A `Write` is all that one micro-batch of input leads to. Its outputs are sent at once; when the broker has them all, its changelog is
-sent; when the broker has that too, the write is done. So a timeline in the changelog implies that everything found on the way to
-it has been published: a touch read again after a crash is a duplicate that may be skipped, or it is processed again
-from the old state with the same result. Writes of one partition reach the changelog in order.
+sent; when the broker has that too, what says so is sent (`Write.after`), and the write is done. So a timeline in the changelog implies
+that everything found on the way to it has been published: a touch read again after a crash is a duplicate that may be skipped, or it is
+processed again from the old state with the same result. Writes of one partition reach the changelog in order.
 
 What was begun as a member of the group must not reach Kafka once somebody else has the partitions. So before each request to
 a broker the lane looks whether the group has confirmed a heartbeat within the session timeout, and waits for the next one if not;
@@ -52,8 +52,8 @@ class Out(Struct, frozen=True, gc=False):
 
 
 class Write(Struct):
-    """All output of one micro-batch: `outputs`, then `last`, then `changelog` (key to value, None deletes) of `partition`, then `done`
-    is called; each once the broker has what comes before it."""
+    """All output of one micro-batch: `outputs`, then `last`, then `changelog` (key to value, None deletes) of `partition`, then `after`,
+    then `done` is called; each once the broker has what comes before it."""
 
     outputs: list[Out]
     partition: int = -1
@@ -61,6 +61,7 @@ class Write(Struct):
     published: Callable[[], None] | None = None
     done: Callable[[], Awaitable[None]] | None = None
     last: list[Out] = []
+    after: list[Out] = []
 
 
 @lru_cache(maxsize=65_536)  # aiokafka's murmur2 is Python: 6 us a key, and keys repeat
@@ -216,6 +217,8 @@ class Lane:
                 if future.result().offset == self.changelog_ends.get(write.partition):
                     self.changelog_ends[write.partition] += batch.record_count()
             crash_points.reach("after_changelog_acknowledged")
+        if write.after:
+            await self._acknowledged(await self._send_all(write.after))
         if write.done is not None:
             await write.done()
         self._metrics.stage_seconds.labels("write").observe(time.perf_counter() - started)

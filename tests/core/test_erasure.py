@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from streams.core.entry import Entry
 from streams.core.erasure import (
     IDENTITY,
@@ -67,7 +69,8 @@ def test_when_kafka_has_nothing_left() -> None:
 
 
 def test_parts_make_one_receipt() -> None:
-    """An erasure is complete when every timeline that was told has answered; the first record of a part holds; others do not mix in."""
+    """An erasure is complete when every timeline that was told has answered; the first record of a part holds; others do not mix in.
+    Releases before v3 wrote each part once."""
     identity = Receipt("r", IDENTITY, "c1-a", AT, AT, timelines=("c1-a", "c2-b"))
     one, other = (Receipt("r", TIMELINE, customer, AT, AT, touches=3) for customer in ("c1-a", "c2-b"))
     again = Receipt("r", TIMELINE, "c1-a", AT, AT)
@@ -78,3 +81,22 @@ def test_parts_make_one_receipt() -> None:
     assert not known["r"].is_complete and not known["s"].is_complete
     known["r"].add(other)
     assert known["r"].is_complete and known["r"].timelines == {"c1-a": one, "c2-b": other}
+
+
+def test_a_receipt_is_complete_once_all_is_gone() -> None:
+    """Parts that are decided, and not yet gone, make no complete receipt, in whichever order the identity and its timelines are gone; what
+    was counted first holds, also when after a crash a part that is gone comes again as decided."""
+    identity = Receipt("r", IDENTITY, "c1-a", AT, AT, timelines=("c1-a",), identifiers=2, gone=False)
+    timeline = Receipt("r", TIMELINE, "c1-a", AT, AT, touches=3, gone=False)
+    one_more = Receipt("r", TIMELINE, "c1-a", AT, AT, gone=False)
+    gone = [replace(one, gone=True) for one in (identity, one_more)]
+    for some in (gone, gone[::-1]):
+        erasure = Erasure()
+        for part in (identity, timeline, one_more):
+            erasure.add(part)
+        complete = []
+        for part in (*some, one_more, identity):
+            complete.append(erasure.is_complete)
+            erasure.add(part)
+        assert complete == [False, False, True, True]
+        assert erasure == Erasure(replace(identity, gone=True), {"c1-a": replace(timeline, gone=True)})

@@ -113,7 +113,8 @@ async def _erase(settings: Settings, groups: list[Group]) -> None:
 
     async def decided() -> bool:
         records = await contents(settings, settings.topic(ERASURES))
-        return len(asked) == sum(CODEC.decode_receipt(record.value).part == IDENTITY for record in records)
+        receipts = [CODEC.decode_receipt(record.value) for record in records]
+        return len(asked) == len({one.request_id for one in receipts if one.part == IDENTITY})
 
     await wait_until_async(decided, 120, "the erasures to be decided")
 

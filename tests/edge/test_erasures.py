@@ -39,8 +39,13 @@ def erase(customer: str = A, request: str = "r-1", decided_at: int = DECIDED) ->
 
 
 def receipts(write: Write) -> list[Receipt]:
-    """The receipts of a write."""
-    return [CODEC.decode_receipt(out.value or b"") for out in write.outputs if out.topic == "x.erasures"]
+    """The receipts of a write: each comes before the changelog as decided, and behind it as gone."""
+    before, after = (
+        [CODEC.decode_receipt(out.value or b"") for out in outs if out.topic == "x.erasures"]
+        for outs in (write.outputs, write.after)
+    )
+    assert not any(one.gone for one in before) and after == [replace(one, gone=True) for one in before]
+    return after
 
 
 @pytest.fixture

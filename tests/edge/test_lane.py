@@ -20,7 +20,7 @@ from streams.edge import doubt
 from streams.edge.doubt import EXIT_CODE
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.edge.lane import IN_FLIGHT, Lane, Out, Write, clock, partition_of
-from streams.edge.topics import CONFLICTS, DEAD_LETTER, HANDOFFS, IDENTIFIED, IDENTITIES, changelog
+from streams.edge.topics import CONFLICTS, DEAD_LETTER, ERASURES, HANDOFFS, IDENTIFIED, IDENTITIES, changelog
 from streams.settings import Settings
 from tests.support import histories
 from tests.support.committed import committed
@@ -82,19 +82,21 @@ def test_a_write_after_the_end_is_given_up(settings: Settings) -> None:
 
 
 def test_last_outputs_follow_the_first(settings: Settings) -> None:
-    """What a write has for last is sent once the rest is acknowledged, before the changelog; a null value goes out as one."""
-    first, last = settings.topic(CONFLICTS), settings.topic(IDENTITIES)
+    """What a write has for last is sent once the rest is acknowledged, before the changelog, and what is to say that all is there once the
+    changelog is, too; a null value goes out as one."""
+    first, last, after = (settings.topic(name) for name in (CONFLICTS, IDENTITIES, ERASURES))
 
     async def run() -> tuple[list[tuple[str, str, int]], list[bytes | None]]:
         async with lane_of(settings) as (lane, producer):
             write = Write([Out(first, b"k", b"v")], 1, {b"k": b"state"}, last=[Out(last, b"a|b", None)])
+            write.after = [Out(after, b"k", b"v")]
             await lane.submit(write)
             await lane.barrier()
             return producer.log, [record.value for record in await contents(settings, last)]
 
     log, values = asyncio.run(run())
     assert [place[:2] for place in log] == [
-        (what, topic) for topic in (first, last, changelog(settings)) for what in ("sent", "acknowledged")
+        (what, topic) for topic in (first, last, changelog(settings), after) for what in ("sent", "acknowledged")
     ]
     assert values == [None]
 

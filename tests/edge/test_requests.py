@@ -114,7 +114,7 @@ def test_a_shared_identifier_says_nothing_about_whom(settings: Settings) -> None
 @pytest.mark.stack
 def test_the_same_request_again(settings: Settings) -> None:
     """Read again before its offset was committed, an erasure gives the same records in the same order: marks, commands and receipt
-    first, null values last."""
+    first, null values last, and after them the receipt that says so."""
 
     async def run() -> tuple[Write, Write]:
         async with workers(settings) as ((worker,), _):
@@ -123,7 +123,9 @@ def test_the_same_request_again(settings: Settings) -> None:
             return await stage.run([asked("c2-dana")]), await stage.run([asked("c2-dana")])
 
     first, second = asyncio.run(run())
-    assert (first.outputs, first.last) == (second.outputs, second.last)
+    assert (first.outputs, first.last, first.after) == (second.outputs, second.last, second.after)
+    receipts = [CODEC.decode_receipt(out.value or b"") for out in (first.outputs[-1], *first.after)]
+    assert [one.gone for one in receipts] == [False, True]
     kinds = [(out.topic.removeprefix(settings.topic_prefix), out.key) for out in first.outputs]
     assert kinds == [
         ("identities", b"erased:c1-7|c1-7"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from streams.core.commands import Command
@@ -75,9 +76,11 @@ async def erase(settings: Settings, email: str) -> Receipt:
     async with AIOKafkaProducer(**client_options(settings)) as producer:
         for out in write.last:
             await producer.send_and_wait(out.topic, out.value, out.key)
-    (receipt,) = [
-        CODEC.decode_receipt(out.value or b"") for out in write.outputs if out.topic == settings.topic(ERASURES)
-    ]
+    (decided,), (receipt,) = (
+        [CODEC.decode_receipt(out.value or b"") for out in outs if out.topic == settings.topic(ERASURES)]
+        for outs in (write.outputs, write.after)
+    )
+    assert decided == replace(receipt, gone=False), "it says that they are gone once Kafka has the null values"
     return receipt
 
 

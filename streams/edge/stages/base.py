@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from streams.core.dead_letter import letter_key
-from streams.core.identity_facts import Fact, encode
+from streams.core.identity_facts import Fact, encode, taken_back
 from streams.core.outcome import Rejected, RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Origin
@@ -69,6 +69,10 @@ class Stage:
     def fact(self, fact: Fact) -> Out:
         """A fact for the identity log."""
         return Out(self._topic(IDENTITIES), fact.key.encode(), encode(fact))
+
+    def taken_back(self, fact: Fact) -> list[Out]:
+        """The end of all that the identity log says of the pair of a fact "gone"."""
+        return [Out(self._topic(IDENTITIES), key.encode(), None) for key in taken_back(fact)]
 
     async def learn(self, records: Sequence[Any]) -> None:
         """Fetch the schemas that these records name and we do not know. Waits while the registry is away: good data is

@@ -3,13 +3,18 @@
 The index forgets the person and says what it had. From that follow, in this order: the marks by which touches from before the erasure
 are known, what an erasure must not swallow (timelines are told of a cut, people that a finding is withdrawn), the command for each
 timeline, and the identity part of the receipt; then, once Kafka has these, null values for all that the identity log says of the person,
-and for their reservations. Read again after a crash, all of it comes again: until the offset is committed the index remembers the
-request, or was lost, and then the log still tells the same.
+and for their reservations; then the part again, which says that they are gone. A timeline's part comes twice, too: before its changelog
+and behind it. One that came only once would be lost with a crash, or be there before what it says is true.
+
+Read again after a crash, all of it comes again: until the offset is committed the index remembers the request, or was lost, and then the
+log still tells the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from streams.core.commands import Command
 from streams.core.erasure import IDENTITY, TIMELINE, Receipt, fate
@@ -56,8 +61,8 @@ def told(
 
 def identity_part(
     settings: Settings, codec: Codec, command: Command, gone: Erased, timelines: tuple[str, ...], reservations: int
-) -> Out:
-    """The identity part of the receipt: which timelines were told, and how many `reservations` went."""
+) -> tuple[Out, Out]:
+    """The identity part of the receipt: which timelines were told, and how many `reservations` go. For before they go, and for after."""
     done_at = gone.decided_at // 1000
     theirs = [spec for spec in catalogue(settings) if spec.name != settings.topic(ERASURES)]
     receipt = Receipt(
@@ -77,8 +82,8 @@ def null_values(settings: Settings, gone: Erased, reservations: list[str]) -> li
 
 def timeline_part(
     settings: Settings, codec: Codec, command: Command, touches: int, findings: int, segments: int
-) -> Out:
-    """The receipt of one timeline: how many touches, findings and segments went."""
+) -> tuple[Out, Out]:
+    """The receipt of one timeline: how many touches, findings and segments go. For before they go, and for after."""
     done_at = command.decided_at // 1000
     receipt = Receipt(
         command.command_id, TIMELINE, command.customer_id, command.issued_at, done_at, command.requested_by,
@@ -87,5 +92,7 @@ def timeline_part(
     return _published(settings, codec, receipt, done_at)
 
 
-def _published(settings: Settings, codec: Codec, receipt: Receipt, timestamp: int) -> Out:
-    return Out(settings.topic(ERASURES), receipt.customer_id.encode(), codec.encode_receipt(receipt), timestamp)
+def _published(settings: Settings, codec: Codec, receipt: Receipt, timestamp: int) -> tuple[Out, Out]:
+    topic, key = settings.topic(ERASURES), receipt.customer_id.encode()
+    decided, done = (codec.encode_receipt(replace(receipt, gone=gone)) for gone in (False, True))
+    return Out(topic, key, decided, timestamp), Out(topic, key, done, timestamp)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from streams.core import erasure, identity_conflict, identity_split, pipeline, touch_check
 from streams.core.customer import merge_command
 from streams.core.identify import nodes
-from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause, taken_back
+from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause
 from streams.core.outcome import Finding, RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Touch
@@ -21,7 +21,7 @@ from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.stages.base import Stage, origin
-from streams.edge.topics import CONFLICTS, IDENTIFIED, IDENTITIES, TOUCH_TOPICS
+from streams.edge.topics import CONFLICTS, IDENTIFIED, TOUCH_TOPICS
 from streams.settings import Settings
 
 
@@ -185,7 +185,7 @@ class Ingest(Stage):
             command = merge_command(fact.a, who.customer_id, at, said, who.resolved_at, fact.ids)
             return [Out(self._topic(IDENTIFIED), fact.a.encode(), self._codec.encode_command(command), at)]
         if fact.kind == "gone":
-            return [Out(self._topic(IDENTITIES), key.encode(), None) for key in taken_back(fact)]
+            return self.taken_back(fact)
         outputs = [self.fact(fact)]
         if fact.kind == "cut":
             outputs += self.told_of_cut(fact)

@@ -216,17 +216,22 @@ class Requests(Stage):
 
     async def _forget(self, erased: list[_Gone], write: Write) -> None:
         """The reservations of all who were erased, and the receipts, which count them. Kafka is read once for all of them: so many erasures
-        at once would otherwise take longer than a worker may without a commit."""
+        at once would otherwise take longer than a worker may without a commit. Where Redis was lost with the index's answer, and later
+        touches are refused, it is the index that was built anew that says what the log still has of them."""
         if not erased:
             return
         try:
             held = await self._reservations.erase([one.gone.identifiers for one in erased])
-        except (RedisError, ReadError) as error:
+            for fact in await self._index.to_take_back():
+                write.last += self.taken_back(fact)
+        except (RedisError, ReadError, IndexUnavailable) as error:
             raise NotNow(f"an erasure waits: {error}") from None
         for one, theirs in zip(erased, held, strict=True):
-            write.outputs.append(
-                erasures.identity_part(self._settings, self._codec, one.command, one.gone, one.timelines, len(theirs))
+            decided, done = erasures.identity_part(
+                self._settings, self._codec, one.command, one.gone, one.timelines, len(theirs)
             )
+            write.outputs.append(decided)
+            write.after.append(done)
             write.last += erasures.null_values(self._settings, one.gone, theirs)
         _then(write, lambda: self._erased(erased))
 

@@ -79,7 +79,7 @@ class Timelines(Stage):
             outputs: list[Out] = []
             found: list[tuple[str, int]] = []
             opened: dict[str, tuple[Timeline, Timeline]] = {}
-            erased: set[str] = set()
+            erased: dict[str, list[Out]] = {}
             was = self._begin(partition)
             for record in batch:
                 try:
@@ -103,6 +103,7 @@ class Timelines(Stage):
             self._store.write(partition, changelog)
         self.count()
         write = Write(outputs, partition, changelog, published=lambda: self._published(found))
+        write.after = [out for parts in erased.values() for out in parts]
         if self._view is not None:
             members, self._members = self._members, {}
             write.done = partial(self._view.take, partition, changelog, members)
@@ -114,10 +115,10 @@ class Timelines(Stage):
         record: Any,
         opened: dict[str, tuple[Timeline, Timeline]],
         found: list[tuple[str, int]],
-        erased: set[str],
+        erased: dict[str, list[Out]],
     ) -> list[Out]:
         """One record: its customer's timeline, as it was before the micro-batch and as it is now, in `opened`; what is to be
-        published is returned."""
+        published is returned; whose timelines were erased, with what is to be published once they are gone, is in `erased`."""
         if record.topic == self._identified and not self._codec.is_command(record.value or b""):
             identified = self._codec.decode_identified(record.value or b"")
             _check_customer(identified.customer_id)
@@ -140,8 +141,7 @@ class Timelines(Stage):
             return []
         _check_customer(command.customer_id)
         if command.kind == erasures.ERASE:
-            erased.add(command.customer_id)
-            return self._erase(partition, record, command, opened)
+            return self._erase(partition, record, command, opened, erased)
         effect = self._decide(partition, command, opened, record.timestamp)
         moved = command.kind == "timeline_moved"
         if moved:
@@ -203,9 +203,14 @@ class Timelines(Stage):
             self._members |= companies.of_plans(customer, before.plans, after.plans, self._settings.id_key)
 
     def _erase(
-        self, partition: int, record: Any, command: Command, opened: dict[str, tuple[Timeline, Timeline]]
+        self,
+        partition: int,
+        record: Any,
+        command: Command,
+        opened: dict[str, tuple[Timeline, Timeline]],
+        erased: dict[str, list[Out]],
     ) -> list[Out]:
-        """The timeline goes, its findings are withdrawn, and the receipt counts both."""
+        """The timeline goes, its findings are withdrawn, and the receipt counts both; `erased` gets what says that they are gone."""
         customer = command.customer_id
         known = opened.get(customer)
         effect = self._decide(partition, command, opened, record.timestamp)
@@ -217,8 +222,10 @@ class Timelines(Stage):
         kept = segment_keys(customer.encode(), after)
         segments = sum(key not in kept for key in self._store.segments(partition, customer.encode()))
         gone = touch_count(before) - touch_count(after)
-        part = erasures.timeline_part(self._settings, self._codec, command, gone, len(effect.findings), segments)
-        return [*self._outputs(record, effect), part]
+        count = len(effect.findings)
+        decided, done = erasures.timeline_part(self._settings, self._codec, command, gone, count, segments)
+        erased.setdefault(customer, []).append(done)
+        return [*self._outputs(record, effect), decided]
 
     def _open_leads(self, partition: int, opened: dict[str, tuple[Timeline, Timeline]]) -> Loads | None:
         """How many leads each rep has at this record, if the policy asks. Counted once: from then on it is kept."""

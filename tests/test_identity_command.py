@@ -34,7 +34,7 @@ STORY = (
     Customer(crm_id="7", phone="+49 30 1234567"),
     Customer(crm_id="8", email="dana@example.com"),
     *(Customer(email=f"{name}@example.org", phone=OFFICE) for name in ("ann", "bo", "cy", "di")),
-    Customer(email="ann@example.org"),  # the shared mark is told with the next touch of those who were linked by it
+    Customer(email="ann@example.org"),
 )
 
 
@@ -114,14 +114,19 @@ def test_for_people(settings: Settings) -> None:
 
 
 def test_a_shared_number(settings: Settings) -> None:
-    """A switchboard's number says that it links nobody any more, since which touch, and whom it had linked before."""
+    """A switchboard's number says that it links nobody any more, since which touch, and whom it had linked before: they are apart."""
     tell(settings)
     office = node_of(settings, phone=OFFICE)
     person = shown(settings, OFFICE)
     assert [one["id"] for one in person["ids"] if one["shared"]] == [office]
-    assert len(person["ids"]) == 4
+    assert len(person["ids"]) == 1
     assert [(e["a"], e["cause"]["touch_id"]) for e in person["history"] if e["event"] == "shared"] == [(office, "s8")]
-    assert "links nobody any more" in touchstream(settings, "identity", "show", OFFICE).stdout
+    text = touchstream(settings, "identity", "show", OFFICE).stdout
+    assert "links nobody any more" in text
+    for name in ("ann", "bo", "cy"):
+        mail = node_of(settings, email=f"{name}@example.org")
+        assert shown(settings, mail)["customer_id"] == mail
+        assert f"{mail} and {office} are linked no more: one of them has too many people" in text
     assert shown(settings, "di@example.org")["customer_id"] == node_of(settings, email="di@example.org")
 
 

@@ -144,3 +144,41 @@ def test_a_split_with_a_worker(settings: Settings) -> None:
     assert "are not one person" in text and "asked for by p.ito" in text
     assert buried(settings) == []
     assert json.dumps([one.kind for one in commands(settings)]) == '["identity_split"]'
+
+
+def test_a_conflict_is_decided(settings: Settings) -> None:
+    """Two CRM records with one address: somebody says that they are two, and why. The finding is retracted with that, and so it stands in
+    `identity show`; asked again, there is nothing left to decide."""
+    one, two = node_of(settings, crm_id="7"), node_of(settings, crm_id="8")
+    mail = node_of(settings, email=DANA)
+    first, second = sorted((one, two))
+    with Worker(settings):
+        for crm, at in (("7", NINE), ("8", TEN)):
+            assert touchstream(settings, "send", *MAIL, "--email", DANA, "--crm-id", crm, *at).exit_code == 0
+            if crm == "7":
+                wait_until(lambda: len(shown_or_none(settings)) == 2, 60, "the link")
+        wait_until(lambda: len(asyncio.run(reader.findings(settings))) == 1, 60, "the conflict")
+        (detected,) = asyncio.run(reader.findings(settings)).values()
+        assert (detected.rule, detected.state, detected.customer) == ("identity_conflict", "detected", first)
+        split = ("identity", "split", "7", "8", "--reason", "two sisters", "--by", "p.ito", "--yes")
+        result = touchstream(settings, *split)
+        assert (result.exit_code, result.stderr.splitlines()[:2]) == (
+            0,
+            [f"customers {first} and {second}", "kept apart, which is decided for good"],
+        )
+        wait_until(lambda: asyncio.run(reader.findings(settings)) != {detected.finding_id: detected}, 60, "the end")
+        (ended,) = asyncio.run(reader.findings(settings)).values()
+        assert (ended.state, ended.revision, ended.finding_id) == ("retracted", 2, detected.finding_id)
+        assert ended.reason.endswith("It is no conflict any more: p.ito decided who is who: two sisters")
+        again = touchstream(settings, *split)
+        assert (again.exit_code, "are two customers already" in again.stderr) == (1, True)
+    text = touchstream(settings, "identity", "show", mail).stdout
+    assert f"the conflict of {two} and {mail} has ended" in text
+    assert "asked for by p.ito, request " in text and ": two sisters" in text
+    assert buried(settings) == []
+
+
+def shown_or_none(settings: Settings) -> list[object]:
+    """The ids of Dana's person; none before anybody knows her."""
+    result = touchstream(settings, "identity", "show", DANA, "--json")
+    return json.loads(result.stdout)["ids"] if result.exit_code == 0 else []

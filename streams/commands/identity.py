@@ -71,7 +71,11 @@ def _event(event: Event) -> tuple[str, str]:
         "blocked": f"{a} and {b} are kept apart: they lead to {' and '.join(event.fact.customers) or 'two CRM records'}",
         "shared": f"{a} has too many people",
         "merge": f"the timeline of {a} moved to {b}",
-        "cut": f"{a} and {b} are not one person",
+        "cut": f"{a} and {b} are not one person"
+        if decode_cause(event.fact) is None
+        else f"{a} and {b} are linked no more: one of them has too many people",
+        "acted": f"somebody acts on the conflict of {a} and {b}",
+        "ended": f"the conflict of {a} and {b} has ended",
         "erased": f"what was known of {a} was erased",
     }[event.kind]
     cause, request = decode_cause(event.fact), decode_request(event.fact)

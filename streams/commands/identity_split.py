@@ -1,4 +1,4 @@
-"""`touchstream identity split`: two identifiers do not belong to one person after all."""
+"""`touchstream identity split`: two identifiers do not belong to one person after all, or two records are two persons."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _HINT = "give its id, such as `touchstream identity show` prints"
 
 @dataclass(frozen=True)
 class Plan:
-    """Links to cut, the first one first, and what hangs together afterwards. `customer` is whom they all go by now."""
+    """Links to cut, the first one first, and what hangs together afterwards. `customers` are whom they go by now: one, or two if what is
+    decided is a conflict."""
 
-    customer: str
+    customers: list[str]
     links: list[Event]
     after: list[list[str]]
 
@@ -35,12 +36,14 @@ class Plan:
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--also", nargs=2, multiple=True, metavar="C D", help="Another link to cut with it; may be repeated.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; stands in the log and in findings.")
 @request_options("the log")
 @kafka_options
 def split(
     a: str,
     b: str,
     also: tuple[tuple[str, str], ...],
+    reason: str,
     by: str,
     yes: bool,
     wait: bool,
@@ -52,8 +55,9 @@ def split(
 
     A and B are identifiers as a source writes them, or ids. Their link stands for nothing from then on, also when a later touch shows both.
     What hangs on B leaves the customer, with its touches, or what hangs on A, whichever does not hold the customer's id; findings follow.
-    It cannot be undone. If no touch showed A and B together, the links between them are printed; if other links hold them together all
-    the same, name those with --also.
+    It cannot be undone. Two customers whom a guard keeps apart, as an `identity_conflict` says, stay as they are: the conflict is
+    decided, and its finding retracted. If no touch showed A and B together, the links between them are printed; if other links hold
+    them together all the same, name those with --also.
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     first = look_up(a, None, settings, hint=_HINT)
@@ -65,7 +69,7 @@ def split(
     click.echo(rendering.clean(_preview(plan, plain)), err=True)
     if not yes:
         click.confirm("Split? It cannot be undone", abort=True, err=True)
-    asked = run_kafka(_ask(settings, plan, by))
+    asked = run_kafka(_ask(settings, plan, by, reason.strip()))
     if not wait:
         click.echo(f"asked for as {', '.join(asked.values())}; `touchstream identity show` tells when it is done")
         return
@@ -81,8 +85,8 @@ def _planned(log: IdentityLog, pairs: list[Pair]) -> Plan:
         CommandError: that would not take the first two apart; the text says what would.
     """
     (a, b), links = pairs[0], log.links()
-    customer = log.customer(a)
-    cut = [_cut(log, links, one, other) for one, other in pairs]
+    customers = sorted({log.customer(a), log.customer(b)})
+    cut = [event for one, other in pairs for event in _cut(log, links, one, other)]
     path = links.path(a, b)
     if path is not None:
         raise CommandError(
@@ -92,11 +96,11 @@ def _planned(log: IdentityLog, pairs: list[Pair]) -> Plan:
     for id_ in (one for pair in pairs for one in pair):
         ids = links.person(id_)
         after[ids[0]] = ids
-    return Plan(customer, cut, [after[name] for name in sorted(after)])
+    return Plan(customers, cut, [after[name] for name in sorted(after)])
 
 
-def _cut(log: IdentityLog, links: Links, a: str, b: str) -> Event:
-    """The link of two ids, which is taken out of `links`."""
+def _cut(log: IdentityLog, links: Links, a: str, b: str) -> list[Event]:
+    """The link of two ids, which is taken out of `links`; or the conflicts that keep them apart."""
     path = links.path(a, b)
     if links.cut(a, b):
         event = log.event(Fact(a, b).key) or log.event(Fact(b, a).key)
@@ -104,7 +108,10 @@ def _cut(log: IdentityLog, links: Links, a: str, b: str) -> Event:
             event = log.event(Fact(a, b, "seen").key) or log.event(Fact(b, a, "seen").key)
         if event is None:
             raise CommandError(f"the log does not say why {a} and {b} are linked; try again")
-        return event
+        return [event]
+    conflicts = log.conflicts(a, b)
+    if conflicts:
+        return conflicts
     for one, other in ((a, b), (b, a)):
         before = log.event(Fact(one, other, "cut").key)
         if before is not None:
@@ -124,14 +131,18 @@ def _choices(path: list[str], command: str) -> str:
 def _why(event: Event) -> str:
     request, cause = decode_request(event.fact), decode_cause(event.fact)
     if request is not None:
-        return f"{rfc3339(event.at)}, asked for by {request.requested_by}, request {request.command_id}"
+        reason = f": {request.reason}" if request.reason else ""
+        return f"{rfc3339(event.at)}, asked for by {request.requested_by}, request {request.command_id}{reason}"
     if cause is None:
         return f"{rfc3339(event.at)}, cause unknown"
     return f"{rfc3339(event.at)}, touch {cause.touch_id}: {cause.department}, {cause.channel} {cause.kind} {cause.origin}".rstrip()
 
 
 def _preview(plan: Plan, plain: dict[str, str]) -> str:
-    lines = [f"customer {plan.customer}", "links to cut"]
+    if len(plan.customers) == 1:
+        lines = [f"customer {plan.customers[0]}", "links to cut"]
+    else:
+        lines = [f"customers {' and '.join(plan.customers)}", "kept apart, which is decided for good"]
     lines += [f"  {event.fact.a} - {event.fact.b}: {_why(event)}" for event in plan.links]
     lines.append("afterwards")
     return "\n".join((*lines, *_people(plan.after, plain)))
@@ -147,14 +158,14 @@ def _people(people: list[list[str]], plain: dict[str, str]) -> list[str]:
     return lines
 
 
-async def _ask(settings: Settings, plan: Plan, by: str) -> dict[str, str]:
+async def _ask(settings: Settings, plan: Plan, by: str, reason: str) -> dict[str, str]:
     """Request ids by the key of the fact that each leads to. One customer, so one partition: they are done in this order."""
     asked = {}
     async with Client(settings=settings) as client:
         for event in plan.links:
             pair = (event.fact.a, event.fact.b)
             asked[Fact(*pair, "cut").key] = await client.request(
-                "identity_split", plan.customer, by=by, identifiers=pair
+                "identity_split", plan.customers[0], by=by, identifiers=pair, because=reason
             )
     return asked
 

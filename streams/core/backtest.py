@@ -66,7 +66,7 @@ def run(touches: Iterable[Touch], policy: Policy, *, id_key: str, region: str, n
     timelines: dict[str, Timeline] = {}
     findings: dict[str, Finding] = {}
     leads: list[LeadEvent] = []
-    told = [identity_conflict.finding(fact, policy.identity.conflict_severity) for fact in graph.blocked]
+    told = [identity_conflict.finding(fact, policy.identity.conflict_severity) for fact in graph.contradictions()]
     fold(findings, [finding for finding in told if finding is not None])
     for touch, ids in placed:
         customer = graph.customer(ids)

@@ -9,7 +9,10 @@ blocked    seen in one touch, but `customers` contradict each other: not linked 
 shared     many people have the identifier a: it links nobody any more                 shared:a|a
 told       the timeline of a knows that its customer goes by b, or by a smaller id     told:a|b
 seen       seen in one touch while the index was away: it decides when it is back      seen:a|b
-cut        a person decided that the link a|b is wrong: it links nothing               cut:a|b
+cut        the link a|b is wrong, as a person decided, or of a shared identifier: it    cut:a|b
+           links nothing; or a person decided that the `customers` are two
+acted      somebody acts on the conflict that "blocked" told people of                 acted:a|b
+ended      that conflict holds no more                                                 ended:a|b
 erased     what was known of a was erased; touches of `until` or before are refused    erased:a|a
 =========  ==========================================================================  =================
 
@@ -31,11 +34,9 @@ from msgspec import Struct
 
 from streams.core.touch import Origin, Touch
 
-FactKind = Literal["link", "blocked", "shared", "told", "seen", "cut", "erased", "gone"]
+FactKind = Literal["link", "blocked", "shared", "told", "seen", "cut", "acted", "ended", "erased", "gone"]
 _KINDS = frozenset(get_args(FactKind))
-_TAKEN_BACK: tuple[FactKind, ...] = ("link", "blocked", "seen", "told", "cut")
-ASKED_FOR = frozenset({"cut", "erased"})
-"""Facts that a person asked for; all others follow from touches."""
+_TAKEN_BACK: tuple[FactKind, ...] = ("link", "blocked", "seen", "told", "cut", "acted", "ended")
 
 
 class Cause(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -59,14 +60,24 @@ class Request(Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str = ""
 
 
-class Fact(Struct, frozen=True, gc=False):
-    """See the module. `cause` is a `Cause` in JSON, of "cut" and "erased" a `Request`; empty when unknown.
+class Conflict(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What became of a conflict that people were told of: the touch that showed it, who acts on it, and what ended it: somebody who
+    decided, or a touch by which an identifier is shared; neither, when another worker had decided otherwise."""
 
-    `customers` of "blocked" are those kept apart. Of "cut" the one that the person went by and goes by on, and, unless other links
-    still hold the two together, the new one; then other ids that touches of the first were sent on under, whose timelines are
-    told anew. `ids` of "cut" are the identifiers that belong to the new one, of "told", in the index's answer, all of the person.
-    `at` is the index's clock (us) at the decision, of
-    "told", "cut" and "erased"; `until` (of "erased") UTC ms.
+    conflict: Cause | None = None
+    acted: Request | None = None
+    request: Request | None = None
+    touch: Cause | None = None
+
+
+class Fact(Struct, frozen=True, gc=False):
+    """See the module. `cause` is a `Cause` in JSON, of "erased" and most "cut" a `Request`, of "acted" and "ended" a `Conflict`; empty when
+    unknown.
+
+    `customers` of "blocked", "acted" and "ended" are those kept apart. Of "cut" the one that the person went by and goes by on, and,
+    unless other links still hold the two together, the new one; then other ids that touches of the first were sent on under, whose
+    timelines are told anew. `ids` of "cut" are the identifiers that belong to the new one, of "told", in the index's answer, all of the
+    person. `at` is the index's clock (us) at the decision, of "told", "cut" and "erased"; `until` (of "erased") UTC ms.
     """
 
     a: str
@@ -104,7 +115,7 @@ class Erased(Struct, frozen=True, gc=False):
     """What the index removed of one person. `identifiers` are all that are theirs alone, `used` all ids (of shared identifiers, too)
     that touches were sent on under, so that a timeline may be there, `log_keys` the records of the identity log that are to get a
     tombstone; `decided_at` is the index's clock (us). `decided` are cuts of theirs that Kafka may not have, of which timelines are to be
-    told, and links of theirs that a guard blocked, of which people were told.
+    told, and links of theirs that a guard keeps apart, of which people were told, with who acts on it.
     """
 
     customer_id: str
@@ -151,6 +162,9 @@ class _Value(Struct, frozen=True, omit_defaults=True):
 _decoder = msgspec.json.Decoder(_Value)
 _causes = msgspec.json.Decoder(Cause)
 _requests = msgspec.json.Decoder(Request)
+_conflicts = msgspec.json.Decoder(Conflict)
+_IS_REQUEST = b'"command_id":'
+"""In a cause: a person decided. Within a value of JSON its quotes would be escaped."""
 _NO_VALUE = _Value()
 
 
@@ -186,12 +200,28 @@ def cause_of(touch: Touch, published_at: int, origin: Origin | None = None) -> b
 
 def decode_cause(fact: Fact) -> Cause | None:
     """The touch by which the fact holds, or None when that is not known, or it was a person who decided."""
-    return _causes.decode(fact.cause) if fact.cause and fact.kind not in ASKED_FOR else None
+    if fact.kind in ("acted", "ended"):
+        return decode_conflict(fact).touch
+    return None if not fact.cause or _by_person(fact) else _causes.decode(fact.cause)
 
 
 def decode_request(fact: Fact) -> Request | None:
-    """Who asked for the cut or the erasure, or None when that is not known."""
-    return _requests.decode(fact.cause) if fact.cause and fact.kind in ASKED_FOR else None
+    """Who asked for the cut or the erasure, acts on the conflict or ended it, or None when that is not known, or it was a touch."""
+    if fact.kind in ("acted", "ended"):
+        told = decode_conflict(fact)
+        return told.acted if fact.kind == "acted" else told.request
+    return _requests.decode(fact.cause) if fact.cause and _by_person(fact) else None
+
+
+def _by_person(fact: Fact) -> bool:
+    return fact.kind == "erased" or (fact.kind == "cut" and _IS_REQUEST in fact.cause)
+
+
+def decode_conflict(fact: Fact) -> Conflict:
+    """What a fact "blocked", "acted" or "ended" says of its conflict."""
+    if not fact.cause:
+        return Conflict()
+    return Conflict(_causes.decode(fact.cause)) if fact.kind == "blocked" else _conflicts.decode(fact.cause)
 
 
 def taken_back(fact: Fact) -> tuple[str, ...]:

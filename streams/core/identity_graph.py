@@ -4,11 +4,12 @@ A touch belongs to the customer of its strongest identifier; its weaker ones are
 forbids it:
 
 - *shared*: an identifier seen with more than `limit` identifiers of one kind, such as one phone number with four mail addresses, is a
-  switchboard or a household. From then on it links nobody; what it linked before stays.
+  switchboard or a household. From then on it links nobody, and what it linked before is cut.
 - *contradiction*: a CRM keeps one record a person. A link that would make one person of two CRM records is blocked, for a person
   to decide (`streams.core.identity_conflict`). The weaker identifier stays with the customer that had it first.
 
-A person may also decide that a link is wrong (`streams.core.identity_split`): such a pair is *cut*, for good, and links nothing.
+A person may also decide that a link is wrong, or that two who are kept apart are two (`streams.core.identity_split`): such a pair is
+*cut*, for good, and links nothing. What was blocked and contradicts itself no more after a cut is linked then.
 
 A person goes by the smallest of their ids. Which pairs were seen, and so which identifiers are shared, does not depend on the order of the
 touches. What a guard left linked does, so decisions are facts in the log: the graph is what the facts say, in whatever order
@@ -46,12 +47,13 @@ def rank(node_id: str) -> str:
 
 
 class Graph:
-    """See the module. `blocked` are the contradictions so far, in order."""
+    """See the module. `blocked` are the contradictions so far, in order, also such as have ended."""
 
     def __init__(self, facts: Iterable[Fact] = (), limit: int = SHARED_AFTER) -> None:
         self._limit = limit
         self._parent: dict[str, str] = {}
         self._pairs: dict[str, dict[str, _Pair]] = {}
+        self._below: dict[str, set[str]] = {}
         self._shared: set[str] = set()
         self.blocked: list[Fact] = []
         for fact in facts:
@@ -94,25 +96,36 @@ class Graph:
             if fact.a != fact.b:
                 self._decided(fact.a, fact.b, fact.kind)
 
-    def _decided(self, strong: str, weak: str, state: _Pair) -> None:
-        pairs = self._pairs.setdefault(weak, {})
-        before = pairs.get(strong)
-        if before is not None and _WEIGHT[before] >= _WEIGHT[state]:
-            return
-        pairs[strong] = state
-        if state == "link":
-            self._merge(strong, weak)
-        elif before == "link":  # it may have held much together
-            self._parent = {node_id: node_id for node_id in self._parent}
-            for below, linked in self._pairs.items():
-                for above, held in linked.items():
-                    if held == "link":
-                        self._merge(above, below)
+    def cut(self, strong: str, weak: str) -> None:
+        """A person decides that a pair that is linked or blocked is not one person."""
+        members = self._person(strong) | self._person(weak)
+        self._decided(strong, weak, "cut")
+        self._reconsider(members)
+
+    def contradictions(self) -> list[Fact]:
+        """Those of `blocked` that still hold."""
+        return [
+            fact
+            for fact in self.blocked
+            if self._pairs[fact.b][fact.a] == "blocked" and self._shared.isdisjoint((fact.a, fact.b))
+        ]
 
     def facts(self) -> list[Fact]:
         """What the log must say for another graph to be the same; without causes."""
         links = [Fact(strong, weak, state) for weak, pairs in self._pairs.items() for strong, state in pairs.items()]
         return [*links, *(Fact(node_id, node_id, "shared") for node_id in self._shared)]
+
+    def _decided(self, strong: str, weak: str, state: _Pair) -> None:
+        pairs = self._pairs.setdefault(weak, {})
+        before = pairs.get(strong)
+        if before is not None and _WEIGHT[before] >= _WEIGHT[state]:
+            return
+        members = self._person(strong) if before == "link" else set()
+        self._note(strong, weak, state)
+        if state == "link":
+            self._merge(strong, weak)
+        elif before == "link":
+            self._regroup(members)
 
     def _strongest(self, ids: Sequence[str]) -> str:
         """The first that is not shared; or that was there before it became so: a touch read again stays where it was."""
@@ -126,15 +139,63 @@ class Graph:
         if strong in pairs or weak in self._shared:
             return
         if sum(rank(other) == rank(strong) for other in pairs) >= self._limit:
-            self._shared.add(weak)
+            self._free(weak)
             return
         one, other = self.find(strong), self.find(weak)
-        if one != other and rank(one) == rank(other) == _CRM:
-            pairs[strong] = "blocked"
+        if self._guarded(one, other):
+            self._note(strong, weak, "blocked")
             self.blocked.append(Fact(strong, weak, "blocked", cause, (one, other)))
             return
-        pairs[strong] = "link"
+        self._note(strong, weak, "link")
         self._merge(strong, weak)
+
+    def _free(self, shared: str) -> None:
+        """Many people have this identifier: what it linked is cut."""
+        members = self._person(shared)
+        self._shared.add(shared)
+        for strong, weak in self._pairs_of(shared):
+            if self._pairs[weak][strong] == "link":
+                self._note(strong, weak, "cut")
+        self._regroup(members)
+        self._reconsider(members)
+
+    def _reconsider(self, members: Iterable[str]) -> None:
+        """What is blocked and contradicts itself no more is linked after all."""
+        pairs = {f"{strong}|{weak}": (strong, weak) for one in members for strong, weak in self._pairs_of(one)}
+        for _, (strong, weak) in sorted(pairs.items()):
+            apart = not self._shared.isdisjoint((strong, weak)) or self._guarded(self.find(strong), self.find(weak))
+            if self._pairs[weak][strong] == "blocked" and not apart:
+                self._note(strong, weak, "link")
+                self._merge(strong, weak)
+
+    def _guarded(self, one: str, other: str) -> bool:
+        return one != other and rank(one) == rank(other) == _CRM
+
+    def _note(self, strong: str, weak: str, state: _Pair) -> None:
+        self._pairs.setdefault(weak, {})[strong] = state
+        self._below.setdefault(strong, set()).add(weak)
+
+    def _pairs_of(self, node_id: str) -> list[tuple[str, str]]:
+        above = [(strong, node_id) for strong in self._pairs.get(node_id, ())]
+        return above + [(node_id, weak) for weak in self._below.get(node_id, ())]
+
+    def _person(self, node_id: str) -> set[str]:
+        """All ids that hang together with this one by links."""
+        known, waiting = {node_id}, [node_id]
+        while waiting:
+            for strong, weak in self._pairs_of(waiting.pop()):
+                if self._pairs[weak][strong] == "link":
+                    new = {strong, weak} - known
+                    known |= new
+                    waiting += new
+        return known
+
+    def _regroup(self, members: Iterable[str]) -> None:
+        left = set(members)
+        while left:
+            piece = self._person(left.pop())
+            left -= piece
+            self._parent |= dict.fromkeys(piece, min(piece))
 
     def _merge(self, a: str, b: str) -> None:
         one, other = self.find(a), self.find(b)

@@ -12,7 +12,7 @@ from streams.core.identity_graph import SHARED_AFTER, Graph
 from streams.core.identity_split import Links
 
 # Of one touch: a customer is there before it is linked, and a merge follows from a link.
-_ORDER = ("customer", "seen", "link", "blocked", "shared", "merge", "cut", "erased")
+_ORDER = ("customer", "seen", "link", "blocked", "acted", "shared", "merge", "cut", "ended", "erased")
 # An undecided pair comes last, as in a sync of the index: the log may hold the decision. Cuts first save the graph from mending itself.
 _READ_FIRST = {"cut": 0, "seen": 2}
 
@@ -25,7 +25,8 @@ class Event(Struct, frozen=True, gc=False):
 
     @property
     def kind(self) -> str:
-        """What happened, one word: customer (touches were sent on under the id), seen, link, blocked, shared, merge, cut, erased."""
+        """What happened, one word: customer (touches were sent on under the id), seen, link, blocked, acted, shared, merge, cut, ended,
+        erased."""
         if self.fact.kind == "told":
             return "merge"
         return "customer" if self.fact.kind == "link" and self.fact.a == self.fact.b else self.fact.kind
@@ -88,6 +89,21 @@ class IdentityLog:
         """All links that hold."""
         pairs = [(fact.a, fact.b) for fact in self._whole().facts() if fact.kind == "link"]
         return Links(pairs)
+
+    def conflicts(self, a: str, b: str) -> list[Event]:
+        """Contradictions that keep the persons with these ids apart, and of which nobody has decided."""
+        graph = self._whole()
+        two = {graph.find(a), graph.find(b)}
+        held = {(fact.a, fact.b) for fact in graph.facts() if fact.kind == "blocked"}
+        return [
+            event
+            for event in self._events.values()
+            if event.kind == "blocked"
+            and (event.fact.a, event.fact.b) in held
+            and not (graph.is_shared(event.fact.a) or graph.is_shared(event.fact.b))
+            and len(two) == 2
+            and {graph.find(event.fact.a), graph.find(event.fact.b)} == two
+        ]
 
     def event(self, key: str) -> Event | None:
         """The fact with this key, if the log has it."""

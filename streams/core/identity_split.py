@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from streams.core.commands import Command
 from streams.core.customer import split_command
-from streams.core.identity_facts import Fact, decode_request
+from streams.core.identity_facts import Fact, decode_cause, decode_request
 
 PER_COMMAND = 5000
 """Identifiers in one command, some 150 kB."""
@@ -20,8 +20,10 @@ def commands(fact: Fact) -> Iterator[Command]:
     if len(fact.customers) < 2:  # other links hold the two together
         return
     customer, into, *merged = fact.customers
-    request = decode_request(fact)
+    request, touch = decode_request(fact), decode_cause(fact)
     said, at = (request.command_id, request.requested_at) if request else ("identity log", fact.at // 1000)
+    if touch is not None:
+        said, at = touch.touch_id, touch.published_at
     for timeline in (customer, *merged):  # a merged one may not know yet that it was
         for start in range(0, len(fact.ids), PER_COMMAND):
             yield split_command(timeline, into, fact.ids[start : start + PER_COMMAND], at, said, fact.at)

@@ -203,9 +203,17 @@ class Client(Encoding):
         return await self.publisher.publish(self.encode_book(cost if isinstance(cost, Cost) else records.cost(cost)))
 
     async def request(
-        self, kind: str, customer_id: str, *, by: str, identifiers: tuple[str, ...] = (), finding_id: str | None = None
+        self,
+        kind: str,
+        customer_id: str,
+        *,
+        by: str,
+        identifiers: tuple[str, ...] = (),
+        finding_id: str | None = None,
+        because: str = "",
     ) -> str:
         """Ask for what is no touch, by a command (`streams.core.commands.FROM_OUTSIDE`); returns its id once all replicas have it.
+        `because` is for people: why `by` asks.
 
         Raises:
             PublishError: Kafka did not acknowledge it.
@@ -213,7 +221,7 @@ class Client(Encoding):
         now = time.time_ns() // 1_000_000
         id_ = command_id(kind, customer_id, finding_id or "", by, str(now), *identifiers)
         command = Command(
-            id_, customer_id, kind, now, by, identifiers=identifiers, finding_id=finding_id, requested_by=by
+            id_, customer_id, kind, now, because or by, identifiers=identifiers, finding_id=finding_id, requested_by=by
         )
         return await self.publish_command(command)
 

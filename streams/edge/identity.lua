@@ -5,25 +5,28 @@
 -- One key a node: the node above it (itself when it is a customer), then marks, space between: "u" a touch was sent on under this id,
 -- ">AT:ID" its timeline was told then to go there, "n<AT>" what it was told before this counts no more, "<ID" that one was told to come
 -- here, "*" many people share it, "e<MS>" it was erased, ID it was linked with this stronger one, "!ID" it was seen with this one, but a
--- guard kept them apart, "-ID" a person cut this link. below:ID are the weaker ones that name ID. The rules are those of
+-- guard kept them apart, "-ID" this link was cut. below:ID are the weaker ones that name ID. The rules are those of
 -- streams/core/identity_graph.py, which explains them. <AT> is the index's clock: microseconds, strictly increasing ("clock").
 --
 -- What the log may not hold yet stands in unlogged:CUSTOMER, a hash of fact (key of the log) to "HEAD\ncause", and is reported until it is
 -- known to be logged, so that a crash in between loses none. HEAD: "customers;at;until;ids", lists with spaces, empty ends left out.
--- Facts: see streams/core/identity_facts.py. A told fact is reported whoever finds the merge, also when it comes from the log. Hearing it
+-- Facts: see streams/core/identity_facts.py; their causes are JSON, and put together as such. A told fact is reported whoever finds the merge, also when it comes from the log. Hearing it
 -- twice does no harm.
 local prefix = ARGV[2]
 local due = prefix .. 'due'
 local clock = prefix .. 'clock'
 local cuts = prefix .. 'cuts' -- a|b to what was decided, as in unlogged
-local blocks = prefix .. 'blocks' -- the same of pairs that a guard keeps apart
+local blocks = prefix .. 'blocks' -- the same of pairs that a guard keeps apart: conflicts that people were told of
+local acts = prefix .. 'acts' -- the same of conflicts that somebody acts on
+local ends = prefix .. 'ends' -- the same of conflicts that have ended
 local changes = prefix .. 'changes' -- the newest ids that ceased to be customers, or lost a part of themselves; 'changed' counts all of them
 local changed = prefix .. 'changed'
 local KEPT = 20000
 local AT_ONCE = 1000 -- keys of one command; Lua passes no more than some 8000 arguments
-local LAYOUT = '3' -- of the keys; an index of another one is built anew
+local LAYOUT = '4' -- of the keys; an index of another one is built anew
 local live = redis.call('GET', prefix .. 'synced') == LAYOUT -- else it is empty, or somebody builds it
 local records, unsaved, now, limit, refuse = {}, {}, nil, 0, false
+local others = {} -- customers of whom something came to light with what is asked of another one
 
 local SIGNS = {linked = '', blocked = '!', cut = '-'}
 local WEIGHTS = {blocked = 1, linked = 2, cut = 3} -- when the log says two things of a pair: what holds
@@ -150,6 +153,18 @@ local function headed(value) -- HEAD and cause
   }, cause or ''
 end
 
+local function first_customer(value)
+  local customers = headed(value).customers
+  table.sort(customers)
+  return customers[1] or ''
+end
+
+-- A conflict's HEAD, and in place of the cause the JSON of an object that has it: more is added to that.
+local function in_conflict(value)
+  local head, cause = string.match(value, '^([^\n]*)\n(.*)$')
+  return head .. '\n{"conflict":' .. (cause == '' and 'null' or cause) .. '}'
+end
+
 local function advance_clock(at) -- at least to this moment
   if at > tonumber(redis.call('GET', clock) or 0) then redis.call('SET', clock, digits(at)) end
 end
@@ -165,6 +180,8 @@ end
 local function unlogged(root) return prefix .. 'unlogged:' .. root end
 
 local function below(id) return prefix .. 'below:' .. id end
+
+local function conflicts_of(customer) return prefix .. 'conflicts:' .. customer end
 
 local function report(root, fact, value)
   now = now or redis.call('TIME')[1]
@@ -218,6 +235,22 @@ local function note_pair(strong, weak, state)
   redis.call('SADD', below(strong), weak)
 end
 
+local function note_block(name, value) -- of several conflicts of one customer each is found by it
+  redis.call('HSET', blocks, name, value)
+  redis.call('SADD', conflicts_of(first_customer(value)), name)
+end
+
+-- People were told of a conflict that holds no more. `why` is the JSON of what ended it, with its name, or empty.
+local function close(strong, weak, why)
+  local name = strong .. '|' .. weak
+  local told = redis.call('HGET', blocks, name)
+  if not told or redis.call('HEXISTS', ends, name) == 1 then return end
+  local value = string.sub(redis.call('HGET', acts, name) or in_conflict(told), 1, -2) .. why .. '}'
+  redis.call('HSET', ends, name, value)
+  report(find(strong), 'ended:' .. name, value)
+  others[find(strong)] = true
+end
+
 local function merge(one, other, cause)
   local winner, loser = one, other
   if other < one then winner, loser = other, one end
@@ -245,25 +278,33 @@ local function is_shared(record, strong)
   return count >= limit
 end
 
+local free -- in identity_apart.lua
+
+local function link(strong, weak, cause)
+  note_pair(strong, weak, 'linked')
+  local one, other = find(strong), find(weak)
+  if one ~= other then one = merge(one, other, cause) end
+  ensure(weak).root = one
+  report(one, strong .. '|' .. weak, '\n' .. cause)
+end
+
 local function pair(strong, weak, cause)
   local record = ensure(weak)
   if record.shared or record.pairs[strong] then return end
   if is_shared(record, strong) then
     record.shared = true
     save(weak)
+    free(weak, cause)
     return report(find(weak), 'shared:' .. weak .. '|' .. weak, '\n' .. cause)
   end
   local one, other = find(strong), find(weak)
   if one ~= other and guarded(one, other) then
     local value = one .. ' ' .. other .. '\n' .. cause
     note_pair(strong, weak, 'blocked')
-    redis.call('HSET', blocks, strong .. '|' .. weak, value)
+    note_block(strong .. '|' .. weak, value)
     return report(one, 'blocked:' .. strong .. '|' .. weak, value)
   end
-  note_pair(strong, weak, 'linked')
-  if one ~= other then one = merge(one, other, cause) end
-  record.root = one
-  report(one, strong .. '|' .. weak, '\n' .. cause)
+  link(strong, weak, cause)
 end
 
 local function strongest(ids) -- its place; see _strongest in streams/core/identity_graph.py

@@ -1,4 +1,5 @@
--- What is taken apart: a link that a person says is wrong, and a person who is erased. See identity.lua.
+-- What is taken apart: links that a person says are wrong, or that turned out to be of a shared identifier, conflicts that end, and a person
+-- who is erased. See identity.lua.
 
 local function component(start, most) -- all ids that hang together with this one by links, itself first; nil when there are more
   local seen, found, level = {[start] = true}, {start}, {start}
@@ -81,6 +82,16 @@ end
 local STATES = {'cut', 'linked', 'blocked'}
 local DECIDED = {cut = cuts, blocked = blocks}
 
+local function forget_decided(state, name)
+  if state == 'blocked' then
+    local value = redis.call('HGET', blocks, name)
+    if value then redis.call('SREM', conflicts_of(first_customer(value)), name) end
+    redis.call('HDEL', acts, name)
+    redis.call('HDEL', ends, name)
+  end
+  redis.call('HDEL', DECIDED[state], name)
+end
+
 local function unpair(strong, weak, only) -- all that is said of a pair, or one thing
   local record, left = ensure(weak), nil
   for _, state in ipairs(STATES) do
@@ -90,7 +101,7 @@ local function unpair(strong, weak, only) -- all that is said of a pair, or one 
     if said and only and state ~= only then
       if left then record.also[token] = true else left = state end
     elseif said and DECIDED[state] then
-      redis.call('HDEL', DECIDED[state], strong .. '|' .. weak)
+      forget_decided(state, strong .. '|' .. weak)
     end
   end
   record.pairs[strong] = left
@@ -98,53 +109,143 @@ local function unpair(strong, weak, only) -- all that is said of a pair, or one 
   if not left then redis.call('SREM', below(strong), weak) end
 end
 
--- A link is wrong. Answers how it stands ("cut", "again": the same request once more, "before": somebody cut it already, "blocked", "apart",
--- "indirect": they are one person by other links only), the fact, and its value.
+local function pairs_of(ids, wanted) -- all pairs in this state that one of these ids is in, in order of their names
+  local found, known = {}, {}
+  local function note(strong, weak)
+    local name = strong .. '|' .. weak
+    if (load(weak) or {pairs = {}}).pairs[strong] == wanted and not known[name] then
+      known[name] = true
+      found[#found + 1] = {name = name, strong = strong, weak = weak}
+    end
+  end
+  for _, id in ipairs(ids) do
+    for strong in pairs((load(id) or {pairs = {}}).pairs) do note(strong, id) end
+    for _, weak in ipairs(redis.call('SMEMBERS', below(id))) do note(id, weak) end
+  end
+  table.sort(found, function(one, other) return one.name < other.name end)
+  return found
+end
+
+-- Links of `hub` hold nothing any more. What leaves the customer by that is told of once: with the first link that it hung on, and `hub`
+-- with the first one to what stays.
+local function part(hub, links, cause)
+  local at, old, members = tick(), find(hub), component(hub)
+  for _, one in ipairs(links) do note_pair(one.strong, one.weak, 'cut') end
+  local piece_of, used, several = {}, {}, false
+  for _, id in ipairs(members) do
+    if not piece_of[id] then
+      local piece = component(id)
+      several = several or #piece < #members
+      table.sort(piece)
+      for _, member in ipairs(piece) do piece_of[member] = piece end
+    end
+    if ensure(id).used then used[#used + 1] = id end
+  end
+  local stays = piece_of[old]
+  if several then
+    for _, id in ipairs(members) do
+      if ensure(id).used or piece_of[id] ~= stays then tell_anew(id, at) end
+    end
+    regroup(old, members)
+  end
+  local told = {[stays] = true}
+  for _, one in ipairs(links) do
+    local there = piece_of[one.strong == hub and one.weak or one.strong]
+    local left = there == stays and piece_of[hub] or there
+    local customers, leaving = {old}, {}
+    if not told[left] then
+      told[left], leaving = true, left
+      local new = left[1]
+      customers[2] = new
+      for _, id in ipairs(used) do
+        if piece_of[id] ~= left and id ~= old then customers[#customers + 1] = id end
+      end
+      if not ensure(new).used then
+        ensure(new).used = true
+        save(new)
+        report(new, new .. '|' .. new, '\n')
+      end
+    end
+    local ids = table.concat(leaving, ' ')
+    local value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. ids .. '\n' .. cause
+    report(find(one.strong), 'cut:' .. one.name, value)
+    redis.call('HSET', cuts, one.name, value)
+  end
+end
+
+local function named(name, cause) return cause == '' and '' or ',"' .. name .. '":' .. cause end
+
+local function reconsider(ids, why) -- of what a guard keeps apart, that which contradicts itself no more is linked after all
+  for _, one in ipairs(pairs_of(ids, 'blocked')) do
+    local apart = load(one.strong).shared or load(one.weak).shared or guarded(find(one.strong), find(one.weak))
+    if not apart then
+      local value = redis.call('HGET', blocks, one.name) or '\n'
+      close(one.strong, one.weak, why)
+      link(one.strong, one.weak, string.match(value, '\n(.*)$'))
+      others[find(one.strong)] = true
+    end
+  end
+end
+
+free = function(id, cause) -- many people share it: it holds nobody together, and contradicts nobody
+  local why = named('touch', cause)
+  for _, one in ipairs(pairs_of({id}, 'blocked')) do close(one.strong, one.weak, why) end
+  local links, members = pairs_of({id}, 'linked'), component(id)
+  if #links > 0 then
+    part(id, links, cause)
+    reconsider(members, why)
+  end
+  for _, member in ipairs(members) do others[find(member)] = true end
+end
+
+-- A link is wrong, or two whom a guard keeps apart are two. Answers how it stands ("cut", "again": the same request once more, "before":
+-- it was cut already, "apart", "indirect": they are one person by other links only), the fact, and its value; then the same of the
+-- conflict that this ended, if it did.
 local function cut(one, other, request, cause)
   local a, b = one, other
   local function state() return (load(b) or {pairs = {}}).pairs[a] end
   if not state() then a, b = other, one end
-  local fact = 'cut:' .. a .. '|' .. b
-  local before = redis.call('HGET', cuts, a .. '|' .. b)
+  local name, why = a .. '|' .. b, named('request', cause)
+  local standing, held = 'cut', state()
+  local before = redis.call('HGET', cuts, name)
   if before then
     local _, asked = headed(before)
-    return {string.find(asked, '"command_id":"' .. request .. '"', 1, true) and 'again' or 'before', fact, before}
+    if not string.find(asked, '"command_id":"' .. request .. '"', 1, true) then return {'before', 'cut:' .. name, before, '', ''} end
+    standing = 'again'
+  elseif held ~= 'linked' and held ~= 'blocked' then
+    return {find(one) == find(other) and 'indirect' or 'apart', '', '', '', ''}
   end
-  if state() ~= 'linked' then
-    return {state() == 'blocked' and 'blocked' or find(one) == find(other) and 'indirect' or 'apart', '', ''}
-  end
-  local at, old = tick(), find(a)
   local members = component(a)
-  note_pair(a, b, 'cut')
-  local mine, left = component(a), {}
-  local there = {}
-  for _, id in ipairs(mine) do there[id] = true end
-  if not there[old] then -- it is the other one that stays
-    left = mine
-  elseif not there[b] then
-    left = component(b)
+  for _, id in ipairs(component(b)) do members[#members + 1] = id end
+  if held == 'linked' then
+    part(b, {{name = name, strong = a, weak = b}}, cause)
+  elseif held == 'blocked' then
+    local value = find(a) .. ';' .. digits(tick()) .. ';0;\n' .. cause
+    note_pair(a, b, 'cut')
+    report(find(a), 'cut:' .. name, value)
+    redis.call('HSET', cuts, name, value)
   end
-  local customers = {old}
-  if #left > 0 then
-    local new = smallest(left)
-    customers[2] = new
-    local leaves = {}
-    for _, id in ipairs(left) do leaves[id] = true end
-    for _, id in ipairs(members) do
-      if ensure(id).used or leaves[id] then tell_anew(id, at) end
-      if ensure(id).used and not leaves[id] and id ~= old then customers[#customers + 1] = id end
-    end
-    regroup(old, members)
-    if not ensure(new).used then
-      ensure(new).used = true
-      report(new, new .. '|' .. new, '\n')
-    end
+  close(a, b, why)
+  reconsider(members, why)
+  local ended = redis.call('HGET', ends, name)
+  return {standing, 'cut:' .. name, redis.call('HGET', cuts, name), ended and 'ended:' .. name or '', ended or ''}
+end
+
+-- Somebody acts on a conflict. Answers how it stands ("acted", also when the same request comes once more, "before": somebody does already,
+-- "ended"), the fact, and its value.
+local function act(a, b, request, cause)
+  local name = a .. '|' .. b
+  local told = redis.call('HGET', blocks, name)
+  if not told or redis.call('HEXISTS', ends, name) == 1 then return {'ended', '', ''} end
+  local value = redis.call('HGET', acts, name)
+  if not value then
+    value = string.sub(in_conflict(told), 1, -2) .. named('acted', cause) .. '}'
+    redis.call('HSET', acts, name, value)
+    report(find(a), 'acted:' .. name, value)
+  elseif not string.find(value, '"command_id":"' .. request .. '"', 1, true) then
+    return {'before', '', ''}
   end
-  table.sort(left)
-  local value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. table.concat(left, ' ') .. '\n' .. cause
-  report(find(a), fact, value)
-  redis.call('HSET', cuts, a .. '|' .. b, value)
-  return {'cut', fact, value}
+  return {'acted', 'acted:' .. name, value}
 end
 
 local function apply_cut(a, b, value)
@@ -219,25 +320,20 @@ end
 
 local TRUSTED = 60 * 1000000 -- us that another clock may be ahead
 
--- Everything about a person goes; each identifier that is theirs alone keeps the mark that it was erased. The moment is that of the decision,
+-- Everything about a person goes; each identifier keeps the mark that it was erased. The moment is that of the decision,
 -- but not before `asked` (ms). Answers, line by line: customer, clock, identifiers, used ids, keys of the log; then what was decided of their
--- pairs and must still be told: cuts that the log may not have, and blocks, whose findings are to be withdrawn; each as fact, HEAD, cause.
+-- pairs and must still be told: cuts that the log may not have, and conflicts that stand, to be withdrawn, with who acts on them; each as
+-- fact, HEAD, cause.
 local function erase(id, asked, cause)
   local time = redis.call('TIME')
   advance_clock(math.min(asked * 1000, time[1] * 1000000 + time[2] + TRUSTED))
   local at, customer, members = tick(), find(id), component(id)
   local till = math.floor(at / 1000)
-  local theirs, identifiers, others, used, keys, decided = {}, {}, {}, {}, {}, {}
-  for _, member in ipairs(members) do
-    local record = ensure(member)
-    if record.used then used[#used + 1] = member end
-    if record.shared then
-      others[#others + 1] = member
-      tell_anew(member, at)
-    else
-      identifiers[#identifiers + 1] = member
-      theirs[member] = true
-    end
+  local theirs, identifiers, used, keys, decided = {}, {}, {}, {}, {}
+  for _, member in ipairs(members) do -- none is shared: these hang together with nobody
+    if ensure(member).used then used[#used + 1] = member end
+    identifiers[#identifiers + 1] = member
+    theirs[member] = true
   end
   local function forget(strong, weak)
     local record = ensure(weak)
@@ -246,12 +342,23 @@ local function erase(id, asked, cause)
     local name, home = strong .. '|' .. weak, find(strong)
     keys[#keys + 1] = name
     keys[#keys + 1] = 'seen:' .. name
-    for _, said in ipairs({'blocked', 'cut'}) do
-      if state == said or record.also[SIGNS[said] .. strong] then
-        local fact, value = said .. ':' .. name, redis.call('HGET', DECIDED[said], name)
-        keys[#keys + 1] = fact
-        if drop(home, fact) or said == 'blocked' then decided[#decided + 1] = value and fact .. '\n' .. value end
+    if state == 'cut' or record.also[SIGNS.cut .. strong] then
+      local fact, value = 'cut:' .. name, redis.call('HGET', cuts, name)
+      keys[#keys + 1] = fact
+      if drop(home, fact) and value then decided[#decided + 1] = fact .. '\n' .. value end
+    end
+    if state == 'blocked' or record.also[SIGNS.blocked .. strong] then
+      local told, acted = redis.call('HGET', blocks, name), redis.call('HGET', acts, name)
+      local ended = redis.call('HEXISTS', ends, name) == 1
+      keys[#keys + 1] = 'blocked:' .. name
+      if acted then keys[#keys + 1] = 'acted:' .. name end
+      if ended then
+        keys[#keys + 1] = 'ended:' .. name
+      elseif told then -- the finding is to be withdrawn
+        decided[#decided + 1] = 'blocked:' .. name .. '\n' .. told
+        if acted then decided[#decided + 1] = 'acted:' .. name .. '\n' .. acted end
       end
+      for _, fact in ipairs({'blocked:', 'acted:', 'ended:'}) do drop(home, fact .. name) end
     end
     unpair(strong, weak)
   end
@@ -271,7 +378,7 @@ local function erase(id, asked, cause)
       drop(customer, open)
     end
   end
-  regroup(customer, others)
+  regroup(customer, {})
   for _, member in ipairs(identifiers) do
     for winner in pairs(ensure(member).winners) do ensure(winner).losers[member] = nil save(winner) end
     for loser in pairs(ensure(member).losers) do ensure(loser).winners[member] = nil save(loser) end

@@ -61,13 +61,22 @@ _RESULTS = (("blocked", "blocked"), ("told", "merged"))
 
 
 class Cut(Struct, frozen=True, gc=False):
-    """How a link stands that was to be cut: "cut" now; "again", by the same request before; "before", by another one; "blocked", a guard
-    never let it link; its ends are "apart", two people; or one person, but by other links only ("indirect"). `fact` of the kind "cut"
-    unless it was none; `waiting` is what is to be told of the customers of its ends."""
+    """How a link stands that was to be cut, or a conflict that was to be decided: "cut" now; "again", by the same request before; "before",
+    by another one, or since an identifier is shared; its ends are "apart", two people; or one person, but by other links only
+    ("indirect"). `fact` of the kind "cut" unless it was none, `ended` when that ended a conflict; `waiting` is what is to be told of the
+    customers of its ends."""
 
-    standing: Literal["cut", "again", "before", "blocked", "apart", "indirect"]
+    standing: Literal["cut", "again", "before", "apart", "indirect"]
     fact: Fact | None
     waiting: tuple[Resolved, ...]
+    ended: Fact | None = None
+
+
+class Act(Struct, frozen=True, gc=False):
+    """How a conflict stands on which somebody acts: "acted", by this request; "before", by another one; or it has "ended"."""
+
+    standing: Literal["acted", "before", "ended"]
+    fact: Fact | None
 
 
 class IndexUnavailable(Exception):
@@ -169,9 +178,29 @@ class IdentityIndex:
         Raises:
             IndexUnavailable: Redis or the log is away.
         """
-        standing, fact, value, at, *waiting = await self._decided("cut", [a, b, request_id, cause])
-        found = tuple(resolved(answer, (), int(at)) for answer in waiting)
-        return Cut(standing.decode(), fact_of(fact, value) if fact else None, found)
+        standing, *facts, at, one, other = await self._decided("cut", [a, b, request_id, cause])
+        found = tuple(resolved(answer, (), int(at)) for answer in (one, other) if answer)
+        fact, ended = (fact_of(key, value) if key else None for key, value in (facts[:2], facts[2:]))
+        return Cut(standing.decode(), fact, found, ended)
+
+    async def conflicts(self, customer: str) -> list[Fact]:
+        """The conflicts ("blocked") of which people were told under this id, also such as have ended.
+
+        Raises:
+            IndexUnavailable: Redis or the log is away.
+        """
+        found = await self._decided("conflicts", [customer])
+        return [fact_of(key, value) for key, value in zip(found[::2], found[1::2], strict=True)]
+
+    async def act(self, conflict: Fact, request_id: str, cause: bytes) -> Act:
+        """Note that somebody acts on a conflict. The same `request_id` again, which `cause` must hold (`identity_facts.Request`), gives the
+        same fact.
+
+        Raises:
+            IndexUnavailable: Redis or the log is away.
+        """
+        standing, fact, value = await self._decided("act", [conflict.a, conflict.b, request_id, cause])
+        return Act(standing.decode(), fact_of(fact, value) if fact else None)
 
     async def erase(self, node_id: str, request_id: str, at_ms: int, cause: bytes = b"") -> Erased:
         """Remove what the index has of a person who has this id, and leave a mark on each identifier that is theirs alone.

@@ -9,8 +9,12 @@
 -- logged POLICY FACT VALUE...  Kafka has these. One that the index did not report was decided without it: it is applied.
 -- apply TOKEN POLICY FACT VALUE...  facts read from the log, VALUE "-" for a record without one. VALUE of told, cut and erased facts is as
 --                    in unlogged, of others the cause. TOKEN is that of a builder, else empty.
--- cut A B REQUEST CAUSE  {standing, fact, value, clock, answer, answer}: the link of two ids is wrong; REQUEST is the command's id, in CAUSE,
---                    too. What waits to be told of them follows, as overdue answers. Fact and value are empty when there is none.
+-- cut A B REQUEST CAUSE  {standing, fact, value, fact, value, clock, answer, answer}: the link of two ids is wrong, or their conflict is
+--                    decided (see `cut`); REQUEST is the command's id, in CAUSE, too. What waits to be told of them follows, as overdue
+--                    answers. Facts and values are empty when there is none.
+-- conflicts CUSTOMER {fact, value, ...}: what people were told of under this id.
+-- act A B REQUEST CAUSE  {standing, fact, value}: somebody acts on the conflict of a pair (see `act`).
+-- free TOKEN POLICY ID CAUSE ID CAUSE...  these are shared, as the log says, with causes: they hold nobody together any more.
 -- erase ID MS REQUEST CAUSE  a person is erased, as was asked at MS. The answer to a REQUEST is kept until `erased REQUEST`, and for a day
 --                    longer without what is to be done then: what is linked anew meanwhile must not be taken out of the log.
 -- sweep TOKEN POLICY ID...  of these ids, which are marked as erased, nothing else may be in an index that is built.
@@ -61,7 +65,9 @@ local function apply(kind, a, b, value)
     return save(a)
   end
   if live and is_stale(a, b, value) then return take_out(a, b) end
-  if kind == 'seen' then
+  if kind == 'acted' or kind == 'ended' then
+    redis.call('HSET', kind == 'acted' and acts or ends, a .. '|' .. b, value)
+  elseif kind == 'seen' then
     local ids = admitted({a, b}, value)
     if ids then decide(ids, value) end
     if not ids or #ids < 2 then take_out(a, b) end
@@ -76,7 +82,8 @@ local function apply(kind, a, b, value)
     ensure(a)
     save(a)
     note_pair(a, b, kind == 'blocked' and 'blocked' or 'linked')
-    if kind == 'blocked' then redis.call('HSET', blocks, a .. '|' .. b, value) end
+    if kind == 'blocked' then note_block(a .. '|' .. b, value) end
+    if live and ensure(b).also[SIGNS.blocked .. a] then close(a, b, '') end -- another worker decided that it links
     local one, other = find(a), find(b)
     if ensure(b).pairs[a] == 'linked' and one ~= other then merge(one, other, value) end
   end
@@ -98,12 +105,26 @@ local function answer_of(root)
   return answer
 end
 
+local function add_others(answer, root, too) -- all but what only an answer of their own can say: whose a timeline is
+  for other in pairs(others) do
+    local open = other ~= root and other ~= too and redis.call('HGETALL', unlogged(other)) or {}
+    for i = 1, #open, 2 do
+      if string.sub(open[i], 1, 5) ~= 'told:' then
+        answer[#answer + 1] = open[i]
+        answer[#answer + 1] = open[i + 1]
+      end
+    end
+  end
+  others = {}
+end
+
 local function resolved(named, cause)
   local ids, erased = admitted(named, cause)
   if not ids then return {named[1] .. ' 1 ' .. digits(erased) .. ' 1'} end
   local strong, root = ids[1], find(ids[1])
   if not is_known(ids, root) then root, strong = decide(ids, cause) end
   local answer = answer_of(root)
+  add_others(answer, root)
   if erased > 0 or strong ~= named[1] then
     local place = 1
     while named[place] ~= strong do place = place + 1 end
@@ -171,12 +192,29 @@ elseif operation == 'sweep' then
   configure(ARGV[4])
   for i = 5, #ARGV do sweep(ARGV[i]) end
   return saved(0)
+elseif operation == 'free' then
+  if not live and redis.call('GET', building) ~= ARGV[3] then return unsynced('another worker builds it, or it was flushed') end
+  configure(ARGV[4])
+  for i = 5, #ARGV, 2 do free(ARGV[i], ARGV[i + 1]) end
+  return saved(0)
+elseif operation == 'conflicts' then
+  if not live then return unsynced(ABSENT) end
+  local answer = {}
+  for _, name in ipairs(redis.call('SMEMBERS', conflicts_of(ARGV[3]))) do
+    answer[#answer + 1] = 'blocked:' .. name
+    answer[#answer + 1] = redis.call('HGET', blocks, name) or '\n'
+  end
+  return answer
+elseif operation == 'act' then
+  if not live then return unsynced(ABSENT) end
+  return saved(act(ARGV[3], ARGV[4], ARGV[5], ARGV[6]))
 elseif operation == 'cut' then
   if not live then return unsynced(ABSENT) end
   local answer, one, other = cut(ARGV[3], ARGV[4], ARGV[5], ARGV[6]), find(ARGV[3]), find(ARGV[4])
   answer[#answer + 1] = digits(tick())
   answer[#answer + 1] = answer_of(one)
-  if other ~= one then answer[#answer + 1] = answer_of(other) end
+  add_others(answer[#answer], one, other)
+  answer[#answer + 1] = other ~= one and answer_of(other) or {}
   return saved(answer)
 elseif operation == 'erase' then
   if not live then return unsynced(ABSENT) end

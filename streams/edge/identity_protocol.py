@@ -22,7 +22,7 @@ SCRIPT = LINKS + _lua("identity_apart.lua", "identity_operations.lua")
 TAKEN_BACK = b"-"
 """In place of a fact's value: the log's record has none."""
 
-_WITH_HEAD = frozenset({"told", "cut", "erased", "blocked"})
+_WITH_HEAD = frozenset({"told", "cut", "erased", "blocked", "acted", "ended"})
 
 
 def key_prefix(settings: Settings) -> str:

@@ -34,6 +34,9 @@ LONGEST_TAIL = 50_000
 CHUNK = 2000
 """Facts or touches in one call: Redis serves nobody else while a script runs."""
 
+TOGETHER = 100
+"""Shared identifiers in one call: of one that holds many together all of these are read."""
+
 _PAUSE = 0.2
 _FIRST = {"erased": 0, "cut": 1}
 
@@ -111,15 +114,17 @@ class _Sync:
                     newest[key] = fact
                     count += 1
         undecided = [fact for fact in newest.values() if fact.kind == "seen"]
+        shared = {fact.a: fact.cause for fact in newest.values() if fact.kind == "shared"}
         decided = sorted(
             (fact for fact in newest.values() if fact.kind != "seen"), key=lambda fact: _FIRST.get(fact.kind, 2)
         )
         await self._apply([(fact.key, value_of(fact)) for fact in (*decided, *undecided)], "")
+        await self._free(shared, "")
         return count
 
     async def _build(self, records: AsyncIterator[list[Any]]) -> int:
         """All of the log, into an index that nobody uses yet."""
-        count, undecided, erased = 0, dict[str, Fact](), set[str]()
+        count, undecided, erased, shared = 0, dict[str, Fact](), set[str](), dict[str, bytes]()
         applying: asyncio.Task[None] | None = None
         try:
             async for some in records:
@@ -128,6 +133,8 @@ class _Sync:
                     count += fact is not None
                     if fact is not None and fact.kind == "erased":
                         erased.add(fact.a)
+                    if fact is not None and fact.kind == "shared":
+                        shared[fact.a] = fact.cause
                     if key.startswith("seen:"):
                         undecided.pop(key, None)
                         if fact is not None:
@@ -150,7 +157,14 @@ class _Sync:
         gone = sorted(erased)
         for start in range(0, len(gone), CHUNK):
             await self._run("sweep", [self._token, self._policy, *gone[start : start + CHUNK]])
+        await self._free(shared, self._token)
         return count
+
+    async def _free(self, shared: dict[str, bytes], token: str) -> None:
+        """What shared identifiers hold together all the same, since the log lacks cuts, is taken apart."""
+        operands = [operand for fact in sorted(shared.items()) for operand in fact]
+        for start in range(0, len(operands), 2 * TOGETHER):
+            await self._run("free", [token, self._policy, *operands[start : start + 2 * TOGETHER]])
 
     async def _apply(self, facts: Sequence[tuple[str, bytes]], token: str) -> None:
         for start in range(0, len(facts), CHUNK):

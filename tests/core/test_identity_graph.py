@@ -81,13 +81,20 @@ def crowd(node: str, touches: list[list[str]]) -> int:
 
 
 def test_a_switchboard_links_nobody_any_more() -> None:
-    """The fourth mail address of one number shows that many share it; the three before it stay, later ones are left alone."""
+    """The fourth mail address of one number shows that many share it: the three before it are apart again, and so is what the number
+    linked below it; who hangs together by something else stays together."""
     graph = Graph()
+    graph.link(("c3-board", "c6-cookie"))
+    graph.link(("c2-0", "c4-same"))
+    graph.link(("c2-2", "c4-same"))
     for n in range(6):
         assert graph.link((f"c2-{n}", "c3-board")) == ("c2-0" if n < 3 else f"c2-{n}")
     assert graph.is_shared("c3-board")
+    assert [graph.find(f"c2-{n}") for n in range(6)] == ["c2-0", "c2-1", "c2-0", "c2-3", "c2-4", "c2-5"]
+    assert graph.find("c6-cookie") == "c6-cookie"
     assert graph.link(("c3-board", "c5-click")) == "c5-click", "a shared number does not say who clicked"
-    assert graph.link(("c3-board",)) == "c2-0"
+    assert graph.link(("c3-board", "c6-cookie")) == "c3-board", "a touch read again stays where it was"
+    assert graph.link(("c3-board",)) == "c3-board"
 
 
 def test_two_crm_records_stay_two() -> None:
@@ -102,7 +109,26 @@ def test_two_crm_records_stay_two() -> None:
     assert graph.find("c2-x") == graph.find("c3-p") == "c1-a"
     direct = Fact("c1-b", "c2-x", "blocked", b"why", ("c1-b", "c1-a"))
     indirect = Fact("c2-y", "c3-p", "blocked", b"indirect", ("c1-b", "c1-a"))
-    assert graph.blocked == [direct, indirect]
+    assert graph.blocked == graph.contradictions() == [direct, indirect]
+
+
+def test_contradictions_that_end() -> None:
+    """Somebody decides that two records are two, or that the identifier is not the first one's, who loses it to the second then; or many
+    people turn out to have it: the contradiction is none any more."""
+    graph = Graph()
+    for one, other, identifier in (("c1-a", "c1-b", "c2-x"), ("c1-c", "c1-d", "c2-y"), ("c1-e", "c1-f", "c2-z")):
+        graph.link((one, identifier))
+        graph.link((other, identifier))
+    graph.cut("c1-b", "c2-x")
+    assert [(fact.a, fact.b) for fact in graph.contradictions()] == [("c1-d", "c2-y"), ("c1-f", "c2-z")]
+    assert graph.find("c2-x") == "c1-a"
+    graph.cut("c1-c", "c2-y")
+    assert graph.find("c2-y") == "c1-d"
+    assert [(fact.a, fact.b) for fact in graph.contradictions()] == [("c1-f", "c2-z")]
+    graph.link(("c1-g", "c2-z"))
+    graph.link(("c1-h", "c2-z"))
+    assert graph.is_shared("c2-z") and graph.contradictions() == []
+    assert graph.find("c2-z") == "c2-z"
 
 
 @given(crowded, st.randoms(use_true_random=False))
@@ -132,7 +158,7 @@ def test_touch_read_again_after_its_strongest_id_became_shared() -> None:
     for other in ("c1-x", "c1-y", "c1-z"):
         graph.link((other, "c2-office"))
     assert graph.is_shared("c2-office")
-    assert graph.link(("c2-office", "c3-phone")) == "c1-a"
+    assert graph.link(("c2-office", "c3-phone")) == "c2-office", "its own by now, with all its touches"
     assert graph.link(("c2-office", "c4-new")) == "c4-new"
 
 
@@ -148,7 +174,7 @@ def test_cuts_in_any_order_give_the_same_graph(
         linked = sorted({(fact.a, fact.b) for fact in graph.facts() if fact.kind == "link" and fact.a != fact.b})
         if linked and data.draw(st.booleans()):
             cuts.append(Fact(*data.draw(st.sampled_from(linked)), "cut"))
-            graph.apply(cuts[-1])
+            graph.cut(cuts[-1].a, cuts[-1].b)
     held = [[fact.a, fact.b] for fact in graph.facts() if fact.kind == "link" and fact.a != fact.b]
     assert not {tuple(pair) for pair in held} & {(fact.a, fact.b) for fact in cuts}
     for node in {node for ids in touches for node in ids}:

@@ -49,14 +49,18 @@ def test_a_split(settings: Settings) -> None:
 
 
 def test_how_a_link_stands(settings: Settings) -> None:
-    """What is not linked is not cut: never linked, apart, linked by others only, blocked, cut before; links that hold two together all
-    the same move nothing."""
+    """What is not linked is not cut: never linked, apart, linked by others only, cut before; what a guard keeps apart is decided;
+    links that hold two together all the same move nothing."""
 
     async def run() -> None:
         async with workers(settings) as ((worker,), _):
             await worker.touch((A, B, C), (B, C), ("c1-x", "c2-y"), ("c1-x", B))
             assert (await worker.ask(A, "c1-x")).standing == "apart"
-            assert (await worker.ask(B, "c1-x")).standing == "blocked"
+            decided = await worker.ask(B, "c1-x", "r0")
+            assert decided.standing == "cut" and decided.fact is not None and decided.ended is not None
+            assert (decided.fact.customers, decided.fact.ids) == (("c1-x",), ())
+            assert (await worker.ask("c1-x", B, "r0")).ended == decided.ended
+            assert (await worker.ask("c1-x", B)).standing == "before"
             assert (await worker.ask("c2-y", "c9-never")).standing == "apart"
             assert (await worker.ask(A, B)).fact == Fact(
                 A,
@@ -142,14 +146,15 @@ def test_cuts_are_the_graphs(settings: Settings, steps: list[tuple[list[int], in
                 elif links:
                     a, b = rng.choice(links)
                     answer = await worker.ask(*rng.sample((a, b), 2), f"r{example}-{n}")
-                    before = graph.find(a)
-                    graph.apply(Fact(a, b, "cut"))
+                    before, apart = graph.find(a), Graph(graph.facts())
+                    apart.apply(Fact(a, b, "cut"))
+                    graph.cut(a, b)
                     assert answer.standing == "cut" and answer.fact is not None
                     assert (
                         answer.fact.customers[:2]
-                        == tuple(dict.fromkeys((before, *sorted((graph.find(a), graph.find(b))))))[:2]
+                        == tuple(dict.fromkeys((before, *sorted((apart.find(a), apart.find(b))))))[:2]
                     )
-                    assert all(graph.find(one) == answer.fact.customers[1] for one in answer.fact.ids)
+                    assert all(apart.find(one) == answer.fact.customers[1] for one in answer.fact.ids)
                     if what == "cut":
                         timelines.take(answer.waiting, touches=False)
                         await worker.publish(list(answer.waiting))

@@ -27,7 +27,6 @@ from typing import Any
 
 from streams.core import backtest, customer, erasure, finding_json, identify, pipeline, plans, touch_json
 from streams.core.commands import Command
-from streams.core.identity_facts import Fact
 from streams.core.identity_graph import Graph
 from streams.core.leads import event_json
 from streams.core.leads.asked import lead_command, tick_command
@@ -173,7 +172,7 @@ class Play:
     def _split(self, a: str, b: str, at: int) -> None:
         whole = self._graph.find(a)
         members, clock = self._members(whole), self._tick(at)
-        self._graph.apply(Fact(min(a, b), max(a, b), "cut"))
+        self._graph.cut(min(a, b), max(a, b))
         self._cuts.add(frozenset((a, b)))
         gone = {member for member in members if self._graph.find(member) != whole}
         self._commands([customer.split_command(whole, min(gone), gone, at, f"split of {at}", clock)])

@@ -189,7 +189,7 @@ class Ingest(Stage):
         outputs = [self.fact(fact)]
         if fact.kind == "cut":
             outputs += self.told_of_cut(fact)
-        if fact.kind == "blocked":
+        if fact.kind in ("blocked", "acted", "ended"):
             finding = identity_conflict.finding(fact, self._policy.identity.conflict_severity)
             if finding is not None:
                 outputs.append(self.told_people(finding))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from redis.exceptions import RedisError
 from streams.core import erasure, identity_conflict, plans, published
 from streams.core.commands import FROM_OUTSIDE, LEAD_KINDS, Command
 from streams.core.identify import is_node
-from streams.core.identity_facts import Erased, Fact, Request
+from streams.core.identity_facts import Erased, Fact, Request, Resolved
 from streams.core.leads import asked
 from streams.core.policy import Policy, PolicyError, fingerprint
 from streams.edge.codec import Codec, DecodeError
@@ -125,7 +126,29 @@ class Requests(Stage):
             return
         if not command.finding_id:
             raise _Unroutable("finding_acknowledged needs the finding_id that it is about")
-        write.outputs.append(self._passed_on(command, record.timestamp))
+        if not await self._acted(command, write):
+            write.outputs.append(self._passed_on(command, record.timestamp))
+
+    async def _acted(self, command: Command, write: Write) -> bool:
+        """Whether somebody acts on a finding of the identity index, and not of a timeline."""
+        severity = self._policy.identity.conflict_severity
+        try:
+            for conflict in await self._index.conflicts(command.customer_id):
+                finding = identity_conflict.finding(conflict, severity)
+                if finding is None or finding.finding_id != command.finding_id:
+                    continue
+                act = await self._index.act(conflict, command.command_id, splits.cause(command))
+                if act.standing == "ended":
+                    raise _Unroutable(
+                        f"finding {command.finding_id} does not hold any more: there is nothing to acknowledge"
+                    )
+                facts = [] if act.fact is None else [act.fact]
+                write.outputs += [out for fact in facts for out in self._ingest.published(fact, Resolved(fact.a))]
+                _then(write, partial(self._ingest.logged, facts))
+                return True
+        except IndexUnavailable as error:
+            raise NotNow(f"an acknowledgement waits: {error}") from None
+        return False
 
     def _say(self, record: Any, command: Command, write: Write) -> None:
         """What sales says of a lead; it cannot have been said after Kafka received it."""
@@ -209,7 +232,7 @@ class Requests(Stage):
         marks = [Fact(id_, id_, "erased", cause, at=gone.decided_at, until=until) for id_ in gone.identifiers]
         write.outputs += map(self.fact, marks)
         for fact in gone.decided:
-            write.outputs += self._decided_before(fact, command.command_id)
+            write.outputs += self._decided_before(fact, gone, command.command_id)
         timelines = erasures.timelines(gone, self._policy.erasure.for_good)
         write.outputs += erasures.told(self._settings, self._codec, command, gone, record.timestamp, timelines)
         return _Gone(command, gone, marks, timelines)
@@ -235,11 +258,14 @@ class Requests(Stage):
             write.last += erasures.null_values(self._settings, one.gone, theirs)
         _then(write, lambda: self._erased(erased))
 
-    def _decided_before(self, fact: Fact, request_id: str) -> list[Out]:
+    def _decided_before(self, fact: Fact, gone: Erased, request_id: str) -> list[Out]:
         """What an erasure must not swallow: timelines are told of a cut, and a finding about two records is withdrawn."""
         if fact.kind == "cut":
             return self._ingest.told_of_cut(fact)
-        finding = identity_conflict.withdrawn(fact, self._policy.identity.conflict_severity, request_id)
+        if fact.kind == "acted":
+            return []
+        acted = any((one.kind, one.a, one.b) == ("acted", fact.a, fact.b) for one in gone.decided)
+        finding = identity_conflict.withdrawn(fact, self._policy.identity.conflict_severity, request_id, acted)
         return [] if finding is None else [self._ingest.told_people(finding)]
 
     async def _erased(self, erased: list[_Gone]) -> None:

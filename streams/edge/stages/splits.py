@@ -1,6 +1,7 @@
-"""identity_split -> identities, touches.identified: a person says that two identifiers do not belong together.
+"""identity_split -> identities, touches.identified, conflicts: a person says that two identifiers do not belong together.
 
-The index cuts their link and says what leaves whom. From that follow the fact "cut" for the log, with who asked, the command for the
+The index cuts their link and says what leaves whom, or, if a guard never let it link, that their conflict has ended. From that follow
+the fact "cut" for the log, with who asked, the command for the
 timeline that the touches leave, and commands for those whose touches went there by ids that were merged before. Until Kafka has
 these, the index reports them (`Ingest.mend`), and the request, read again, brings the same: so nothing is lost in between, whoever ends.
 """
@@ -39,8 +40,7 @@ def cause(command: Command) -> bytes:
 def refusal(cut: Cut, a: str, b: str) -> str | None:
     """Why there was nothing to cut, or None when it was cut."""
     return {
-        "before": f"the link of {a} and {b} was cut before, by another request",
-        "blocked": f"{a} and {b} were never linked: a guard keeps them apart",
+        "before": f"the link of {a} and {b} was cut before: by another request, or since many people have one of the two",
         "apart": f"{a} and {b} are two people already, or unknown; `touchstream identity show` tells",
         "indirect": f"no touch links {a} and {b}, other links hold them together; `touchstream identity split` names the one to cut",
     }.get(cut.standing)
@@ -49,6 +49,8 @@ def refusal(cut: Cut, a: str, b: str) -> str | None:
 def decided(cut: Cut) -> list[tuple[Fact, Resolved]]:
     """What is to be published, each fact with the answer that it is of."""
     found = [(fact, who) for who in cut.waiting for fact in who.facts]
-    if cut.fact is not None and all(fact.key != cut.fact.key for fact, _ in found):  # asked again, and the log has it
-        found.append((cut.fact, Resolved(cut.fact.a)))
+    known = {fact.key for fact, _ in found}
+    for fact in (cut.fact, cut.ended):
+        if fact is not None and fact.key not in known:  # asked again, and the log has it
+            found.append((fact, Resolved(fact.a)))
     return found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streams.core import touch_json
+from streams.core.policy import DAY_MS, HOUR_MS
+from streams.core.touch_json import rfc3339
 from streams.settings import Settings
 from tests.support.commands import touchstream
 from tests.support.drained import wait_drained
@@ -82,3 +85,43 @@ def test_broken_lines_are_named(settings: Settings) -> None:
         "line 1: channel: 'fax'" in result.stderr and "line 2: direction: a planned touch is outbound" in result.stderr
     )
     assert "left out: 1 without a usable identifier" in result.stderr
+
+
+CAPPED = '[[rules]]\nname = "two-people-a-week"\nkind = "account_cap"\nwindow = "7d"\nlimit = 2\n'
+
+
+def test_a_company_is_looked_at_as_a_whole(settings: Settings, tmp_path: Path) -> None:
+    """Somebody of Acme was called, and mails to three colleagues are planned: the first may get one, the next two are too many, in whatever
+    case a tool writes the company; whom nobody knows to be of Acme is free. Plans of a file and published ones, there with the next
+    touch, are told alike."""
+    policy = tmp_path / "capped.toml"
+    policy.write_text(CAPPED, encoding="utf-8")
+    acme = {"domain": "acme.example"}
+    today = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
+
+    def at(hours: int) -> str:
+        return rfc3339(today + hours * HOUR_MS)
+
+    def mail(name: str, hours: int, **values: Any) -> dict[str, Any]:
+        customer = {"email": f"{name}@acme.example"}
+        return touch(name, at(hours), "email", "sent", customer=customer, campaign="spring") | values
+
+    past = touch("call", at(-1), "calls", "dialed", customer={"email": "ann@acme.example"}, account=acme)
+    known = touch(
+        "open", at(-2), "email", "opened", direction="inbound", customer={"email": "cy@acme.example"}, account=acme
+    )
+    plans = [
+        mail("bo", 34, account={"domain": "Acme.example"}), mail("cy", 35), mail("dee", 36, account=acme), mail("eve", 37)
+    ]  # fmt: skip
+    told = "collides 2 times: 2 over the company's cap 'two-people-a-week' with contacts already made or reserved and planned emails"
+    with Worker(settings):
+        publish(settings, [touch_json.from_mapping(one) for one in (past, known)])
+        wait_drained(settings)
+        text = "\n".join(map(json.dumps, plans))
+        from_file = touchstream(settings, "forecast", "-", "--policy", str(policy), stdin=text)
+        assert from_file.exit_code == 0, from_file.stderr
+        assert told in from_file.stdout and "2 of 4 may not be made" in from_file.stdout
+        assert touchstream(settings, "plan", "-", stdin=text).exit_code == 0
+        wait_drained(settings)
+        assert touchstream(settings, "forecast", "--policy", str(policy)).stdout == from_file.stdout
+    assert "with nothing" in touchstream(settings, "forecast").stdout

@@ -92,7 +92,9 @@ def forecast(
     with progress("reading identities and timelines"):
         log, timelines = run_kafka(_read(settings, policy))
     try:
-        plan = planned(touches, _people(settings, policy, log), timelines, policy, start, shown.end(start))
+        plan = planned(
+            touches, _people(settings, policy, log), timelines, timelines.belongings, policy, start, shown.end(start)
+        )
         shown.show(plan, start)
     except DamagedError as error:
         raise unreadable(error, settings) from None
@@ -121,7 +123,7 @@ class Shown:
     def published(self, held: History, start: int) -> Planned:
         """Show the plans that timelines hold. Raises CommandError."""
         try:
-            plan = announced(held.planned(), self._policy, start, self.end(start))
+            plan = announced(held.planned(), held, held.belongings, self._policy, start, self.end(start))
             self.show(plan, start)
         except DamagedError as error:
             raise unreadable(error, self._settings) from None
@@ -129,7 +131,7 @@ class Shown:
 
     def show(self, planned: Planned, start: int) -> None:
         """The outlooks that are not as they were; of a plan that is no more, that nothing is planned."""
-        now = {one.plan: one for one in foresee(planned.plans, planned.known, self._policy, start)}
+        now = {one.plan: one for one in foresee(planned.plans, planned.known, self._policy, start, planned.companies)}
         gone = [Outlook(plan, 0, 0, ()) for plan in self._before if plan not in now]
         changed = [one for one in now.values() if self._before.get(one.plan) != one]
         for outlook in sorted([*gone, *changed], key=lambda one: one.plan):

@@ -187,9 +187,14 @@ def node(digit: str, value: str, key: str) -> str:
 
 
 @lru_cache(maxsize=65_536)
+def account_name(account: str) -> str:
+    """The id or domain of a company, in one case."""
+    return account.strip().lower()
+
+
 def account_node(account: str, key: str) -> str:
     """Pseudonymous id of a company by its id or domain, in whatever case it is written."""
-    said = account.strip().lower().encode("utf-8", "surrogatepass")
+    said = account_name(account).encode("utf-8", "surrogatepass")
     return f"a-{hmac.digest(key.encode(), b'account:' + said, 'sha256').hex()[:24]}"
 
 

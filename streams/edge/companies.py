@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from streams.core.detect.base import contacts
 from streams.core.entry import DELETED, DamagedError, Entry
 from streams.core.govern import compiled
 from streams.core.govern.planning import contact_of_plan
@@ -85,17 +84,6 @@ def of_values(names: Iterable[bytes], values: Mapping[bytes, bytes], secret: str
         except DamagedError:
             continue  # said by whoever decides by it
     return found
-
-
-def contacts_of(customer: str, entries: Sequence[Entry], policy: Policy) -> dict[str, Contact]:
-    """The contacts on a colleague's timeline, by touch id; calls count once."""
-    return {
-        one.id: Contact(
-            one.at, one.channel, one.department, one.kind, one.id, one.campaign, one.category, one.sequence, one.actor_id,
-            one.actor_kind, one.priority, customer=customer,
-        )
-        for _, one in contacts(entries, 0, len(entries), 0, policy)
-    } if entries else {}  # fmt: skip
 
 
 def plans_of(customer: str, plans: Sequence[Entry], until: int) -> dict[str, Contact]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from streams.core.entry import DamagedError
+from streams.core.govern.colleagues import NOWHERE, Belonging, belonging
 from streams.core.timeline import Timeline, customer_of, decode, is_customer, may_have_plans, segment_key
 from streams.edge.reader import latest
 from streams.edge.topics import changelog
@@ -20,6 +21,28 @@ class History(Mapping[str, Timeline]):
 
     def __init__(self, values: Mapping[bytes, bytes]) -> None:
         self._values = values
+        self._belongings: dict[str, Belonging] | None = None
+        self._changed: dict[str, None] = {}
+        """Whose belongings are to be looked at again."""
+
+    def belongings(self) -> Mapping[str, Belonging]:
+        """What each customer's touches say of their company. All timelines are decoded for it, later only those that have changed. Raises
+        `DamagedError`."""
+        if self._belongings is None:
+            self._belongings, self._changed = {}, dict.fromkeys(self)
+        while self._changed:
+            customer = next(iter(self._changed))
+            try:
+                held = self.get(customer)
+                found = NOWHERE if held is None else belonging(held.entries)
+            except DamagedError as error:
+                raise error.of(customer) from None
+            del self._changed[customer]
+            if found is NOWHERE:
+                self._belongings.pop(customer, None)
+            else:
+                self._belongings[customer] = found
+        return self._belongings
 
     def planned(self) -> Iterator[tuple[str, Timeline]]:
         """Customers for whom something is planned, with their timelines. Raises `DamagedError`."""
@@ -58,6 +81,8 @@ class Followed(History):
             self._own.pop(key, None)
         else:
             self._own[key] = value
+        if self._belongings is not None and b"#" not in key:
+            self._changed[key.decode()] = None
 
 
 async def history(settings: Settings, only: Collection[str] | None = None) -> Followed:

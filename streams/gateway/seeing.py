@@ -25,6 +25,7 @@ from redis.exceptions import TimeoutError as TimedOut
 from streams.core.entry import DamagedError, Entry, key
 from streams.core.govern import compiled as ready
 from streams.core.govern.check import known
+from streams.core.govern.colleagues import contacts_of
 from streams.core.govern.records import Contact, Standing
 from streams.core.policy import DAY_MS, HOUR_MS, Policy
 from streams.core.timeline import WHOLE, Timeline, decode, segment_key
@@ -319,7 +320,7 @@ class Eyes:
         try:
             timeline = self._timeline(customer, value, segments)
             entries, _ = known(timeline, policy, at)
-            made = companies.contacts_of(customer, entries, policy)
+            made = contacts_of(customer, entries, policy)
             if not timeline.plans or policy.planned.checks == "ignore":
                 return made, {}
             until = at + int(policy.governance.horizon_days * DAY_MS) + ready.of(policy).reach_ms

@@ -10,6 +10,7 @@
     counting, pairs, times, facts the kinds of rules as they judge (`ruling.Ruling`)
     compiled, scene, evaluate     a policy made ready, a customer sorted out by rule, all rules asked about an instant
     check                         the verdict; `known` gives what it needs of a timeline
+    colleagues                    who belongs to which company, and what its people got, where everybody is at hand
     forecast, backtest            plans that will collide; two policies on the same past
     streams.core.detect.governed  the same rules after the fact, as conflict findings
 

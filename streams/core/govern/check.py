@@ -6,7 +6,7 @@ reply, an opt-out or an exempt contact that comes in between may close it, so a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -116,14 +116,21 @@ def _told(
 
 
 def each(
-    compiled: Compiled, history: Sequence[Entry], planned: Sequence[Reached], standing: Standing, now: int = 0
+    compiled: Compiled,
+    history: Sequence[Entry],
+    planned: Sequence[Reached],
+    standing: Standing,
+    now: int = 0,
+    show: Callable[[Scene], None] = lambda scene: None,
 ) -> Iterator[tuple[Reached, list[tuple[Ruling, Hit]], Scene]]:
     """What each of several planned contacts of one customer, each with a kind, would break if all others are made, too. One scene is
-    enough for all of them: none begins later than the first, and each is taken out of it while it is judged."""
+    enough for all of them: none begins later than the first, and each is taken out of it while it is judged. `show` puts into it what
+    colleagues got."""
     if not planned:
         return
     start = max(min(one.at for one in planned), now)
     scene = scene_of(compiled, history, standing, start, "", planned if len(planned) > 1 else ())
+    show(scene)
     for one in planned:
         places = scene.take_out(one)
         yield one, list(broken(compiled, scene, one, max(one.at, now))), scene

@@ -104,12 +104,12 @@ class PeopleCap(_Windowed):
         high = bisect_right(counted, t, key=AT)
         newest: dict[str, Reached] = {}
         for one in counted[bisect_left(counted, self.first(t, scene), key=AT) : high]:
-            newest[getattr(one, "customer", "")] = one
+            newest["" if scene.is_own(one) else one.customer] = one  # type: ignore[union-attr]
         if "" in newest or len(newest) < self.limit:
             return None
         proof = sorted(newest.values(), key=AT)
         until = self.leaves(proof[len(proof) - self.limit].at, t, scene)
-        own = next((one.at for one in counted[high:] if not getattr(one, "customer", "")), until)
+        own = next((one.at for one in counted[high:] if scene.is_own(one)), until)
         return Hit(min(until, own), tuple(proof))
 
     def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:

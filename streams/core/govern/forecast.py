@@ -1,6 +1,7 @@
 """What planned contacts will collide with: each other, what was sent before, and what is known of the customers.
 
-Pure and deterministic: the same plans and histories give the same forecast in any order.
+Pure and deterministic: the same plans and histories give the same forecast in any order. Rules about a whole account count what colleagues
+got and what is planned for them; the people of one company are judged together, so at most those of one are held at once.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from msgspec.structs import replace
 from streams.core import wording
 from streams.core.entry import Entry
 from streams.core.govern import compiled as ready
-from streams.core.govern.check import each, proof_of, usual
+from streams.core.govern.check import each, usual
+from streams.core.govern.colleagues import NONE, Companies, Company, contacts_of
 from streams.core.govern.evaluate import blocks
 from streams.core.govern.pairs import Overlap
 from streams.core.govern.policy import Action
 from streams.core.govern.reasons import Reason
 from streams.core.govern.records import Contact, Standing
 from streams.core.govern.ruling import Hit, Ruling
+from streams.core.govern.scene import Scene
 from streams.core.govern.windows import short
+from streams.core.identify import account_name
 from streams.core.policy import Policy
 
 Known = Callable[[str], tuple[Sequence[Entry], Standing]]
@@ -68,38 +72,84 @@ class Outlook(Struct, frozen=True):
     collisions: tuple[Collision, ...]
 
 
-def forecast(plans: Iterable[tuple[str, Contact]], known: Known, policy: Policy, now: int) -> tuple[Outlook, ...]:
-    """The outlook of each plan, sorted by day. `plans` are customers' ids with what is planned for them; `now` is UTC ms."""
+def forecast(
+    plans: Iterable[tuple[str, Contact]], known: Known, policy: Policy, now: int, companies: Companies = NONE
+) -> tuple[Outlook, ...]:
+    """The outlook of each plan, sorted by day. `plans` are customers' ids with what is planned for them; `now` is UTC ms. Of customers in
+    `companies` the contacts of their colleagues count, too; `known` is asked about these as well, and `account_contacts` that it gives
+    are not looked at."""
     compiled = ready.of(policy)
     by_customer: dict[str, list[Contact]] = defaultdict(list)
     for customer, contact in plans:
         by_customer[customer].append(contact)
+    named = {customer: _named(theirs, customer) for customer, theirs in by_customer.items()}
+    planned = {id(contact): contact for theirs in named.values() for contact in theirs}
     total: dict[Plan, int] = defaultdict(int)
     stopped: dict[Plan, int] = defaultdict(int)
     found: dict[Plan, dict[_Cause, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for customer, theirs in by_customer.items():
-        history, standing = known(customer)
-        named = _named(theirs)
-        planned = {contact.id: contact for contact in named}
-        for contact, (_, hits, _) in zip(named, each(compiled, history, named, standing, now), strict=True):
+
+    def judge(customer: str, history: Sequence[Entry], standing: Standing, company: Company | None = None) -> None:
+        def show(scene: Scene) -> None:
+            scene.customer = customer
+            if company is not None:
+                company.show(scene)
+
+        for contact, (_, hits, _) in zip(
+            named[customer], each(compiled, history, named[customer], standing, now, show), strict=True
+        ):
             plan = plan_of(contact)
             total[plan] += 1
             stopped[plan] += any(blocks(ruling.rule.action, contact) for ruling, _ in hits)
             for ruling, hit in hits:
                 found[plan][_cause(ruling, hit, contact, planned)].append(customer)
+
+    together: dict[str, list[str]] = defaultdict(list)
+    for customer in named:
+        if compiled.account_wide and customer in companies.of:
+            together[account_name(companies.of[customer])].append(customer)
+        else:
+            judge(customer, *known(customer))
+    for name, judged in together.items():
+        company, held = Company(compiled), {}
+        for member in dict.fromkeys((*companies.people.get(name, ()), *judged)):
+            history, standing = known(member)
+            _take(company, member, history, standing, named.get(member, ()), policy)
+            if member in named:
+                held[member] = history, replace(standing, account=standing.account or companies.of.get(member))
+        for customer in judged:
+            judge(customer, *held[customer], company)
     return tuple(
         Outlook(plan, count, stopped[plan], _collisions(found.get(plan, {}))) for plan, count in sorted(total.items())
     )
 
 
-def _named(contacts: list[Contact]) -> list[Contact]:
-    """The contacts in order of time, each with a kind and an id, so that none collides with itself."""
+def _take(
+    company: Company,
+    member: str,
+    history: Sequence[Entry],
+    standing: Standing,
+    plans: Iterable[Contact],
+    policy: Policy,
+) -> None:
+    """What one of the company got, and is to get."""
+    for contact in contacts_of(member, history, policy).values():
+        company.reach(contact)
+    made = {entry.id for entry in history} if standing.held else ()
+    for contact in standing.held:
+        if contact.id not in made:
+            company.plan(replace(usual(contact), customer=member))
+    for contact in plans:
+        company.plan(contact)
+
+
+def _named(contacts: list[Contact], customer: str) -> list[Contact]:
+    """The contacts of a customer in order of time, each with a kind and an id."""
     ordered = contacts
     if len(contacts) > 1:
         ordered = sorted(
             contacts, key=lambda one: (one.at, one.id, plan_of(one), one.category or "", one.actor_id or "")
         )
-    return [usual(one if one.id else replace(one, id=f"plan {n}")) for n, one in enumerate(ordered)]
+    return [usual(replace(one, id=one.id or f"plan {n}", customer=customer)) for n, one in enumerate(ordered)]
 
 
 def plan_of(contact: Contact) -> Plan:
@@ -116,19 +166,18 @@ _BY_ITSELF = frozenset((Reason.AFTER_OPT_OUT, Reason.AFTER_REPLY, Reason.NO_CONS
 """Reasons whose proof is what the customer said or did, no other contact."""
 
 
-def _cause(ruling: Ruling, hit: Hit, contact: Contact, planned: dict[str, Contact]) -> _Cause:
+def _cause(ruling: Ruling, hit: Hit, contact: Contact, planned: dict[int, Contact]) -> _Cause:
     rule = ruling.rule
     near = ruling.window_of(contact, hit.proof[-1]) if isinstance(ruling, Overlap) else getattr(rule, "window", "")
     return ruling.reason, rule.name, rule.action, _against(ruling.reason, hit, planned), near
 
 
-def _against(reason: Reason, hit: Hit, planned: dict[str, Contact]) -> str:
+def _against(reason: Reason, hit: Hit, planned: dict[int, Contact]) -> str:
     sorts = set()
-    for proof in map(proof_of, hit.proof):
-        if proof.id in planned:
-            other = planned[proof.id]
-            sorts.add(f"planned {_things(other.channel)} of {other.department}")
-        elif proof.channel and reason not in _BY_ITSELF:
+    for proof in hit.proof:
+        if id(proof) in planned:
+            sorts.add(f"planned {_things(proof.channel)} of {proof.department}")
+        elif getattr(proof, "channel", "") and reason not in _BY_ITSELF:
             sorts.add("contacts already made or reserved")
     return " and ".join(sorted(sorts))
 

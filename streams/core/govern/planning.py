@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from streams.core import claims
 from streams.core.entry import DELETED, DamagedError, Entry, key
+from streams.core.govern import compiled
 from streams.core.govern.check import known
+from streams.core.govern.colleagues import NONE, Belonging, Companies, companies
 from streams.core.govern.forecast import Known
 from streams.core.govern.records import NOTHING, Contact, Standing
 from streams.core.identity_graph import Graph
@@ -22,24 +24,38 @@ from streams.core.policy import Policy
 from streams.core.timeline import Timeline, find
 from streams.core.touch import Touch
 
+_Held = tuple[tuple[str, Timeline], ...]
+"""Timelines by the ids of their customers."""
+
 People = Callable[[Touch], Sequence[str]]
 """The customers whom a touch's identifiers lead to; empty when nobody can be meant."""
 
 
 class Planned(Struct, frozen=True):
-    """`plans` are customers with what is planned for them between two moments; the numbers say what was left out: made already, before
-    or after that stretch, taken back, and without a usable identifier."""
+    """`plans` are customers with what is planned for them between two moments, `companies` whose colleagues they are, where some rule asks;
+    the numbers say what was left out: made already, before or after that stretch, taken back, and without a usable identifier."""
 
     plans: tuple[tuple[str, Contact], ...]
     known: Known
+    companies: Companies
     made: int
     elsewhen: int
     withdrawn: int
     nobody: int
 
 
+Belongings = Callable[[], Mapping[str, Belonging]]
+"""What everybody's touches say of their company, by customer id: asked for only where a rule about a whole account needs it."""
+
+
 def planned(
-    touches: Iterable[Touch], people: People, timelines: Mapping[str, Timeline], policy: Policy, start: int, end: int
+    touches: Iterable[Touch],
+    people: People,
+    timelines: Mapping[str, Timeline],
+    belongings: Belongings,
+    policy: Policy,
+    start: int,
+    end: int,
 ) -> Planned:
     """What is planned in [start, end), UTC ms. Plans whose identifiers lead to several customers are one person's, as their touches would
     make them."""
@@ -61,17 +77,18 @@ def planned(
         members[graph.find(ids[0])].update(ids)
     held = {who: _timelines(ids, timelines) for who, ids in members.items()}
     plans = []
+    named: dict[str, list[str]] = defaultdict(list)
     for touch, ids in theirs:
         who = graph.find(ids[0])
         if not any(_made(touch, *one) for one in held[who]):
             plans.append((who, contact_of(touch)))
-
-    def knows(customer: str) -> tuple[Sequence[Entry], Standing]:
-        return _known(held[customer], policy, start)
-
+            account = touch.account and (touch.account.id or touch.account.domain)
+            named[who] += [account] if account else []
+    alias = {id_: who for who, some in held.items() for id_, _ in some}
     return Planned(
         tuple(plans),
-        knows,
+        _knows(held, timelines, policy, start),
+        _companies(named, belongings, policy, alias),
         made=len(theirs) - len(plans),
         elsewhen=len(standing) - len(inside),
         withdrawn=len(latest) - len(standing),
@@ -79,25 +96,57 @@ def planned(
     )
 
 
-def announced(timelines: Iterable[tuple[str, Timeline]], policy: Policy, start: int, end: int) -> Planned:
+def announced(
+    with_plans: Iterable[tuple[str, Timeline]],
+    timelines: Mapping[str, Timeline],
+    belongings: Belongings,
+    policy: Policy,
+    start: int,
+    end: int,
+) -> Planned:
     """The same of the plans that timelines hold, by customer id: what tools have published."""
     held: dict[str, _Held] = {}
+    named: dict[str, list[str]] = defaultdict(list)
     plans: list[tuple[str, Contact]] = []
     elsewhen = withdrawn = 0
-    for customer, timeline in timelines:
+    for customer, timeline in with_plans:
         for plan in timeline.plans:
             if plan.kind == DELETED:
                 withdrawn += 1
             elif start <= plan.at < end:
                 held[customer] = ((customer, timeline),)
                 plans.append((customer, contact_of_plan(plan)))
+                named[customer] += [plan.account] if plan.account else []
             else:
                 elsewhen += 1
+    return Planned(
+        tuple(plans),
+        _knows(held, timelines, policy, start),
+        _companies(named, belongings, policy, {}),
+        made=0,
+        elsewhen=elsewhen,
+        withdrawn=withdrawn,
+        nobody=0,
+    )
+
+
+def _companies(
+    named: Mapping[str, Sequence[str]], belongings: Belongings, policy: Policy, alias: Mapping[str, str]
+) -> Companies:
+    """Whose colleagues those with plans are, by what their plans and everybody's touches name."""
+    if not (named and compiled.of(policy).account_wide):
+        return NONE
+    return companies(named, belongings(), lambda id_: alias.get(id_, id_))
+
+
+def _knows(held: Mapping[str, _Held], timelines: Mapping[str, Timeline], policy: Policy, at: int) -> Known:
+    """What is known of those with plans, and of their colleagues."""
 
     def knows(customer: str) -> tuple[Sequence[Entry], Standing]:
-        return _known(held[customer], policy, start)
+        known_of = held.get(customer)
+        return _known(((customer, timelines[customer]),) if known_of is None else known_of, policy, at)
 
-    return Planned(tuple(plans), knows, made=0, elsewhen=elsewhen, withdrawn=withdrawn, nobody=0)
+    return knows
 
 
 def contact_of_plan(plan: Entry, customer: str = "") -> Contact:
@@ -124,10 +173,6 @@ def contact_of(touch: Touch) -> Contact:
         actor.id if actor else None, actor.kind if actor else None, touch.priority, message.offer if message else None,
         min(ends, default=None),
     )  # fmt: skip
-
-
-_Held = tuple[tuple[str, Timeline], ...]
-"""Timelines by the ids of their customers."""
 
 
 def _timelines(ids: Iterable[str], timelines: Mapping[str, Timeline]) -> _Held:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -17,16 +19,20 @@ if TYPE_CHECKING:
     from streams.core.govern.compiled import Compiled
 
 
+_AT = attrgetter("at")
+
 DESCRIPTIONS = ("time_zone", "country", "account")
 """What touches say of the customer, and rules ask; the newest holds."""
 
 
 class Scene:
     """`counted[i]` are the contacts that count towards rule i, `later[i]` those to come that are subject to it, both by time; `reacted`
-    the touches that a rule about reactions looks at. Time zone, country and account are the newest known."""
+    the touches that a rule about reactions looks at. Time zone, country and account are the newest known. `customer` is how contacts of
+    this customer name them, besides "", where those of colleagues are among them."""
 
     __slots__ = (
-        "_zones", "account", "clock", "compiled", "counted", "country", "later", "opt_outs", "reacted", "standing", "time_zone",
+        "_zones", "account", "clock", "compiled", "counted", "country", "customer", "later", "opt_outs", "reacted", "standing",
+        "time_zone",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, standing: Standing = NOTHING) -> None:
@@ -36,6 +42,7 @@ class Scene:
         self.counted: list[list[Reached]] = [[] for _ in range(size)]
         self.later: list[list[Reached]] = [[] for _ in range(size)]
         self.reacted: list[list[Entry]] = [[] for _ in range(size)]
+        self.customer = ""
         self.opt_outs: list[Entry] = []
         self.time_zone: str | None = standing.time_zone
         self.country: str | None = standing.country
@@ -85,11 +92,13 @@ class Scene:
         sides = self.compiled.match(contact)
         places = []
         for held in (*(self.counted[i] for i in sides.counts), *(self.later[i] for i in sides.applies)):
-            for at, one in enumerate(held):
-                if one is contact:
+            at = bisect_left(held, contact.at, key=_AT)
+            while at < len(held) and held[at].at == contact.at:
+                if held[at] is contact:
                     del held[at]
                     places.append((held, at))
                     break
+                at += 1
         return places
 
     @staticmethod
@@ -97,6 +106,10 @@ class Scene:
         """Takes the contact in again."""
         for held, at in places:
             held.insert(at, contact)
+
+    def is_own(self, contact: Reached) -> bool:
+        """Whether it is a contact of this customer, and not of a colleague."""
+        return getattr(contact, "customer", "") in ("", self.customer)
 
     @property
     def zones(self) -> tuple[ZoneInfo, ...]:

@@ -28,7 +28,7 @@ def people(touch: Touch) -> tuple[str, ...]:
 
 def plan(*touches: Touch, timelines: dict[str, Timeline]) -> Any:
     """What is planned in the two weeks from START."""
-    return planned(touches, people, timelines, Policy(), START, START + 14 * DAY)
+    return planned(touches, people, timelines, dict, Policy(), START, START + 14 * DAY)
 
 
 def test_which_plans_hold() -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from streams.cli import COMMANDS
+from streams.edge.topics import catalogue
 from streams.settings import PREFIX, Settings, load
 from tests.support.envfile import parse
 from tests.support.promql import DEPLOY
@@ -52,11 +53,31 @@ def test_a_service_waits_for_what_it_needs() -> None:
     assert set(SERVICES["worker"]["depends_on"]) == {"topics", "kafka", "redis", "schema-registry"}
 
 
+def test_one_service_builds_the_image() -> None:
+    """Services that share an image do not build it at once, which fails: one does, the others wait for it, and none asks a registry for
+    what only this machine has."""
+    ours = {name: service for name, service in SERVICES.items() if service["image"].startswith("touchstream:")}
+    assert ours.keys() == set(OURS)
+    (builder,) = [name for name, service in SERVICES.items() if "build" in service]
+    assert {service["image"] for service in ours.values()} == {ours[builder]["image"]}
+    assert {service["pull_policy"] for service in ours.values()} == {"never"}
+    assert all(builder in service["depends_on"] for name, service in ours.items() if name != builder)
+
+
+def test_kafka_keeps_the_registrys_schemas() -> None:
+    """The registry makes its topics without a retention, so the broker's default must be to keep them; no topic of ours goes by it."""
+    assert SERVICES["schema-registry"]["environment"]["APICURIO_STORAGE_KIND"] == "kafkasql"
+    assert SERVICES["kafka"]["environment"]["KAFKA_LOG_RETENTION_MS"] == "-1"
+    for spec in catalogue(Settings()):
+        policies = spec.config["cleanup.policy"].split(",")
+        assert "delete" not in policies or int(spec.config["retention.ms"]) > 0, spec.name
+
+
 def test_ports_are_on_loopback_only() -> None:
     """Nothing is reachable from another machine; a service with a published port is on the one network with a way out."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
-    assert published.keys() == {"kafka", "gateway", "prometheus", "grafana"}
+    assert published.keys() == {"kafka", "schema-registry", "gateway", "prometheus", "grafana"}
     assert all("edge" in SERVICES[name]["networks"] for name in published)
     assert [name for name, network in COMPOSE["networks"].items() if not network.get("internal")] == ["edge"]
 
@@ -121,6 +142,9 @@ def test_a_producer_on_this_machine_needs_no_option() -> None:
     mapped = {one.split(":")[0] for one in kafka["environment"]["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")}
     assert listeners == mapped == {"HOST", "INTERNAL", "CONTROLLER"}
     assert "kafka-data:/var/lib/kafka/data" in kafka["volumes"]
+    (registry,) = SERVICES["schema-registry"]["ports"]
+    assert f"TOUCHSTREAM_SCHEMA_REGISTRY_URL=http://{registry.rpartition(':')[0]}/apis/ccompat/v7 " in TEXT
+    assert registry.endswith(":8080") and "127.0.0.1:8080" in SERVICES["schema-registry"]["healthcheck"]["test"][1]
     assert kafka["environment"]["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
 
 
@@ -163,7 +187,7 @@ def test_the_gateway_asks_for_tokens() -> None:
     assert str(found["port"]) == environment["TOUCHSTREAM_GATEWAY_METRICS_PORT"] == gateway["expose"][0]
     assert set(gateway["networks"]) & set(SERVICES["prometheus"]["networks"])
     port = Settings().gateway_port
-    assert gateway["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert [_filled(one) for one in gateway["ports"]] == [f"127.0.0.1:{port}:{port}"]
     assert f":{port}/healthz" in gateway["healthcheck"]["test"][-1]
 
 

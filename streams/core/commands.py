@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from streams.core.consent import ConsentChange
 from streams.core.touch import Touch
 
 
@@ -15,6 +16,7 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     `streams.core.entry`) of `source_customer_id` now belong to this customer; `customer_erased`, all that is held of this
     customer goes, and `customer_forgotten`, so does the mark that is left of it; `lead_tick`, something of the customer's lead or plans was
     due by `issued_at`; `touch_planned`, `entries` are planned for this customer (`streams.core.plans`), from outside as a `touch`;
+    `consent_changed`, `entries` are records of this customer's consent (`streams.core.consent`), from outside one as a `consent`;
     `rep_loads`, `entries` say how many leads reps have in another partition (`streams.core.leads.loads`).
     `decided_at` is the identity index's clock (us): of two
     decisions the later one holds. From outside, in `commands`: see `FROM_OUTSIDE`. `kind` is open: a reader skips kinds it does
@@ -42,6 +44,7 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     deal_at: int | None = None
     touch: Touch | None = None
     deal_version: int | None = None
+    consent: ConsentChange | None = None
 
 
 LEAD_KINDS = frozenset(
@@ -51,7 +54,9 @@ LEAD_KINDS = frozenset(
 
 FROM_OUTSIDE = LEAD_KINDS | {
     "finding_acknowledged", "identity_split", "customer_erased", "policy_changed", "touch_planned",
+    "consent_changed",
 }  # fmt: skip
 """What others may ask for: that `requested_by` acts on `finding_id` of this customer; that the two `identifiers` are not one person;
 that all that is held of the person with the id `customer_id` be erased;
-that the policy in `entries` be in force (`streams.core.published`); what sales says of a lead; that `touch` is planned."""
+that the policy in `entries` be in force (`streams.core.published`); what sales says of a lead; that `touch` is planned; what the
+person of `consent` agreed to."""

@@ -11,14 +11,15 @@ its identifiers, as releases before 2026-11-24 wrote them, is taken for all that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import detect, keeping, moving, pipeline, plans
+from streams.core import consent, detect, keeping, moving, pipeline, plans
 from streams.core.commands import LEAD_KINDS, Command
+from streams.core.consent import Consent, decode_consent
 from streams.core.entry import DELETED, Entry, decode_entry
 from streams.core.erasure import blank, happened_at, is_erased
 from streams.core.ids import command_id
@@ -39,8 +40,9 @@ NOWHERE = ("", -1)
 """Where identifiers are that have not left."""
 
 
-Taken = tuple[Timeline, list[Entry], tuple[Command, ...]]
-"""Of a command with entries: the timeline, the entries that belong to it, and the commands that send the others on."""
+K = TypeVar("K", Entry, Consent)
+Taken = tuple[Timeline, list[K], tuple[Command, ...]]
+"""Of a command with entries, or records of consent: the timeline, those that belong to it, and the commands that send the others on."""
 
 
 class Effect(Struct, frozen=True, gc=False):
@@ -130,6 +132,8 @@ def _on_command(timeline: Timeline, command: Command, policy: Policy, load: Load
         return _left(timeline, command, command.into, policy, "split", load)
     if command.kind == "timeline_moved":
         return _moved(timeline, command, policy, load)
+    if command.kind == consent.CHANGED:
+        return _consented(timeline, command, policy)
     if command.kind == "finding_acknowledged" and command.finding_id:
         return _acknowledged(timeline, command, command.finding_id, policy)
     if command.kind in LEAD_KINDS:
@@ -191,7 +195,7 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy, loa
         rest, findings, entries = pipeline.leave(timeline, policy, command.customer_id, cause)
         done = followed(timeline, rest, policy, command.customer_id, command.issued_at, load=load, findings=findings)
         done = elsewhere.left(timeline, done, entries, into, command)
-        emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=(), judged=None)
+        emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=(), judged=None, consents=None)
         moves = tuple(moving.all_moves(timeline, into, entries, command))
         return Effect(emptied, "applied", done.findings, moves, leads=done.events)
     if at == timeline.identity_at and into >= known:
@@ -215,14 +219,14 @@ def _left(
     done = followed(timeline, rest, policy, customer, command.issued_at, load=load, findings=findings)
     done = elsewhere.left(timeline, done, entries, into, command)
     rest = replace(done.timeline, plans=plans.leave(timeline.plans, customer, newer)[0])
-    if customer in newer and not (rest.entries or rest.opt_outs or rest.plans):
+    if customer in newer and not (rest.entries or rest.opt_outs or rest.plans or rest.consents):
         rest = replace(rest, merged_into=into, identity_at=0)
     moves = tuple(moving.all_moves(timeline, into, entries, command, newer))
     return Effect(rest, "applied", done.findings, moves, leads=done.events)
 
 
 def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
-    taken = _taken(timeline, command, policy)
+    taken = _taken(timeline, command, policy, decode_entry)
     if isinstance(taken, Effect):
         return taken
     timeline, here, commands = taken
@@ -246,7 +250,7 @@ def _moved(timeline: Timeline, command: Command, policy: Policy, load: Load) -> 
 
 def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     """Plans come, from a tool or from another customer id."""
-    taken = _taken(timeline, command, policy)
+    taken = _taken(timeline, command, policy, decode_entry)
     if isinstance(taken, Effect):
         return taken
     before = timeline
@@ -267,11 +271,33 @@ def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     return Effect(after, "applied", findings, commands)
 
 
-def _taken(timeline: Timeline, command: Command, policy: Policy) -> Effect | Taken:
+def _consented(timeline: Timeline, command: Command, policy: Policy) -> Effect:
+    """Records of consent come, from another system or from another customer id."""
+    taken = _taken(timeline, command, policy, decode_consent)
+    if isinstance(taken, Effect):
+        return taken
+    before = timeline
+    timeline, here, commands = taken
+    held = consent.put(timeline.consents, here)
+    if held is timeline.consents and timeline is before:
+        return Effect(timeline, "duplicate", commands=commands)
+    full = consent.too_many(held)
+    if full is not None:
+        return Effect(timeline, "refused", commands=commands, refused=("unroutable", full))
+    cause, new = cause_of(command), None
+    if not command.source_customer_id:
+        known = any(one.id == here[0].id for one in timeline.consents or ())
+        cause = Cause("deletion" if here[0].deleted else ("correction" if known else "touch"), here[0].id)
+        new = None if known else here[0].id
+    after, findings = pipeline.reconsented(timeline, held, policy, command.customer_id, cause, new)
+    return Effect(after, "applied", findings, commands)
+
+
+def _taken(timeline: Timeline, command: Command, policy: Policy, decode: Callable[[bytes], K]) -> Effect | Taken[K]:
     """Of what a command brings: the timeline, which may get its id back by it, the entries that belong here, and the commands that send
     the others on. An effect when nothing belongs here."""
     try:
-        decoded = [decode_entry(data) for data in command.entries]
+        decoded = [decode(data) for data in command.entries]
     except ValueError as error:
         return Effect(timeline, "refused", refused=("undecodable", str(error)))
     at, customer = command.decided_at, command.customer_id
@@ -282,8 +308,8 @@ def _taken(timeline: Timeline, command: Command, policy: Policy) -> Effect | Tak
         detail = f"entry {absurd.id} lies outside the years 2000 to 9999"
         return Effect(timeline, "refused", refused=("not_a_touch", detail))
     commands: list[Command] = []
-    here: list[Entry] = []
-    elsewhere: dict[tuple[str, int], list[Entry]] = {}
+    here: list[K] = []
+    elsewhere: dict[tuple[str, int], list[K]] = {}
     for entry in entries:
         place = timeline.left.get(entry.identifier, NOWHERE)
         if is_erased(timeline, at, place[1], happened_at(entry.at, entry.published_at), policy.erasure):
@@ -340,12 +366,13 @@ def _erased(timeline: Timeline, command: Command, policy: Policy, load: Load) ->
     if at <= timeline.erased_at:
         return Effect(timeline, "duplicate")
 
-    def stays(entry: Entry) -> bool:
+    def stays(entry: Entry | Consent) -> bool:
         others = bool(ids) and (entry.identifier or customer) not in ids
         return others or happened_at(entry.at, entry.published_at) > at
 
     left = {id_: to for id_, to in timeline.left.items() if to[1] > at or (ids and id_ not in ids)}
-    rest = Timeline(timeline.merged_into if customer in left else None, left=left, erased_at=at)
+    consents = tuple(filter(stays, timeline.consents or ())) or None
+    rest = Timeline(timeline.merged_into if customer in left else None, left=left, erased_at=at, consents=consents)
     all_held = (timeline.entries, timeline.opt_outs, timeline.plans)
     entries, opt_outs, left_plans = (tuple(filter(stays, held)) for held in all_held)
     if entries or opt_outs:

@@ -126,14 +126,19 @@ _NUMBER = (1 << 40).to_bytes(8)
 _BEFORE, _BEHIND = encode(Timeline(erased_at=1 << 40)).split(_NUMBER)
 _FIXARRAY, _ARRAY16 = 0x90, 3
 """MessagePack's head of a short array, to which its length is added, and the size of that of a longer one."""
-_BEFORE_LEADS, _BEFORE_PLANS, _BEFORE_JUDGED = 12, 14, 15
+_BEFORE_LEADS, _BEFORE_PLANS, _BEFORE_JUDGED, _BEFORE_CONSENTS = 12, 14, 15, 16
 """Fields of a timeline as earlier releases wrote marks: without those that stand at the end now, of which each is a byte when empty."""
 
+
+def _mark(fields: int) -> tuple[bytes, bytes]:
+    """What stood before and behind the moment in a mark of so many fields."""
+    short = fields < 1 << 4
+    head = bytes([_FIXARRAY + fields]) if short else _BEFORE[1:2] + fields.to_bytes(2)
+    return _BEFORE[:1] + head + _BEFORE[1 + _ARRAY16 :], _BEHIND[: fields - _BEFORE_LEADS]
+
+
 _MARKS = (
-    *(
-        (_BEFORE[:1] + bytes([_FIXARRAY + fields]) + _BEFORE[1 + _ARRAY16 :], _BEHIND[: fields - _BEFORE_LEADS])
-        for fields in (_BEFORE_LEADS, _BEFORE_PLANS, _BEFORE_JUDGED)
-    ),
+    *map(_mark, (_BEFORE_LEADS, _BEFORE_PLANS, _BEFORE_JUDGED, _BEFORE_CONSENTS)),
     (_BEFORE, _BEHIND),
 )
 """What stands before and behind the moment in a mark, of the oldest releases first."""

@@ -31,6 +31,7 @@ from typing import Literal, cast, get_args
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.core.touch import Origin, Touch
 
@@ -40,7 +41,8 @@ _TAKEN_BACK: tuple[FactKind, ...] = ("link", "blocked", "seen", "told", "cut", "
 
 
 class Cause(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The touch that led to a fact, as far as people ask. Times in UTC ms; `origin` is its address, "topic[partition]@offset"."""
+    """The touch, or record of consent, that led to a fact, as far as people ask. Times in UTC ms; `origin` is its address,
+    "topic[partition]@offset"."""
 
     touch_id: str
     occurred_at: int
@@ -193,9 +195,14 @@ def decode(key: bytes, value: bytes) -> Fact:
 
 def cause_of(touch: Touch, published_at: int, origin: Origin | None = None) -> bytes:
     """A touch as the cause of facts (`Fact.cause`)."""
+    cause = Cause(touch.touch_id, touch.occurred_at, published_at, touch.channel, touch.department, touch.kind)
+    return encode_cause(cause, origin)
+
+
+def encode_cause(cause: Cause, origin: Origin | None) -> bytes:
+    """The same of what is no touch, with its place in Kafka."""
     place = "" if origin is None else f"{origin.topic}[{origin.partition}]@{origin.offset}"
-    cause = Cause(touch.touch_id, touch.occurred_at, published_at, touch.channel, touch.department, touch.kind, place)
-    return msgspec.json.encode(cause)
+    return msgspec.json.encode(replace(cause, origin=place))
 
 
 def decode_cause(fact: Fact) -> Cause | None:

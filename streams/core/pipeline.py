@@ -12,7 +12,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import claims, detect, keeping
+from streams.core import claims, consent, detect, keeping
+from streams.core.consent import Consent
 from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, left_behind
 from streams.core.leads.acts import CARRIED, act_of, carried
 from streams.core.leads.states import lead_id
@@ -158,17 +159,35 @@ def _difference(
     return detect.not_frozen(detect.difference(old, new), after, policy, touched)
 
 
+def reconsented(
+    timeline: Timeline,
+    consents: tuple[Consent, ...] | None,
+    policy: Policy,
+    customer: str,
+    cause: Cause,
+    new: str | None = None,
+) -> tuple[Timeline, tuple[Finding, ...]]:
+    """The timeline with these records of consent in place of its own, and the findings that follow; `new` is a record that came for the
+    first time. A record may be of any time, so all touches are looked at."""
+    if consents == timeline.consents:
+        return timeline, ()
+    after = replace(timeline, consents=consents)
+    findings, after = detect.numbered(_difference(timeline, after, policy, customer, frozenset()), after, cause, new)
+    return after, findings
+
+
 def leave(
     timeline: Timeline, policy: Policy, customer: str, cause: Cause, gone: frozenset[str] | None = None
 ) -> tuple[Timeline, tuple[Finding, ...], tuple[Entry, ...]]:
-    """Touches go to another customer: those of the identifiers `gone`, or all. The timeline without them, the findings that follow,
-    and the entries, which say whose they are."""
+    """Touches go to another customer, and records of consent: those of the identifiers `gone`, or all. The timeline without them, the
+    findings that follow, and the entries, which say whose they are."""
+    consents = consent.leave(timeline.consents, customer, gone)[0]
     owned = [
         replace(entry, identifier=entry.identifier or customer) for entry in (*timeline.opt_outs, *timeline.entries)
     ]
     moved = tuple(entry for entry in owned if gone is None or entry.identifier in gone)
     if not moved:
-        return timeline, (), ()
+        return *reconsented(timeline, consents, policy, customer, cause), ()
     base = timeline.lead_base
     theirs = None if base is None else base.identifier or customer
     base_goes = base is not None and (gone is None or theirs in gone)
@@ -183,12 +202,13 @@ def leave(
             erased_at=t.erased_at,
             floor=t.floor,
             lead_base=stays,
+            consents=consents,
         )
     else:
         ids = {entry.id for entry in moved}
         kept = [entry for entry in timeline.entries if entry.id not in ids]
         opt_outs = tuple(o for o in timeline.opt_outs if o.id not in ids)
-        rest = keeping.remade(replace(timeline, lead_base=stays), kept, opt_outs, policy)
+        rest = keeping.remade(replace(timeline, lead_base=stays, consents=consents), kept, opt_outs, policy)
     touched = frozenset([entry.id for entry in moved])
     findings, rest = detect.numbered(_difference(timeline, rest, policy, customer, touched), rest, cause)
     if base is not None and base_goes:

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core import segments
+from streams.core.consent import Consent
 from streams.core.entry import UNREADABLE, DamagedError, Engagement, Entry, is_opt_out, key
 from streams.core.leads.acts import INTERNAL
 from streams.core.leads.states import LeadState, next_due
@@ -57,7 +58,8 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     `base` is the engagement after the pruned touches, `tail` after all. `revisions` are the finding
     ids that were amended or retracted, with their last revision and event time (see `FORGOTTEN`); `acknowledged` those that somebody
     acts on, with when they said so (UTC ms) and who. `lead` is the customer's lead after all entries, `lead_base` after the pruned ones.
-    `plans` are touches to come (`streams.core.plans`), `judged` is what is remembered of them.
+    `plans` are touches to come (`streams.core.plans`), `judged` is what is remembered of them. `consents` are records of the customer's
+    consent (`streams.core.consent`); None, never empty, where there are none: see `_NO_PLANS`.
     """
 
     merged_into: str | None = None
@@ -76,6 +78,7 @@ class Timeline(Struct, frozen=True, gc=False, array_like=True):
     lead_base: LeadState | None = None
     plans: tuple[Entry, ...] = ()
     judged: Judged | None = None
+    consents: tuple[Consent, ...] | None = None
 
 
 class _Head(Struct, frozen=True, gc=False, array_like=True):
@@ -99,14 +102,16 @@ class _Head(Struct, frozen=True, gc=False, array_like=True):
     lead_base: LeadState | None = None
     plans: tuple[Entry, ...] = ()
     judged: Judged | None = None
+    consents: tuple[Consent, ...] | None = None
 
 
 _NIL, _NONE = b"\xc0", b"\x90"
 """MessagePack's nil and its empty array. An encoded timeline is its layout, the array's head, then `merged_into`."""
 
-_NO_PLANS = (_NIL + _NONE + _NIL, _NIL + _NONE)
-"""How a timeline without plans and without pruned leads ends, and how earlier releases wrote it, which knew no `judged`. No other's
-encoding ends so: the last field of what is judged, of a plan and of a lead is a text, or nil behind nil."""
+_NO_PLANS = (_NIL + _NONE + _NIL + _NIL, _NIL + _NONE + _NIL, _NIL + _NONE)
+"""How a timeline without plans, pruned leads and records of consent ends, and how earlier releases wrote it, which knew no `consents`, and
+no `judged`. No other's encoding ends so: the last field of a record of consent, of what is judged, of a plan and of a lead is a text, or
+nil behind nil. For that, no records are nil: an empty array behind nothing judged would end as the oldest releases' values do."""
 
 _NO_TIMERS = tuple(_NIL + end for end in _NO_PLANS)
 """The same without a lead."""
@@ -160,7 +165,7 @@ def encode_head(timeline: Timeline) -> bytes:
     head = _Head(
         t.merged_into, entries.recent, t.opt_outs, t.base, t.tail, t.floor, t.revisions, t.name,
         entries.engagement, directory, t.identity_at, t.left, t.acknowledged, t.erased_at,
-        t.lead, t.lead_base, t.plans, t.judged,
+        t.lead, t.lead_base, t.plans, t.judged, t.consents,
     )  # fmt: skip
     return HEAD + _encoder.encode(head)
 
@@ -192,7 +197,7 @@ def _joined(head: _Head, load: Load) -> Timeline:
     return Timeline(
         head.merged_into, entries, head.opt_outs, head.base, head.tail, head.floor, head.revisions, head.name,
         head.identity_at, head.left, head.acknowledged, head.erased_at,
-        head.lead, head.lead_base, head.plans, head.judged,
+        head.lead, head.lead_base, head.plans, head.judged, head.consents,
     )  # fmt: skip
 
 
@@ -259,7 +264,7 @@ def due_of(data: bytes, policy: str = "") -> int | None:
     held = _timed(data)
     if held is None:
         return None
-    if policy and held.plans != _NONE and (held.judged or Judged()).by != policy:
+    if policy and bytes(held.plans) != _NONE and (held.judged or Judged()).by != policy:
         return STALE
     return due(held)
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from streams.core.commands import Command
+from streams.core.consent import ConsentChange
 from streams.core.dead_letter import DeadLetter
 from streams.core.erasure import Receipt
 from streams.core.leads.events import LeadEvent
@@ -23,7 +24,19 @@ from streams.core.touch import Account, Actor, Claim, Customer, IdentifiedTouch,
 
 MAKERS = {
     f"io.touchstream.{maker.__name__}": maker
-    for maker in (Touch, IdentifiedTouch, Customer, Account, Actor, Message, Money, Claim, Origin, Command)
+    for maker in (
+        Touch,
+        IdentifiedTouch,
+        Customer,
+        Account,
+        Actor,
+        Message,
+        Money,
+        Claim,
+        Origin,
+        Command,
+        ConsentChange,
+    )
 }
 """What the records of the schemas of touches and commands are made of; fields stand in the same order in both."""
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from streams.core.govern.records import NOTHING, Consent, Contact, Deal, LawfulBasis, Standing, Suppression
+from streams.core.consent import Consent, LawfulBasis
+from streams.core.govern.records import NOTHING, Contact, Deal, Standing, Suppression
 from streams.core.reservation import Reservation
 from streams.core.touch import Channel, Customer, Department, Kind
 from streams.core.touch_json import rfc3339

@@ -134,5 +134,5 @@ def test_backtest_against_another_policy(tmp_path: Path) -> None:
         "  campaign c3: 1",
         "0 stopped by the current policy only; 0 of them were followed by a reply or a meeting",
         "0 stopped by both; 0 of them were followed by a reply or a meeting",
-        "not judged, since they rest on what no timeline holds: do-not-contact, consent, owner-first, sales-has-the-lead",
+        "not judged, since they rest on what no timeline holds: do-not-contact, owner-first, sales-has-the-lead",
     ]

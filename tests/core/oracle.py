@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from streams.core.consent import ConsentChange
 from streams.core.govern.policy import Segment
 from streams.core.identify import nodes
 from streams.core.policy import Policy
@@ -112,8 +113,12 @@ def double_contacts(customer: str, touches: Sequence[Touch], policy: Policy) -> 
     return found
 
 
-def contacts_after_opt_out(customer: str, touches: Sequence[Touch], policy: Policy) -> list[Claimed]:
-    """Contacts with an opt-out before them, in their channel or, by policy, in any."""
+def contacts_after_opt_out(
+    customer: str, touches: Sequence[Touch], policy: Policy, records: Sequence[ConsentChange] = ()
+) -> list[Claimed]:
+    """Contacts with an opt-out before them, in their channel or, by policy, in any, or refused by a record of consent. Of each channel and
+    purpose the newest record counts that has not ended; a contact must be refused by none that concerns it. When the newest of these gives
+    consent, opt-outs before it count no more."""
     if not policy.contact_after_opt_out.enabled:
         return []
     found = []
@@ -125,10 +130,32 @@ def contacts_after_opt_out(customer: str, touches: Sequence[Touch], policy: Poli
             if touch.kind in ("unsubscribed", "complained")
             and (policy.contact_after_opt_out.scope == "all" or touch.channel == contact.channel)
         ]
-        if opt_outs:
-            ids = tuple(sorted((opt_outs[-1].touch_id, contact.touch_id)))
+        counting = consents_at(records, contact.channel, contact.category, contact.occurred_at)
+        if counting and counting[-1].status == "granted":
+            opt_outs = [touch for touch in opt_outs if touch.occurred_at >= counting[-1].at]
+        said = [(touch.occurred_at, 1, touch.touch_id) for touch in opt_outs[-1:]]
+        said += [(one.at, 0, one.consent_id) for one in counting if one.status != "granted"]
+        if said:
+            ids = tuple(sorted((max(said)[2], contact.touch_id)))
             found.append(Claimed(contact.occurred_at, "contact_after_opt_out", customer, ids))
     return found
+
+
+def consents_at(records: Sequence[ConsentChange], channel: str, purpose: str | None, at: int) -> list[ConsentChange]:
+    """The records that count for a contact at a moment (ms), the newest last; of two at one time the refusal is the newer one."""
+    told = [
+        one
+        for one in records
+        if one.at <= at < (one.until or at + 1)
+        and one.channel in ("", channel)
+        and (one.purpose == "" or one.purpose == purpose)
+    ]
+    told.sort(key=lambda one: (one.at, one.status != "granted", one.consent_id))
+    return [
+        one
+        for n, one in enumerate(told)
+        if not any((one.channel, one.purpose) == (later.channel, later.purpose) for later in told[n + 1 :])
+    ]
 
 
 class Answer(NamedTuple):

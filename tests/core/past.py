@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from streams.core import segments
+from streams.core.consent import ConsentChange
 from streams.core.identify import nodes
 from streams.core.leads.policy import Team
 from streams.core.policy import (
@@ -26,7 +27,7 @@ from streams.core.policy import (
 )
 from streams.core.touch import Actor, Customer, Message, Touch
 from tests.core.oracle import DoubtfulError
-from tests.core.past_events import Acknowledge, Erase, Event, Plan, happened
+from tests.core.past_events import Acknowledge, Consented, Erase, Event, Plan, happened
 from tests.core.past_oracle import Cut
 from tests.core.past_world import World, scheduled, wrong
 from tests.core.strategies import HOUR, ID_KEY, REGION, START
@@ -70,13 +71,14 @@ def touch(rng: random.Random, id_: str, who: Customer) -> Touch:
         actor=rng.choice((None, Actor("jo", "J. Okafor"))),
         campaign=rng.choice((None, "spring")),
         message=Message(text=text) if text else None,
+        category=rng.choice((None, None, "offer")),
     )  # fmt: skip
 
 
 def history(
     rng: random.Random, known: Sequence[dict[str, str]], pairs: Sequence[dict[str, str]], more: str
 ) -> list[Event]:
-    """Versions of some touches, mixed, and among them what `more` allows: "ack", "cut", "erase", "plan"."""
+    """Versions of some touches, mixed, and among them what `more` allows: "ack", "cut", "erase", "plan", "consent"."""
     events: list[Event] = []
     for n in range(rng.randint(1, 10)):
         who = Customer(**rng.choice(rng.choice((known, pairs))), name=rng.choice((None, None, "Dana")))
@@ -95,6 +97,8 @@ def history(
             events.append(Erase(nodes(Customer(**rng.choice(known)), ID_KEY, REGION)[0]))
     for n in range(rng.randint(0, 4) if "plan" in more else 0):
         events += plans(rng, f"p{n}", Customer(**rng.choice(rng.choice((known, pairs)))))
+    for n in range(rng.randint(0, 4) if "consent" in more else 0):
+        events += consents(rng, f"c{n}", Customer(**rng.choice(rng.choice((known, pairs)))))
     rng.shuffle(events)
     return happened(events)
 
@@ -108,6 +112,21 @@ def plans(rng: random.Random, id_: str, who: Customer) -> list[Event]:
         later = START + (500 + rng.randrange(12) * 8) * HOUR
         told.append(Plan(replace(planned, channel=channel, direction="outbound", kind=kind, occurred_at=later)))
     return told + rng.choice(([], [], told[:1], [touch(rng, id_, who)]))
+
+
+def consents(rng: random.Random, id_: str, who: Customer) -> list[Event]:
+    """A record of consent, perhaps once more with other words, or taken back."""
+    told: list[Event] = []
+    for again in range(rng.choice((1, 1, 1, 2))):
+        at = START + rng.randrange(12) * 8 * HOUR
+        change = ConsentChange(
+            id_, who, rng.choice(("granted", "granted", "denied", "withdrawn")), at,
+            rng.choice(("", "email", "email", "calls")), rng.choice(("", "", "offer")),
+            rng.choice((None, None, at + 8 * HOUR, at + 30 * HOUR)),
+            deleted=again > 0 and rng.random() < 0.5,
+        )  # fmt: skip
+        told.append(Consented(Touch(id_, "email", "marketing", "inbound", "opened", at, who), change))
+    return told + rng.choice(([], [], told[:1]))
 
 
 def contacts(rng: random.Random) -> list[Event]:
@@ -203,7 +222,10 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many histories (1000)")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="the first seed (0)")
     parser.add_argument(
-        "--with", dest="more", default="ack,cut,erase,plan", help="what may happen besides (ack,cut,erase,plan)"
+        "--with",
+        dest="more",
+        default="ack,cut,erase,plan,consent",
+        help="what may happen besides (ack,cut,erase,plan,consent)",
     )
     parser.add_argument("--segment", type=int, default=32, metavar="N", help="touches in a segment of a timeline (32)")
     options = parser.parse_args()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from streams.core.consent import ConsentChange
 from streams.core.identify import nodes
 from streams.core.touch import Touch
 from tests.core.past_oracle import Cut
@@ -31,7 +32,14 @@ class Plan(NamedTuple):
     touch: Touch
 
 
-Event = Touch | Plan | Cut | Erase | Acknowledge
+class Consented(NamedTuple):
+    """A record of consent; the touch says whose it is, under which id, and of when."""
+
+    touch: Touch
+    change: ConsentChange
+
+
+Event = Touch | Plan | Consented | Cut | Erase | Acknowledge
 
 
 def published_at(nth: int) -> int:
@@ -55,8 +63,8 @@ def happened(events: Sequence[Event]) -> list[Event]:
 
 def event_text(event: Event) -> str:
     """For a trace."""
-    if isinstance(event, Touch | Plan):
-        touch = event.touch if isinstance(event, Plan) else event
-        said = "plan " if isinstance(event, Plan) else ""
+    if isinstance(event, Touch | Plan | Consented):
+        touch = event if isinstance(event, Touch) else event.touch
+        said = "" if isinstance(event, Touch) else f"{type(event).__name__} "
         return f"{said}{touch.touch_id} v{touch.version} of {[n[:6] for n in nodes(touch.customer, ID_KEY, REGION)]}"
     return str(event)

@@ -74,7 +74,7 @@ class Index:
     def merges(self, at: int, root: str | None = None) -> list[Command]:
         """What timelines are yet to be told, of one person or all: whose the identifiers are at this moment."""
         return [
-            merge_command(loser, self.root(loser), at, f"link{at}", at, self.members(loser))
+            merge_command(loser, self.root(loser), at // 1000, f"link{at}", at, self.members(loser))
             for loser in sorted(self.open)
             if self.root(loser) != loser and root in (None, self.root(loser))
         ]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from streams.core import claims
+from streams.core.consent import Consent, ConsentChange
 from streams.core.entry import entry_of
 from streams.core.govern.records import Contact, Standing
 from streams.core.identify import nodes
@@ -27,11 +28,13 @@ Pair = frozenset[str]
 
 
 class Published(NamedTuple):
-    """A touch in one of its versions, or only the plan of it, and when it was published (ms)."""
+    """A touch in one of its versions, or only the plan of it, and when it was published (ms). Of a record of consent the touch says whose
+    it is, under which id, and of when."""
 
     touch: Touch
     at: int
     planned: bool = False
+    consent: ConsentChange | None = None
 
     @property
     def event(self) -> int:
@@ -81,18 +84,25 @@ def holding(facts: Facts, policy: Policy, id_key: str, region: str) -> list[Clai
     for customer, everything in customers(facts, id_key, region).items():
         touches = [one.touch for one in newest(made(everything)) if not is_late(one, policy)]
         found += oracle.double_contacts(customer, touches, policy)
-        found += oracle.contacts_after_opt_out(customer, touches, policy)
+        agreed = consents(everything)
+        found += oracle.contacts_after_opt_out(customer, touches, policy, agreed)
         theirs = {id_ for one in everything for id_ in nodes(one.touch.customer, id_key, region)}
         answers = [said.answer for said in facts.answered if said.identifier in theirs]
         found += oracle.handoffs(customer, touches, policy, answers)
         found += incongruent_messages(customer, touches, policy)
-        found += planned_conflicts(customer, touches, plans(everything), policy)
+        found += planned_conflicts(customer, touches, plans(everything), policy, agreed)
     return sorted(found)
 
 
 def made(everything: Sequence[Published]) -> list[Published]:
-    """Touches, not plans."""
-    return [one for one in everything if not one.planned]
+    """Touches, not plans, nor records of consent."""
+    return [one for one in everything if not one.planned and one.consent is None]
+
+
+def consents(everything: Sequence[Published]) -> list[ConsentChange]:
+    """Records of consent, of each id the one that was published last, without those that it takes back."""
+    last = {one.touch.touch_id: one.consent for one in sorted(everything, key=lambda one: one.at) if one.consent}
+    return [one for one in last.values() if not one.deleted]
 
 
 def plans(everything: Sequence[Published]) -> list[Touch]:
@@ -103,7 +113,7 @@ def plans(everything: Sequence[Published]) -> list[Touch]:
 
 
 def planned_conflicts(
-    customer: str, touches: Sequence[Touch], planned: Sequence[Touch], policy: Policy
+    customer: str, touches: Sequence[Touch], planned: Sequence[Touch], policy: Policy, agreed: Sequence[ConsentChange]
 ) -> list[Claimed]:
     """Plans, all to come, that would break a rule that a timeline can tell, with the touches and the other plans as they are."""
     contacts = oracle.contacts(touches, policy)
@@ -112,16 +122,18 @@ def planned_conflicts(
     rules = tuple(rule for rule in policy.rules if getattr(rule, "scope", "") != "account")
     asked = [
         Contact(
-            plan.occurred_at, plan.channel, plan.department, plan.kind, plan.touch_id, plan.campaign,
+            plan.occurred_at, plan.channel, plan.department, plan.kind, plan.touch_id, plan.campaign, plan.category,
             actor_id=plan.actor.id if plan.actor else None, actor_kind=plan.actor.kind if plan.actor else None,
         )
         for plan in planned
         if oracle.is_contact(plan)
     ]  # fmt: skip
+    records = tuple([Consent(one.status, one.at, one.channel, one.purpose, one.until) for one in agreed])
+    standing = Standing(held=tuple(asked), consents=records)
     return [
         Claimed(one.at, "planned_conflict", customer, (one.id,))
         for one in asked
-        if broken(history, one, replace(policy, rules=rules), one.at, Standing(held=tuple(asked)))
+        if broken(history, one, replace(policy, rules=rules), one.at, standing)
     ]
 
 

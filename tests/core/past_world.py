@@ -15,6 +15,7 @@ from itertools import islice
 from streams.core import backtest, pipeline
 from streams.core import customer as customers
 from streams.core.commands import Command
+from streams.core.consent import CHANGED, ConsentChange, consent_of, decode_consent, encode_consent
 from streams.core.entry import decode_entry, encode_entry, entry_of
 from streams.core.identify import nodes
 from streams.core.outcome import Finding
@@ -24,7 +25,7 @@ from streams.core.timeline import EMPTY, Timeline, decode, records, segment_key
 from streams.core.touch import IdentifiedTouch, Touch
 from tests.core import past_oracle
 from tests.core.oracle import Claimed
-from tests.core.past_events import Acknowledge, Erase, Event, Plan, event_text, published_at
+from tests.core.past_events import Acknowledge, Consented, Erase, Event, Plan, event_text, published_at
 from tests.core.past_index import Index
 from tests.core.past_oracle import Cut, Facts, Published
 from tests.core.strategies import ID_KEY, REGION
@@ -34,6 +35,9 @@ ENDLESS = 20_000
 
 
 Record = IdentifiedTouch | Command
+Named = Touch | Plan | Consented
+"""Events that say by identifiers whose they are."""
+
 Choose = Callable[[int], int]
 """Which of n possibilities comes next: 0 to n - 1."""
 
@@ -125,10 +129,10 @@ class World:
         for lane in self._lanes:
             if lane.taken and not lane.outbox:
                 yield lambda lane=lane: self._commit(lane)
-        for lane in self._lanes if waiting and isinstance(waiting[0][1], Touch | Plan) else self._lanes[:1]:
+        for lane in self._lanes if waiting and isinstance(waiting[0][1], Named) else self._lanes[:1]:
             if waiting:
                 yield lambda lane=lane: self._take(lane, *waiting.popleft())
-            if len(waiting) > 1 and all(isinstance(event, Touch | Plan) for _, event in islice(waiting, 2)):
+            if len(waiting) > 1 and all(isinstance(event, Named) for _, event in islice(waiting, 2)):
                 yield lambda lane=lane: self._take_two(lane, waiting)
         if not (busy or full or waiting) and self._index.open:
             yield self._mend
@@ -163,19 +167,18 @@ class World:
         else:
             self._resolve(lane, [(at, event)])
 
-    def _resolve(self, lane: Lane, events: Sequence[tuple[int, Touch | Plan]]) -> None:
-        """One call of the index for some touches, or plans of some."""
+    def _resolve(self, lane: Lane, events: Sequence[tuple[int, Named]]) -> None:
+        """One call of the index for some touches, plans of some, or records of consent."""
         clock = self._index.tick()
         answers = []
         for at, event in events:
-            planned = isinstance(event, Plan)
-            touch = event.touch if isinstance(event, Plan) else event
-            answer = self._index.resolve(
-                nodes(touch.customer, ID_KEY, REGION), Published(touch, published_at(at), planned), clock
-            )
+            touch = event if isinstance(event, Touch) else event.touch
+            change = event.change if isinstance(event, Consented) else None
+            published = Published(touch, published_at(at), isinstance(event, Plan), change)
+            answer = self._index.resolve(nodes(touch.customer, ID_KEY, REGION), published, clock)
             if answer is not None:
                 who = pipeline.identify(touch, answer.customer, published_at(at), None, answer.identifier, answer.at)
-                answers.append((told_of_plan(who) if planned else who, answer))
+                answers.append((told_of(event, who), answer))
         for record, answer in answers:
             lane.outbox.append(record)
             told = self._index.merges(clock, self._index.root(answer.customer))
@@ -201,7 +204,7 @@ class World:
     def _take_two(self, lane: Lane, waiting: deque[tuple[int, Event]]) -> None:
         """Two touches in one micro-batch."""
         (at, one), (also_at, other) = waiting.popleft(), waiting.popleft()
-        assert isinstance(one, Touch | Plan) and isinstance(other, Touch | Plan)
+        assert isinstance(one, Named) and isinstance(other, Named)
         lane.taken += [(at, one), (also_at, other)]
         self._index.now = max(self._index.now, published_at(also_at))
         self.trace(f"lane {self._lanes.index(lane)} takes {event_text(one)} and {event_text(other)}")
@@ -231,6 +234,22 @@ class World:
             self._partition(sent.customer_id).log.append(sent)
 
 
+def told_of(event: Named, identified: IdentifiedTouch) -> Record:
+    """What the timeline is told of an event."""
+    if isinstance(event, Consented):
+        return told_of_consent(event.change, identified)
+    return told_of_plan(identified) if isinstance(event, Plan) else identified
+
+
+def told_of_consent(change: ConsentChange, identified: IdentifiedTouch) -> Command:
+    """The record of consent as its timeline is told of it."""
+    at, held = identified.published_at, consent_of(change, identified.published_at, identified.identifier)
+    return Command(
+        f"consent {change.consent_id} {at}", identified.customer_id, CHANGED, at, change.consent_id,
+        entries=(encode_consent(held),), decided_at=identified.resolved_at,
+    )  # fmt: skip
+
+
 def told_of_plan(identified: IdentifiedTouch) -> Command:
     """The plan as its timeline is told of it."""
     touch, at = identified.touch, identified.published_at
@@ -244,7 +263,8 @@ def short(record: Record) -> str:
     """For a trace."""
     if isinstance(record, Command):
         ids = ",".join(i[:6] for i in record.identifiers)
-        held = ",".join(decode_entry(e).id for e in record.entries)
+        decode_ = decode_consent if record.kind == CHANGED else decode_entry
+        held = ",".join(decode_(e).id for e in record.entries)
         return f"{record.kind} of {record.customer_id[:6]} into {(record.into or '')[:6]} at {record.decided_at} ids {ids} {held}"
     return f"{record.touch.touch_id} of {record.identifier[:6]} for {record.customer_id[:6]} at {record.resolved_at}"
 

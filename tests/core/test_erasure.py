@@ -33,14 +33,15 @@ def test_what_is_dropped_and_what_is_told() -> None:
 
 
 def test_a_mark_is_known_without_decoding() -> None:
-    """A timeline with nothing but the moment of its erasure says it, also as releases before leads and before plans wrote it; one that
+    """A timeline with nothing but the moment of its erasure says it, also as releases before leads, plans and consent wrote it; one that
     holds anything else, and other bytes, do not."""
     mark = Timeline(erased_at=AT * 1000)
     assert (erased_at(encode(mark)), len(encode(mark))) == (AT * 1000, MARK_SIZES[-1])
-    before_leads = bytes.fromhex("01 9c c0 90 90") + encode(mark)[7:-4]
-    before_plans = bytes.fromhex("01 9e c0 90 90") + encode(mark)[7:-2]
-    before_judged = bytes.fromhex("01 9f c0 90 90") + encode(mark)[7:-1]
-    for earlier in (before_leads, before_plans, before_judged):
+    before_leads = bytes.fromhex("01 9c c0 90 90") + encode(mark)[7:-5]
+    before_plans = bytes.fromhex("01 9e c0 90 90") + encode(mark)[7:-3]
+    before_judged = bytes.fromhex("01 9f c0 90 90") + encode(mark)[7:-2]
+    before_consents = bytes.fromhex("01 dc 00 10 c0 90 90") + encode(mark)[7:-1]
+    for earlier in (before_leads, before_plans, before_judged, before_consents):
         assert (erased_at(earlier), decode(earlier)) == (AT * 1000, mark)
     entry = Entry(AT, "t-1", "email", "sales", "outbound", "sent")
     others = (

@@ -13,6 +13,7 @@ from streams.core.customer import merge_command, on_command, on_touch, split_com
 from streams.core.entry import DELETED, Entry, encode_entry
 from streams.core.erasure import WITHDRAWN
 from streams.core.leads.asked import tick_command
+from streams.core.leads.states import LeadState
 from streams.core.outcome import Finding
 from streams.core.policy import PlannedPolicy, Policy
 from streams.core.timeline import EMPTY, STALE, Timeline, decode, due, due_of, encode, may_have_plans
@@ -311,5 +312,13 @@ def test_a_timeline_with_plans_is_kept_whole() -> None:
     none = replace(timeline, plans=(), judged=None, entries=(replace(CALL, country="\N{CYRILLIC CAPITAL LETTER A}"),))
     assert not any(map(may_have_plans, (encode(none), encode(EMPTY), encode(Timeline("c1-w")), b"\x03segment")))
     before = encode(replace(timeline, plans=(), judged=None))
-    earlier = before[:1] + bytes([0x9E]) + before[4:-2]
+    earlier = before[:1] + bytes([0x9E]) + before[4:-3]
     assert decode(earlier) == EMPTY
+
+
+def test_a_lead_without_plans_waits_for_its_own_timer() -> None:
+    """No policy judges what is not planned: a customer with only a lead is due when the lead is, or never."""
+    lead = LeadState(id="lead", state="mql", since=NOON)
+    assert due_of(encode(Timeline(lead=lead)), "policy") is None
+    waiting = replace(lead, timers=((NOON + HOUR, "sla_breached"),))
+    assert due_of(encode(Timeline(lead=waiting)), "policy") == NOON + HOUR + 1

@@ -7,12 +7,16 @@ from typing import Literal
 
 from msgspec import Struct
 
+from streams.core.consent import Consent
 from streams.core.entry import Entry, newest_name
 from streams.core.ids import finding_id
 from streams.core.outcome import Contradiction, Evidence, Finding, Handoff, Severity
 from streams.core.policy import DAY_MS, Policy
 from streams.core.timeline import Timeline, bisect, past
 from streams.core.touch import CALL_KINDS, CONTACT_KINDS
+
+ALL = "all"
+"""The channel of a record of consent that is for every one."""
 
 CALL_SPAN_MS = DAY_MS
 """Phases with one interaction id that are further apart than this are two calls: ids get reused by broken sources."""
@@ -120,8 +124,13 @@ def until_calls_end(entries: Sequence[Entry], i: int, policy: Policy) -> int:
     return end
 
 
-def evidence(role: str, entry: Entry, quote: str | None = None) -> Evidence:
-    """The touch as a finding shows it."""
+def evidence(role: str, entry: Entry | Consent, quote: str | None = None) -> Evidence:
+    """The touch, or the record of consent, as a finding shows it."""
+    if isinstance(entry, Consent):
+        return Evidence(
+            role, entry.id, entry.at, entry.channel or ALL, "", f"consent_{entry.status}", entry.recorded_by or entry.source or None,
+            None, entry.form or None, quote,
+        )  # fmt: skip
     actor = entry.actor_name or entry.actor_id
     return Evidence(
         role, entry.id, entry.at, entry.channel, entry.department, entry.kind, actor, entry.campaign, entry.label, quote

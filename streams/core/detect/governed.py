@@ -2,8 +2,8 @@
 
 One conflict for each contact and each rule it broke, named `<reason>:<name of the rule>` (`streams.core.govern.reasons`). Off unless
 `governance.findings`. The rules are those of checks: each contact is judged by what was before it on the timeline, with the time zone,
-country and account that the newest touch up to it gave. Rules that rest on what no timeline holds (consent records, owners, deals, the
-do-not-contact list, colleagues) are for checks only.
+country and account that the newest touch up to it gave, and by the records of consent that were in force then. Rules that rest on what no
+timeline holds (owners, deals, the do-not-contact list, colleagues, consent that must be there) are for checks only.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.core import wording
+from streams.core.consent import Consent, told
 from streams.core.detect.base import Rule, build, contacts, evidence, is_contact, name_at, since, until, until_calls_end
 from streams.core.entry import Entry, is_opt_out
 from streams.core.govern import compiled as ready
 from streams.core.govern.compiled import Compiled
 from streams.core.govern.evaluate import broken
 from streams.core.govern.reasons import rule_of
+from streams.core.govern.records import NOTHING, Standing
 from streams.core.govern.ruling import Hit, Ruling
 from streams.core.govern.scene import DESCRIPTIONS, Scene
 from streams.core.outcome import Finding
@@ -74,7 +76,8 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
 
 def _scene_before(timeline: Timeline, lo: int, compiled: Compiled) -> Scene:
     """The customer as they were just before the touch at lo, but for contacts."""
-    scene, entries = Scene(compiled), timeline.entries
+    standing_ = Standing(consents=told(timeline.consents)) if timeline.consents is not None else NOTHING
+    scene, entries = Scene(compiled, standing_), timeline.entries
     rows, near = past(timeline, lo)
     scene.opt_outs += [*standing(timeline), *(one for row in rows for one in row.opt_outs), *filter(is_opt_out, near)]
     start = since(entries, lo, compiled.reach_ms)
@@ -100,12 +103,14 @@ def _finding(
         f"{name or wording.SOMEONE} got {wording.contact(contact)} from {wording.sender(contact)} on {wording.day(contact.at)}"
         f" at {wording.clock(contact.at)}, against the rule '{ruling.rule.name}': {why[0].lower()}{why[1:]}"
     )
-    proof = [evidence(_role(one), one) for one in hit.proof if isinstance(one, Entry)]
+    proof = [evidence(_role(one), one) for one in hit.proof if isinstance(one, Entry | Consent)]
     named = (rule_of(ruling.reason, ruling.rule.name), VERSION)
     return build(named, customer, contact, [*proof, evidence("contact", contact)], name, ruling.rule.severity, reason)
 
 
-def _role(one: Entry) -> str:
+def _role(one: Entry | Consent) -> str:
+    if isinstance(one, Consent):
+        return "consent"
     if is_opt_out(one):
         return "opt_out"
     return "earlier_contact" if is_contact(one) else "reaction"

@@ -9,6 +9,7 @@ tell, whether they are found after the fact or not. It is no rule of `detect.RUL
 from __future__ import annotations
 
 from streams.core import wording
+from streams.core.consent import Consent
 from streams.core.detect.base import build, evidence, is_contact, name_at
 from streams.core.entry import DELETED, Entry, is_opt_out, newest_name
 from streams.core.govern import compiled as ready
@@ -73,7 +74,7 @@ def _finding(hits: list[tuple[Ruling, Hit]], plan: Entry, scene: Scene, timeline
     proof: dict[str, Evidence] = {}
     for _, hit in hits:
         for one in hit.proof:
-            if isinstance(one, Entry):
+            if isinstance(one, Entry | Consent):
                 proof.setdefault(one.id, evidence(_role(one, planned), one))
     shown = sorted(proof.values(), key=lambda one: (one.occurred_at, one.touch_id))
     severity = max((ruling.rule.severity for ruling, _ in hits), key=_SEVERITIES.index)
@@ -83,7 +84,9 @@ def _finding(hits: list[tuple[Ruling, Hit]], plan: Entry, scene: Scene, timeline
     )
 
 
-def _role(one: Entry, planned: set[str]) -> str:
+def _role(one: Entry | Consent, planned: set[str]) -> str:
+    if isinstance(one, Consent):
+        return "consent"
     if one.id in planned:
         return "other_plan"
     if is_opt_out(one):

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from streams.core import wording
+from streams.core.consent import told
 from streams.core.detect.base import contacts
 from streams.core.entry import DamagedError, Entry
 from streams.core.govern import compiled as ready
 from streams.core.govern.evaluate import broken
 from streams.core.govern.loading import on_timelines
+from streams.core.govern.records import NOTHING, Standing
 from streams.core.govern.scene import Scene
 from streams.core.policy import DAY_MS, Policy
 from streams.core.timeline import Timeline, standing
@@ -77,7 +79,7 @@ class Difference(Struct):
 def stopped(timeline: Timeline, policy: Policy) -> dict[str, Stopped]:
     """The contacts of a customer that the policy would have stopped, by touch id."""
     compiled = ready.of(policy, "past")
-    scene = Scene(compiled)
+    scene = Scene(compiled, NOTHING if timeline.consents is None else Standing(consents=told(timeline.consents)))
     scene.opt_outs.extend(standing(timeline))
     entries = tuple(timeline.entries)
     reached = dict(contacts(entries, 0, len(entries), 0, policy)) if entries else {}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from streams.core.consent import told
 from streams.core.detect.base import contacts
 from streams.core.entry import DELETED, Entry
 from streams.core.govern import compiled as ready
@@ -150,6 +151,8 @@ def known(
     lead = timeline.lead
     if lead is not None and lead.state in WITH_SALES:
         standing = replace(standing, with_sales=LeadHeld(lead.id, lead.assigned_at or lead.since, lead.owner or ""))
+    if timeline.consents is not None:
+        standing = replace(standing, consents=(*standing.consents, *told(timeline.consents)))
     if not (newest or opt_outs):
         return timeline.entries[start:], standing
     return timeline.entries[start:], replace(standing, opt_outs=opt_outs, **newest)

@@ -29,7 +29,7 @@ _TRANSACTIONAL = (Filter(category=("transactional",)), Filter(department=("servi
 RULES: tuple[Rule, ...] = (
     OptOut(name="opted-out", find=False, severity="high", priority=100),
     DoNotContact(name="do-not-contact", severity="high", priority=100),
-    ConsentRule(name="consent", severity="high", priority=90),
+    ConsentRule(name="consent", find=False, severity="high", priority=90),
     ConsentRule(
         name="consent-needed",
         enabled=False,

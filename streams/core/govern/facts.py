@@ -8,9 +8,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from streams.core import wording
+from streams.core import consent, wording
 from streams.core.entry import Entry
-from streams.core.govern import consents
 from streams.core.govern.clocks import instant, local_date
 from streams.core.govern.reasons import Reason
 from streams.core.govern.records import Reached
@@ -22,7 +21,7 @@ _ONE_DAY = dt.timedelta(days=1)
 
 
 class OptedOut(Ruling):
-    """`opt_out`. The latest opt-out that holds is the proof."""
+    """`opt_out`. The latest opt-out that holds is the proof; consent that was given since ends it."""
 
     reason = Reason.AFTER_OPT_OUT
 
@@ -38,7 +37,10 @@ class OptedOut(Ruling):
                 continue
             if latest is None or (latest.at, latest.id) < (opt_out.at, opt_out.id):
                 latest = opt_out
-        return Hit(FOREVER, (latest,)) if latest is not None else None
+        if latest is None or not scene.standing.consents:
+            return None if latest is None else Hit(FOREVER, (latest,))
+        about = consent.about(scene.standing.consents, contact.channel, contact.category or "")
+        return None if consent.is_ended(latest, about, t) else Hit(consent.next_change(about, t) or FOREVER, (latest,))
 
     def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
         opt_out: Entry = hit.proof[0]
@@ -57,17 +59,12 @@ class Unconsented(Ruling):
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         if not scene.standing.consents:
             return None if self.rule.unknown == "allow" else Hit(FOREVER, ())
-        about = [
-            one
-            for one in scene.standing.consents
-            if one.channel in ("", contact.channel) and one.purpose in ("", contact.category or "")
-        ]
-        latest = consents.in_force(about, t)
+        about = consent.about(scene.standing.consents, contact.channel, contact.category or "")
+        latest = consent.in_force(about, t)
         refused = tuple(one for one in latest.values() if one.status != "granted")
         if not refused and (latest or self.rule.unknown == "allow"):
             return None
-        changes = [at for one in about for at in (one.at, one.until) if at is not None and at > t]
-        return Hit(min(changes, default=FOREVER), refused)
+        return Hit(consent.next_change(about, t) or FOREVER, refused)
 
     def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
         what = f"{wording.channel(contact.channel)}{f' about {contact.category}' if contact.category else ''}"

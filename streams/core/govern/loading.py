@@ -88,7 +88,7 @@ def disagreements(
     return found
 
 
-_ONLY_ASKED = ("consent", "do_not_contact", "owner_collision", "open_deal", "sales_lead", "account_cap")
+_ONLY_ASKED = ("do_not_contact", "owner_collision", "open_deal", "sales_lead", "account_cap")
 
 
 def on_timelines(rule: Rule) -> bool:
@@ -97,7 +97,8 @@ def on_timelines(rule: Rule) -> bool:
         return False
     if isinstance(rule, Counting) and rule.scope == "account":
         return False
-    return getattr(rule, "reach", "") != "category"
+    # What no record says anything of may be known to whoever asks.
+    return getattr(rule, "reach", "") != "category" and getattr(rule, "unknown", "allow") == "allow"
 
 
 def kind_of(rule: Rule) -> str:

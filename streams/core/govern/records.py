@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from streams.core.consent import Consent, LawfulBasis
 from streams.core.entry import Entry
 from streams.core.govern.policy import Action
 from streams.core.govern.reasons import Reason
@@ -42,30 +43,10 @@ Reached = Entry | Contact
 """A contact of the past, as the timeline keeps it, or one to come."""
 
 
-LawfulBasis = Literal[
-    "consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"
-]  # fmt: skip
-"""GDPR article 6(1), letters a to f. `contract` is also what the customer asks for before one."""
-
-
-class Consent(Struct, frozen=True, gc=False):
-    """One record of consent, in force from `at` until `until` (UTC ms; None: until another comes). "" stands for every channel, and
-    for every purpose. Of one channel and purpose the latest record in force counts. `id` is the record's, where it has one."""
-
-    status: Literal["granted", "denied", "withdrawn"]
-    at: int
-    channel: str = ""
-    purpose: str = ""
-    until: int | None = None
-    source: str = ""
-    basis: LawfulBasis | None = None
-    id: str = ""
-
-
 class Agreed(Struct, frozen=True, gc=False, omit_defaults=True):
     """What is known of the customer's consent to a channel ("": every one) and a purpose ("": every one), from `at` until `until` (UTC ms;
-    None: until another comes). `proof` is the id of the touch or record that says so, `proof_kind` the touch's kind or "record", `source`
-    who recorded it. `basis` is that of GDPR article 6(1), where somebody said it."""
+    None: until another comes). `proof` is the id of the touch or record that says so, `proof_kind` the touch's kind or "record", `source`,
+    `form` and `recorded_by` are as in `streams.core.consent`. `basis` is that of GDPR article 6(1), where somebody said it."""
 
     channel: str
     purpose: str
@@ -76,6 +57,8 @@ class Agreed(Struct, frozen=True, gc=False, omit_defaults=True):
     until: int | None = None
     basis: LawfulBasis | None = None
     source: str = ""
+    form: str = ""
+    recorded_by: str = ""
 
 
 class Suppression(Struct, frozen=True, gc=False):

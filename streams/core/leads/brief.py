@@ -33,7 +33,7 @@ class Brief(Struct, frozen=True):
     `messages` are the last contacts, newest first; `campaigns` and `sequences` those of the policy's `handoff.recent_campaign_days`, newest
     first. `slots`: earliest instant (UTC ms) at which the owner may use a channel, None when there is none within
     `governance.horizon_days`. `consents` is what a check knows of consent, with its proof (`streams.core.govern.consents`), `refused` the
-    channels that the customer opted out of.
+    channels that the customer opted out of, or for which consent was denied or withdrawn as a whole.
     """
 
     lead_id: str
@@ -85,7 +85,7 @@ def brief(
         None if crossing is None else evidence("crossing", crossing),
         tuple(evidence("message", entry) for entry in reached[:MESSAGES]),
         _named(reached, "campaign"), _named(reached, "sequence"),
-        consents, tuple(sorted({one.channel for one in consents if one.status == "opted_out"})),
+        consents, _refused(consents),
         verdict.slots,
     )  # fmt: skip
 
@@ -98,6 +98,15 @@ def note(timeline: Timeline, lead: LeadState, policy: Policy, now: int) -> Note:
         b.asked, b.score, b.threshold, b.engagement, b.crossing, b.messages, b.campaigns, b.sequences, b.refused, slots, b.fit,
         b.consents,
     )  # fmt: skip
+
+
+def _refused(consents: Sequence[Agreed]) -> tuple[str, ...]:
+    whole = [
+        one
+        for one in consents
+        if one.status == "opted_out" or (one.status in ("denied", "withdrawn") and not one.purpose)
+    ]
+    return tuple(sorted({channel for one in whole for channel in ((one.channel,) if one.channel else CHANNELS)}))
 
 
 def _told(entry: Entry) -> bool:

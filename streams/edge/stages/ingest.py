@@ -14,7 +14,7 @@ from streams.core.identify import nodes
 from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause
 from streams.core.outcome import Finding, RejectReason
 from streams.core.policy import Policy
-from streams.core.touch import Touch
+from streams.core.touch import Customer, Touch
 from streams.edge import crash_points
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.identity_index import IdentityIndex
@@ -130,12 +130,12 @@ class Ingest(Stage):
         problem = pipeline.receive(touch, record.timestamp, self._policy)
         if problem is not None:
             raise Refused(*problem)
-        return touch, self.ids_of(touch)
+        return touch, self.ids_of(touch.customer)
 
-    def ids_of(self, touch: Touch) -> tuple[str, ...]:
-        """The ids of its identifiers, strongest first. Raises Refused."""
+    def ids_of(self, customer: Customer) -> tuple[str, ...]:
+        """The ids of a customer's identifiers, strongest first. Raises Refused."""
         settings, same_mailbox = self._settings, self._policy.identity.same_mailbox
-        ids = nodes(touch.customer, settings.id_key, settings.default_region, self._roles, same_mailbox)
+        ids = nodes(customer, settings.id_key, settings.default_region, self._roles, same_mailbox)
         if not ids:
             raise Refused(
                 "no_identifier",

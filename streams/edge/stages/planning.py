@@ -6,7 +6,7 @@ with its identifiers in merges and splits, and goes with them in erasures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -27,12 +27,13 @@ FARTHEST_MS = 2 * 366 * DAY_MS
 
 
 class Asked(NamedTuple):
-    """A plan that can be looked up, by the ids of its identifiers."""
+    """A command that brings a plan, or a record of consent, and can be looked up by the ids of its identifiers. `cause` is what identities
+    learn by it, `told` what its customer's timeline is told."""
 
     record: Any
-    command: Command
-    touch: Touch
     ids: tuple[str, ...]
+    cause: Callable[[], bytes]
+    told: Callable[[Resolved], Command]
 
 
 def asked(record: Any, command: Command, policy: Policy, ingest: Ingest) -> Asked:
@@ -55,24 +56,29 @@ def asked(record: Any, command: Command, policy: Policy, ingest: Ingest) -> Aske
             "occurred_in_future",
             "occurred_at, the time it is planned for, is more than two years ahead; give the date, not a stand-in for none",
         )
-    return Asked(record, command, touch, ingest.ids_of(touch))
+    return Asked(
+        record,
+        ingest.ids_of(touch.customer),
+        lambda: cause_of(touch, record.timestamp, origin(record)),
+        lambda who: _told(command, touch, record.timestamp, who),
+    )
 
 
 async def resolved(some: Sequence[Asked], index: IdentityIndex) -> list[Resolved]:
     """Whose they are, in order. Without Redis each is decided alone, as touches are: the timelines send it on."""
 
-    def cause(n: int) -> bytes:
-        return cause_of(some[n].touch, some[n].record.timestamp, origin(some[n].record))
-
-    return await index.resolve([one.ids for one in some], cause)
+    return await index.resolve([one.ids for one in some], lambda n: some[n].cause())
 
 
-def command(one: Asked, who: Resolved) -> Command:
+def _told(command: Command, touch: Touch, at: int, who: Resolved) -> Command:
     """What the customer's timeline is told. It holds nothing of the touch but what a timeline keeps."""
-    at = one.record.timestamp
-    identified = pipeline.identify(one.touch, who.customer_id, at, None, who.identifier, who.resolved_at)
-    entry = encode_entry(entry_of(identified))
+    identified = pipeline.identify(touch, who.customer_id, at, None, who.identifier, who.resolved_at)
+    return told(command, who, encode_entry(entry_of(identified)))
+
+
+def told(command: Command, who: Resolved, entry: bytes) -> Command:
+    """What the customer's timeline is told of one entry."""
     return replace(
-        one.command, customer_id=who.customer_id, touch=None, entries=(entry,), decided_at=who.resolved_at,
+        command, customer_id=who.customer_id, touch=None, consent=None, entries=(entry,), decided_at=who.resolved_at,
         source_customer_id=None, into=None, identifiers=(),
     )  # fmt: skip

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 from redis.exceptions import RedisError
 
-from streams.core import erasure, identity_conflict, plans, published
+from streams.core import consent, erasure, identity_conflict, plans, published
 from streams.core.commands import FROM_OUTSIDE, LEAD_KINDS, Command
 from streams.core.identify import is_node
 from streams.core.identity_facts import Erased, Fact, Request, Resolved
@@ -28,13 +28,17 @@ from streams.edge.lane import Out, Write
 from streams.edge.metrics import Metrics
 from streams.edge.reader import ReadError
 from streams.edge.reservations import Reservations
-from streams.edge.stages import erasures, planning, splits
+from streams.edge.stages import consenting, erasures, planning, splits
 from streams.edge.stages.base import Stage
 from streams.edge.stages.ingest import Ingest, Refused, dated
 from streams.edge.topics import IDENTIFIED, POLICIES
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.stages")
+
+
+BY_IDENTIFIERS = {plans.PLANNED: planning.asked, consent.CHANGED: consenting.asked}
+"""Kinds of commands that say by a customer's identifiers whose they are."""
 
 
 class _Unroutable(Exception):
@@ -79,8 +83,8 @@ class Requests(Stage):
         for record in records:
             try:
                 command = self._codec.decode_command(record.value or b"")
-                if command.kind == plans.PLANNED:
-                    planned.append(planning.asked(record, command, self._policy, self._ingest))
+                if command.kind in BY_IDENTIFIERS:
+                    planned.append(BY_IDENTIFIERS[command.kind](record, command, self._policy, self._ingest))
                     continue
                 await self._plan(planned, write)
                 await self._one(record, command, write, erased)
@@ -163,12 +167,12 @@ class Requests(Stage):
         return Out(self._topic(IDENTIFIED), command.customer_id.encode(), value, timestamp)
 
     async def _plan(self, asked: list[planning.Asked], write: Write) -> None:
-        """Plans that came one behind the other, looked up together; nothing waits in `asked` behind it."""
+        """Plans and records of consent that came one behind the other, looked up together; nothing waits in `asked` behind it."""
         some, asked[:] = asked[:], []
         facts: dict[Fact, Fact] = {}
         for one, who in zip(some, await planning.resolved(some, self._index), strict=True):
             if not who.refused:
-                write.outputs.append(self._passed_on(planning.command(one, who), one.record.timestamp))
+                write.outputs.append(self._passed_on(one.told(who), one.record.timestamp))
                 write.outputs += self._ingest.news(who, facts)
             elif not erasure.dropped(who.erased_at, one.record.timestamp, self._policy.erasure):
                 write.outputs.append(self.dead(one.record, "erased", erasure.DETAIL, whole=False))

@@ -245,8 +245,11 @@ def holiday(
 
 
 def opt_out(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:
+    counting = counting_consents(contact, t, standing)
+    newest = max(counting, key=lambda one: (one.at, one.status != "granted"), default=None)
+    freed_at = newest.at if newest and newest.status == "granted" else 0
     for one in (*history, *standing.opt_outs):
-        if one.kind in ("unsubscribed", "complained") and one.at <= t:
+        if one.kind in ("unsubscribed", "complained") and freed_at <= one.at <= t:
             fits = one.channel == contact.channel
             if rule.reach == "all" or (fits and (rule.reach == "channel" or one.category in (None, contact.category))):
                 return True
@@ -254,14 +257,20 @@ def opt_out(rule: Any, history: Any, others: Any, contact: Any, t: int, standing
 
 
 def consent(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:
+    counting = counting_consents(contact, t, standing)
+    if any(one.status != "granted" for one in counting):
+        return True
+    return not counting and rule.unknown == "deny"
+
+
+def counting_consents(contact: Any, t: int, standing: Any) -> list[Any]:
+    """The newest record in force of each channel and purpose that the contact falls under; of two at one time the refusal."""
     latest = {}
     for one in sorted(standing.consents, key=lambda one: (one.at, one.status != "granted")):
         about = one.channel in ("", contact.channel) and one.purpose in ("", contact.category or "")
         if about and one.at <= t and (one.until is None or t < one.until):
-            latest[one.channel, one.purpose] = one.status
-    if any(status != "granted" for status in latest.values()):
-        return True
-    return not latest and rule.unknown == "deny"
+            latest[one.channel, one.purpose] = one
+    return list(latest.values())
 
 
 def listed(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:

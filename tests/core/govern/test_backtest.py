@@ -76,22 +76,20 @@ def test_the_difference_in_words() -> None:
     ]
 
 
-NOT_JUDGED = (
-    "not judged, since they rest on what no timeline holds: do-not-contact, consent, owner-first, sales-has-the-lead"
-)
+NOT_JUDGED = "not judged, since they rest on what no timeline holds: do-not-contact, owner-first, sales-has-the-lead"
 
 
 def test_rules_that_are_not_judged_are_named() -> None:
     """A cap for a whole company stops nobody in a back-test, so the numbers say that what it would change is not in them."""
     capped = parse(
-        '[[rules]]\nname = "people-of-a-company-a-week"\nenabled = true\n[[rules]]\nname = "consent"\nenabled = false'
+        '[[rules]]\nname = "people-of-a-company-a-week"\nenabled = true\n[[rules]]\nname = "consent-needed"\nenabled = true'
     )
     found = difference({"a": PAST}, capped, CURRENT)
     assert (found.newly.contacts, found.no_longer.contacts) == (0, 0)
     assert lines(found)[-2:] == [
-        "not judged, since they rest on what no timeline holds: do-not-contact, owner-first, sales-has-the-lead,"
-        " people-of-a-company-a-week, consent",
-        "what would change by these is NOT in the numbers: people-of-a-company-a-week, consent",
+        "not judged, since they rest on what no timeline holds: do-not-contact, consent-needed, owner-first, sales-has-the-lead,"
+        " people-of-a-company-a-week",
+        "what would change by these is NOT in the numbers: consent-needed, people-of-a-company-a-week",
     ]
 
 

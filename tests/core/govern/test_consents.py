@@ -5,12 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.core.consent import Consent
 from streams.core.entry import Entry
 from streams.core.govern.check import check
 from streams.core.govern.consents import agreed
 from streams.core.govern.policy import ConsentRule, OptOut
 from streams.core.govern.reasons import Reason
-from streams.core.govern.records import Agreed, Consent, Contact, Standing
+from streams.core.govern.records import Agreed, Contact, Standing
 from streams.core.policy import Policy
 from tests.core.govern.worlds import HOUR, START, histories, standings, times
 

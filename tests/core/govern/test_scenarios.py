@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from streams.core.consent import Consent
 from streams.core.entry import Entry, key
 from streams.core.govern.check import check
 from streams.core.govern.policy import Rule
@@ -71,7 +73,9 @@ def test_a_border(policy: Policy, case: dict[str, Any]) -> None:
     told = _with_ms(case)
     history = sorted((_entry(n, dict(one)) for n, one in enumerate(told.get("history", ()))), key=key)
     contact = msgspec.convert({"department": "marketing", "channel": "email", **told["contact"]}, Contact)
-    standing = msgspec.convert(told.get("standing", {}), Standing)
+    known = told.get("standing", {})
+    consents = tuple(Consent(**one) for one in known.get("consents", ()))  # on the wire it has no names
+    standing = replace(msgspec.convert({**known, "consents": ()}, Standing), consents=consents)
     verdict = check(tuple(history), contact, policy, told.get("now", 0), standing)
     expected = case["expect"]
     assert [(one.rule, str(one.reason)) for one in verdict.violations] == [tuple(one) for one in expected["broken"]]

@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from streams.core.consent import Consent
 from streams.core.entry import Entry, key
 from streams.core.govern import policy as p
-from streams.core.govern.records import Consent, Contact, Deal, LeadHeld, Standing, Suppression
+from streams.core.govern.records import Contact, Deal, LeadHeld, Standing, Suppression
 from streams.core.leads.policy import LeadsPolicy
 from streams.core.policy import CampaignFacts, Policy
 from streams.core.touch import Claim

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streams.core.govern.records import Agreed, Consent, Standing
+from streams.core.consent import Consent
+from streams.core.govern.records import Agreed, Standing
 from streams.core.leads.brief import brief
 from streams.core.outcome import FitComponent, ScoreComponent
 from streams.core.policy import parse

@@ -17,6 +17,19 @@ from streams.core.touch import Claim, Message, Money
 SENT = int(dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC).timestamp() * 1000)  # a Monday
 CASES = [json.loads(line) for line in (Path(__file__).parent / "claims_read.jsonl").read_text("utf-8").splitlines()]
 
+LANGUAGES = [
+    json.loads(line) for line in (Path(__file__).parent / "claims_languages.jsonl").read_text("utf-8").splitlines()
+]
+PAIRS = {
+    "de": (
+        "Ab 49 € pro Monat.\nIhr Angebot: 990 €\nAktuell 39 €.",
+        "Ab 19 € pro Monat.\nIhr Angebot: 490 €\nAktuell 29 €.",
+    ),
+    "fr": ("Seulement 49 € par mois.\nPrix : 39 €\nPuis 59 €.", "Seulement 19 € par mois.\nPrix : 29 €\nPuis 69 €."),
+    "es": ("Solo 49 € al mes.\nPrecio: 39 €\nDesde 59 €.", "Solo 19 € al mes.\nPrecio: 29 €\nDesde 69 €."),
+    "en": ("Currently $39.\nPlus $10.\nPreviously $59.", "Currently $29.\nPlus $20.\nPreviously $69."),
+}
+
 # Texts from the parsers' own alphabet reach further than random characters.
 PIECES = st.sampled_from(
     re.split(
@@ -35,6 +48,21 @@ def test_reads(case: dict[str, object]) -> None:
     """Each sentence yields exactly its listed claims, in order; those with none are figures that promise nothing."""
     found = claims.extract(Message(text=str(case["text"])), SENT)
     assert [[claim.kind, claim.subject, claim.value] for claim in found] == case["claims"]
+
+
+@pytest.mark.parametrize("case", LANGUAGES, ids=lambda case: f"{case['language']} {case['text'][:30]}")
+def test_reads_four_languages(case: dict[str, object]) -> None:
+    """Of sales messages in German, French, Spanish and English the plans that they name are subjects, and no word beside a figure is
+    ("Ab 49 €", "Seulement 39 €", "Solo 39 €", "Currently $39")."""
+    found = claims.extract(Message(text=str(case["text"])), SENT)
+    assert [[claim.kind, claim.subject, claim.value] for claim in found] == case["claims"]
+
+
+@pytest.mark.parametrize("language", ["de", "fr", "es", "en"])
+def test_messages_of_two_campaigns_do_not_contradict_each_other(language: str) -> None:
+    """Prices beside ordinary words, in messages about nothing that both name, are no contradiction."""
+    told = [claims.extract(Message(text=text), SENT) for text in PAIRS[language]]
+    assert all(told) and not claims.contradictions(told[0], told[1], same_campaign=False)
 
 
 def test_fields() -> None:

@@ -1,8 +1,8 @@
 """Claims: what messages promise, read from fields and free text, and which promises contradict each other.
 
 `extract` reads a message, `of_facts` a campaign in the policy, `contradictions` compares two lists of claims. All pure.
-Reading is by patterns and kept parsers (price-parser, python-dateutil), in English with some German; no model, so the same
-text gives the same claims in every replay.
+Reading is by patterns and kept parsers (price-parser, python-dateutil), in English with some German; of French and Spanish it knows the
+words that are no plan's name (`common_words`). No model, so the same text gives the same claims in every replay.
 """
 
 from streams.core.claims.compare import contradictions

@@ -17,8 +17,8 @@ from streams.core.claims.text import quote
 from streams.core.touch import Claim
 
 _MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+    r"(?:jan(?:uary?)?|feb(?:ruary?)?|mar(?:ch)?|m(?:ä|ae)rz|mrz|apr(?:il)?|may|mai|jun[ei]?|jul[yi]?|aug(?:ust)?|sept?(?:ember)?"
+    r"|o[ck]t(?:ober)?|nov(?:ember)?|de(?:c|z)(?:ember)?)\b\.?"
 )
 _YEAR = r"(?:,?\s+(?P<y{0}>20\d\d)\b)?"
 _WEEKDAYS = [name.lower() for name in calendar.day_name]
@@ -34,7 +34,10 @@ _DATE = (
     rf"|(?P<day>(?:this\s+)?(?:{_WEEKDAY})|today|tonight|tomorrow)\b(?!\s+night)"
     rf"|in\s+(?:just\s+)?(?P<n>\d{{1,2}}|{WORD_NUMBER})\s+(?P<unit>days?|weeks?)\b"
 )
-_WEEKDAY_FIRST = rf"(?:(?:{_WEEKDAY}|mon|tue|wed|thu|fri|sat|sun)\.?,?\s+(?=\d|[a-z]+\s+\d))?"
+_GERMAN_WEEKDAY = "(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|sonnabend"
+_WEEKDAY_FIRST = (
+    rf"(?:(?:{_WEEKDAY}|{_GERMAN_WEEKDAY}|mon|tue|wed|thu|fri|sat|sun)\.?,?\s+(?:de[mn]\s+)?(?=\d|[a-z]+\s+\d))?"
+)
 _STRONG = (
     r"\b(?:until|till|thru|through|ends?|ending|expires?|expiring|runs?\s+out|deadline(?:\s+is)?"
     r"|clos(?:es?|ing)|last\s+(?:day|chance)(?:\s+is)?|no\s+later\s+than|valid\s+(?:to|till)"
@@ -104,9 +107,9 @@ def _resolve(match: re.Match[str], today: dt.date) -> dt.date | None:
         return _parse(match["iso"])
     for i in "12":
         if match[f"m{i}"]:
-            return _in_year(f"{match[f'd{i}']} {match[f'm{i}'].rstrip('.')}", match[f"y{i}"], today)
+            return _in_year(f"{match[f'd{i}']} {_english(match[f'm{i}'])}", match[f"y{i}"], today)
     if match["m3"]:
-        first = _in_year(f"1 {match['m3'].rstrip('.')}", match["y3"], today)
+        first = _in_year(f"1 {_english(match['m3'])}", match["y3"], today)
         return first and _month_end(first)
     if match["nd"]:
         return _numeric(int(match["nd"]), int(match["nm"]), match["ny"], match["sep"])
@@ -126,6 +129,15 @@ def _resolve(match: re.Match[str], today: dt.date) -> dt.date | None:
         return today + dt.timedelta(days=1)
     ahead = (_WEEKDAYS.index(word) - today.weekday()) % 7
     return today + dt.timedelta(days=ahead) if ahead else None
+
+
+def _english(month: str) -> str:
+    """The month's English abbreviation, as dateutil knows it."""
+    start = month[:3].lower()
+    return _GERMAN.get(start, start)
+
+
+_GERMAN = {"mär": "mar", "mae": "mar", "mrz": "mar", "mai": "may", "okt": "oct", "dez": "dec"}
 
 
 # dateutil fills what a text lacks from it; every text here has day, month and year.

@@ -99,6 +99,7 @@ _NOT_PRICE = re.compile(
         r"|ing)?|spent|quota|clos(?:ed?|ing)|sold|generat\w+|earn\w*|won|los[ets]\w*|loses|losing"
         r"|managed?|saved?|sav(?:es|ings?)|gr(?:ew|ow|ows|owing|own)\b|averag\w+|deal sizes?|contract values?|acv"
         r"|salary|bonus|commissions?|rewards?|gift|donat\w*|fine[sd]?|penalt\w+|wast\w+|turnover"
+        r"|spar(?:en?|t)|gespart|ersparnis|économis\w+|ahorr\w+"
         r"|profits?|portfolio|p&l|book of business|refund\w*|prize|insur\w+|debt|do you (?:\w+ )?pay"
         r"|are you (?:\w+ )?paying|(?:still|currently) pay\w*|months? for)\b[^,;:(]{0,45}$"
     ),

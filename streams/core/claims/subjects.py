@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from streams.core.claims.common_words import COMMON_WORDS
 from streams.core.claims.text import words
 
 PLAN_WORDS = words(
@@ -18,24 +19,6 @@ PLAN_WORDS = words(
 )
 SIZE_WORDS = frozenset({"small", "mid", "medium", "large", "big", "mini"})
 
-# Words that start or end a capitalised run but are no part of a plan's name.
-_NOT_NAMES = words(
-    """
-    a an the first second last next our your my their this that these those it its we you they i he she here there and
-    or but so if when while with without for from to of on in at by as per only just now today tonight tomorrow get try
-    buy choose pick start starting join upgrade switch go take save claim use grab enjoy book order pay paying price
-    prices pricing cost costs plan plans all any every each both most more no not new best our everything everyone
-    anyone total subtotal monthly yearly annual annually quarterly billed offer offers deal deals discount discounts
-    sale promo promotion bonus note ps re fw fwd hi hello hey dear subject special limited exclusive introductory list
-    regular regularly normal normally usual was ends until before after valid includes including features faq contact
-    about news blog overview compare licence license licences licenses seat seats user users access subscription
-    subscriptions package packages tier tiers edition bundle january february march april may june july august september
-    october november december monday tuesday wednesday thursday friday saturday sunday spring summer autumn fall winter
-    q1 q2 q3 q4 usd eur gbp chf cad aud code coupon ask dm call see month year fee fees rate setup set-up deadline
-    contract contracts expires membership sales team's what how why who yes ok okay also then still i'm we're it's
-    discounted reduced lowered dropped cut slashed
-    """
-)
 _TRAILING = frozenset({"monthly", "yearly", "annual", "annually", "price", "prices", "pricing", "cost", "costs"})
 _PLAN_NOUN = r"(?:plans?|tiers?|packages?|editions?|licen[cs]es?|subscriptions?|bundles?)"
 _CAPITAL = r"[A-Z][\w&+]*"
@@ -43,10 +26,16 @@ _NUMBERED = rf"{_CAPITAL}(?: (?:{_CAPITAL}|\d\b)){{0,2}}"
 _STANDALONE = PLAN_WORDS - {"free", "launch", "core", "startup", "unlimited", "teams"}
 _PLANS = "|".join(sorted(_STANDALONE, key=len, reverse=True))
 _CAPITAL_PLANS = "|".join(word.capitalize() for word in _PLANS.split("|"))
+# Spanish "Solo 49 €" is "only", French and German "Plus 10 €" is "and": plans only beside other plans, or where they are called so.
+_AMBIGUOUS = frozenset({"solo", "plus"})
+_CALLED = re.compile(rf"[\s-]+(?:{_PLAN_NOUN}|(?:is|costs?|for|at|kostet|für)\b)|\s*[:(]", re.IGNORECASE)
 # "Business hours", "Enterprise Account Executive": the words are not plans there.
 _NO_PLAN_AFTER = (
     r"(?!\s+(?:members?|hours?|days?|of|trials?|customers?|clients?|leads?|accounts?|sales|development|managers?|marketing"
-    r"|executives?|director|reviews?|partners?|owners?|software|growth|rates?|hacking|support|features?|users?)\b)"
+    r"|executives?|director|reviews?|partners?|owners?|software|growth|rates?|hacking|support|features?|users?"
+    # German "Pro Monat": per month.
+    r"|(?i:monat|jahr|quartal|woche|tag|stunde|nutzer|benutzer|anwender|mitarbeiter|person|kopf|platz|arbeitsplatz|lizenz|stück"
+    r"|standort)(?:in|e)?)\b)"
 )
 _MENTIONS = (
     # "the Gold plan", "pro plan"
@@ -123,12 +112,13 @@ def apart(segment: str, kind: str) -> str:
 def normal(name: str) -> str:
     """The normal form of a plan's or product's name: lower case, without articles, quotes, trade marks and "plan"."""
     parts = re.sub(r"[\"'™®©#*_]+", "", name).replace("-", " ").lower().split()
-    while parts and parts[0] in _NOT_NAMES:
+    while parts and parts[0] in COMMON_WORDS:
         parts.pop(0)
     while parts and (parts[-1] in _TRAILING or re.fullmatch(_PLAN_NOUN, parts[-1])):
         parts.pop()
-    # "Black Friday" ends in a word that no plan is called by; digits alone are no name either.
-    if not parts or parts[-1] in _NOT_NAMES or not any(word[0].isalpha() for word in parts):
+    # "Black Friday" ends in a word that no plan is called by, as does "Pro Nutzer 5"; digits alone are no name either.
+    last = next((word for word in reversed(parts) if not word.isdigit()), "")
+    if not last or last in COMMON_WORDS or not any(word[0].isalpha() for word in parts):
         return ""
     return " ".join(parts)
 
@@ -147,6 +137,8 @@ def mentions(segment: str) -> list[tuple[int, int, str]]:
             subject = normal(match["name"])
             if subject and all(end <= s or start >= e for s, e, _ in found):
                 found.append((start, end, subject))
+    if len(found) == 1 and found[0][2] in _AMBIGUOUS and not _CALLED.match(segment, found[0][1]):
+        return []
     return sorted(found)
 
 
@@ -201,5 +193,5 @@ def heading(line: str) -> str | None:
     if not is_heading:
         return None
     # A first-level heading is the page's title, not a plan's.
-    is_name = len(tokens) <= 2 and not line.startswith("# ") and _NOT_NAMES.isdisjoint(bare.lower().split())
+    is_name = len(tokens) <= 2 and not line.startswith("# ") and COMMON_WORDS.isdisjoint(bare.lower().split())
     return subject if is_name else ""

@@ -20,6 +20,14 @@ _SENTENCE = re.compile(r"(?<=[.!?;])[)\"']?\s+(?=[^a-z\s])")
 _ABBREVIATION = re.compile(
     r"\b(?:e\.g|i\.e|approx|incl|excl|vs|no|mo|yr|p\.[amu]|inc|ltd|est|max|min)\.$", re.IGNORECASE
 )
+_ORDINAL = re.compile(r"(?<![\d.,])\d{1,2}\.$")
+_GERMAN_MONTH = re.compile(
+    r"(?:Jan(?:uar)?|Feb(?:ruar)?|März|Maerz|Mrz|Apr(?:il)?|Mai|Juni?|Juli?|Aug(?:ust)?|Sept?(?:ember)?|Okt(?:ober)?|Nov(?:ember)?|Dez(?:ember)?)\b"
+)
+_MONTH_BEFORE = re.compile(
+    r"\b\d{1,2}\.?\s+(?:jan|feb|mar|mrz|apr|jun|jul|aug|sept?|o[ck]t|nov|de[cz])\.$", re.IGNORECASE
+)
+_YEAR = re.compile(r"20\d\d\b")
 
 
 def words(table: str) -> frozenset[str]:
@@ -35,14 +43,22 @@ def lines(text: str, limit: int = MAX_TEXT) -> list[str]:
 
 
 def sentences(line: str) -> list[str]:
-    """The sentences of a line, cut after MAX_SEGMENT characters; an abbreviation's full stop ("49 EUR p.m. for Pro") ends none."""
+    """The sentences of a line, cut after MAX_SEGMENT characters; the full stop of an abbreviation ("49 EUR p.m. for Pro") or of a German
+    date ("bis 31. März") ends none."""
     found: list[str] = []
     for piece in _SENTENCE.split(line):
-        if found and _ABBREVIATION.search(found[-1]):
+        if found and (_ABBREVIATION.search(found[-1]) or _dated(found[-1], piece)):
             found[-1] = f"{found[-1]} {piece}"
         else:
             found.append(piece)
     return [part for sentence in found for part in _cut(sentence)]
+
+
+def _dated(before: str, after: str) -> bool:
+    """Whether a full stop between them is of a date: "31. März", "31 Dec. 2026"."""
+    if _ORDINAL.search(before):
+        return _GERMAN_MONTH.match(after) is not None
+    return _MONTH_BEFORE.search(before) is not None and _YEAR.match(after) is not None
 
 
 def _cut(sentence: str) -> list[str]:

@@ -21,7 +21,7 @@ from streams.core.timeline import Timeline
 from tests.core import past_oracle
 from tests.core.oracle import Claimed
 from tests.support.publishing import comparable
-from tests.support.scenarios import ID_KEY, REGION, SCENARIOS, Outcome, dump, folded
+from tests.support.scenarios import ID_KEY, SCENARIOS, Outcome, dump, folded
 
 
 def history(customer: str, timeline: Timeline, policy: Policy) -> list[leads.LeadEvent]:
@@ -64,7 +64,7 @@ def test_what_stands_in_the_end(path: Path) -> None:
     assert unnumbered(told) == unnumbered(held)
     if outcome.is_plain:
         assert unnumbered(told) == unnumbered(outcome.final_leads)
-    known = past_oracle.holding(outcome.facts, outcome.policy, ID_KEY, REGION)
+    known = past_oracle.holding(outcome.facts, outcome.policy, ID_KEY)
     assert claimed == known
     if any(reason == "too_old" for _, reason in outcome.refused):
         assert comparable(standing) != comparable(outcome.final)

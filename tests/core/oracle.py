@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from streams.core.consent import ConsentChange
 from streams.core.govern.policy import Segment
-from streams.core.identify import nodes
 from streams.core.policy import Policy
 from streams.core.touch import Touch
+from tests.core.past_reading import names
 
 DAY = 24 * 60 * 60 * 1000
 CALL = ("dialed", "answered", "voicemail")
@@ -33,21 +33,21 @@ class DoubtfulError(Exception):
     """A score lies within rounding of a threshold: either answer is right, so there is nothing to test."""
 
 
-def findings(touches: Iterable[Touch], policy: Policy, id_key: str, region: str) -> list[Claimed]:
+def findings(touches: Iterable[Touch], policy: Policy, id_key: str) -> list[Claimed]:
     """All double contacts, contacts after opt-out and hand-offs of these touches, sorted."""
     found: list[Claimed] = []
-    for customer, theirs in people(touches, id_key, region).items():
+    for customer, theirs in people(touches, id_key).items():
         found += double_contacts(customer, theirs, policy)
         found += contacts_after_opt_out(customer, theirs, policy)
         found += handoffs(customer, theirs, policy)
     return sorted(found)
 
 
-def people(touches: Iterable[Touch], id_key: str, region: str) -> dict[str, list[Touch]]:
+def people(touches: Iterable[Touch], id_key: str) -> dict[str, list[Touch]]:
     """Touches by person, in order of time and id, each id once. Who shares an identifier, through any others, is one person."""
     groups: list[tuple[set[str], list[Touch]]] = []
     for touch in touches:
-        ids, members = set(nodes(touch.customer, id_key, region)), [touch]
+        ids, members = set(names(touch.customer, id_key)), [touch]
         apart = []
         for other_ids, other_members in groups:
             if ids & other_ids:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from streams.core.consent import ConsentChange
 from streams.core.identify import nodes
 from streams.core.touch import Touch
-from tests.core.past_oracle import Cut
+from tests.core.past_people import Cut
 from tests.core.strategies import HOUR, ID_KEY, REGION, START
 
 

@@ -11,7 +11,7 @@ from streams.core.identify import nodes
 from streams.core.touch import Customer, Touch
 from tests.core import strategies as made
 from tests.core.past_events import Acknowledge, Erase, Event, happened
-from tests.core.past_oracle import Cut
+from tests.core.past_people import Cut
 
 _KNOWN: tuple[dict[str, str], ...] = (
     {"email": "dana@example.com"},
@@ -29,6 +29,12 @@ customers = st.builds(
 )
 """Five identifiers, alone or two at a time: up to five persons, who meet. No guard stands between them."""
 
+_RECORDS: tuple[dict[str, str], ...] = ({"crm_id": "C-2"}, {"crm_id": "C-3"}, {"email": "info@example.com"})
+_MEETING = [one | other for one in (*_KNOWN, *_RECORDS) for other in (*_KNOWN, *_RECORDS) if min(one) < min(other)]
+
+crowds = st.sampled_from((*_KNOWN, *_MEETING, *_MEETING)).map(lambda ids: Customer(**ids))
+"""Records that contradict each other, numbers and addresses that several share, and an office's address."""
+
 _ids = st.sampled_from(_PAIRS).map(lambda ids: nodes(Customer(**ids), made.ID_KEY, made.REGION))
 cuts = _ids.map(lambda ids: Cut(ids[0], ids[1]))
 erasures = st.sampled_from(_KNOWN).map(lambda ids: Erase(nodes(Customer(**ids), made.ID_KEY, made.REGION)[0]))
@@ -37,11 +43,12 @@ acknowledgements = st.integers(0, 5).map(Acknowledge)
 
 @st.composite
 def versions(draw: st.DrawFn, who: st.SearchStrategy[Customer] = customers) -> list[Touch]:
-    """A touch and what becomes of it, out of order. A correction keeps the id and the identifiers, nothing else."""
+    """A touch and what becomes of it, out of order. A correction keeps the id and mostly the identifiers, nothing else."""
     first: Touch = draw(made.histories(who, max_size=1))[0]
     told = [first]
     for version in range(2, 2 + draw(st.sampled_from((0, 0, 0, 1, 1, 2)))):
-        other: Touch = draw(made.histories(st.just(first.customer), max_size=1))[0]
+        whose = draw(st.sampled_from((st.just(first.customer),) * 5 + (who,)))
+        other: Touch = draw(made.histories(whose, max_size=1))[0]
         told.append(replace(other, version=version, deleted=draw(st.sampled_from((False, False, True)))))
     doubled = draw(st.sampled_from((0, 0, 0, 1)))
     return list(draw(st.permutations([*told, *told[:doubled]])))

@@ -1,59 +1,28 @@
 """What must hold in the end when the past may change: from the final set of facts, without timelines, versions as they came, or Kafka.
 
 A fact is that a touch was published (in some version), that somebody declared two identifiers not to be one person, or that a
-person was erased. Everything is quadratic and starts from the whole set; of the core it uses the names of identifiers, the policy and
-what messages claim. The rules are those of `tests.core.oracle`, and here are those that it leaves out; what plans may not do,
-`tests.core.govern.oracle` says.
+person was erased. Everything is quadratic and starts from the whole set; of the core it uses records and the policy. Whom touches name
+and what messages promise is read by `tests.core.past_reading`, who is who is said by `tests.core.past_people`. The rules are those of
+`tests.core.oracle`, and here are those that it leaves out; what plans may not do, `tests.core.govern.oracle` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from streams.core import claims
 from streams.core.consent import Consent, ConsentChange
-from streams.core.entry import entry_of
+from streams.core.entry import Entry
 from streams.core.govern.records import Contact, Standing
-from streams.core.identify import nodes
 from streams.core.policy import Policy
-from streams.core.touch import IdentifiedTouch, Touch
+from streams.core.touch import Touch
 from tests.core import oracle
 from tests.core.govern.oracle import broken
 from tests.core.oracle import DAY, Claimed
-
-Pair = frozenset[str]
-
-
-class Published(NamedTuple):
-    """A touch in one of its versions, or only the plan of it, and when it was published (ms). Of a record of consent the touch says whose
-    it is, under which id, and of when."""
-
-    touch: Touch
-    at: int
-    planned: bool = False
-    consent: ConsentChange | None = None
-
-    @property
-    def event(self) -> int:
-        """When it happened; a source whose clock is ahead does not know better than Kafka."""
-        return min(self.touch.occurred_at, self.at)
-
-
-class Erased(NamedTuple):
-    """A person with these identifiers was erased: what happened until this moment (ms)."""
-
-    identifiers: frozenset[str]
-    at: int
-
-
-class Cut(NamedTuple):
-    """Two identifiers that somebody declared not to be one person."""
-
-    a: str
-    b: str
+from tests.core.past_people import Cut, Erased, Pair, People, Published, together
+from tests.core.past_reading import contradict, names, promised, promises
 
 
 class Answered(NamedTuple):
@@ -72,21 +41,23 @@ class Facts(NamedTuple):
     refuse: bool = False
     """Whether touches of the erased are refused for good; else those of later events count."""
     answered: Sequence[Answered] = ()
+    said: Sequence[Published | Cut] = ()
+    """Where guards matter: what was published and cut, in the order in which it was decided."""
 
 
-def holding(facts: Facts, policy: Policy, id_key: str, region: str) -> list[Claimed]:
+def holding(facts: Facts, policy: Policy, id_key: str) -> list[Claimed]:
     """All findings that must hold, sorted.
 
     Raises:
         DoubtfulError: more than one answer is right.
     """
     found: list[Claimed] = []
-    for customer, everything in customers(facts, id_key, region).items():
+    for customer, everything in customers(facts, policy, id_key).items():
         touches = [one.touch for one in newest(made(everything)) if not is_late(one, policy)]
         found += oracle.double_contacts(customer, touches, policy)
         agreed = consents(everything)
         found += oracle.contacts_after_opt_out(customer, touches, policy, agreed)
-        theirs = {id_ for one in everything for id_ in nodes(one.touch.customer, id_key, region)}
+        theirs = {id_ for one in everything for id_ in names(one.touch.customer, id_key)}
         answers = [said.answer for said in facts.answered if said.identifier in theirs]
         found += oracle.handoffs(customer, touches, policy, answers)
         found += incongruent_messages(customer, touches, policy)
@@ -118,7 +89,7 @@ def planned_conflicts(
     """Plans, all to come, that would break a rule that a timeline can tell, with the touches and the other plans as they are."""
     contacts = oracle.contacts(touches, policy)
     seen = [touch for touch in touches if touch in contacts or not oracle.is_contact(touch)]
-    history = [entry_of(IdentifiedTouch(customer, touch, (), 0)) for touch in seen]
+    history = [row(touch) for touch in seen]
     rules = tuple(rule for rule in policy.rules if getattr(rule, "scope", "") != "account")
     asked = [
         Contact(
@@ -135,6 +106,18 @@ def planned_conflicts(
         for one in asked
         if broken(history, one, replace(policy, rules=rules), one.at, standing)
     ]
+
+
+def row(touch: Touch) -> Entry:
+    """A touch as rules about contacts look at it."""
+    actor, account, customer = touch.actor, touch.account, touch.customer
+    return Entry(
+        touch.occurred_at, touch.touch_id, touch.channel, touch.department, touch.direction, touch.kind,
+        actor_id=actor.id if actor else None, actor_kind=actor.kind if actor else None, campaign=touch.campaign,
+        category=touch.category, priority=touch.priority, sequence=touch.sequence,
+        account=(account.id or account.domain) if account else None,
+        time_zone=customer.time_zone, country=customer.country,
+    )  # fmt: skip
 
 
 def sure(claimed: Claimed, facts: Facts, policy: Policy) -> bool:
@@ -158,9 +141,11 @@ def sure(claimed: Claimed, facts: Facts, policy: Policy) -> bool:
     return claimed.event_time - window - policy.calls.join_minutes * 60_000 >= reach
 
 
-def customers(facts: Facts, id_key: str, region: str) -> dict[str, list[Published]]:
+def customers(facts: Facts, policy: Policy, id_key: str) -> dict[str, list[Published]]:
     """All that counts, in every version, by the smallest identifier of its person."""
-    named = {one: nodes(one.touch.customer, id_key, region) for one in facts.published}
+    if facts.said:
+        return guarded(facts, policy, id_key)
+    named = {one: names(one.touch.customer, id_key) for one in facts.published}
     ids = {one: [id_ for id_ in of if not _is_gone(id_, one, facts)] for one, of in named.items()}
     gone = [one for one, of in ids.items() if of[:1] != list(named[one][:1])]
     remaining = [one for one in ids if one not in gone]
@@ -170,15 +155,30 @@ def customers(facts: Facts, id_key: str, region: str) -> dict[str, list[Publishe
     by_person: dict[str, list[Published]] = {}
     for one in remaining:
         by_person.setdefault(min(together(ids[one][0], links, facts.cuts)), []).append(one)
+    return _sure_of_versions(by_person, bool(facts.cuts or facts.erased))
+
+
+def guarded(facts: Facts, policy: Policy, id_key: str) -> dict[str, list[Published]]:
+    """The same where identifiers may be shared and records contradict each other; nobody is erased there."""
+    people = People(policy.identity.shared_after)
+    decided: dict[Published, str] = {}
+    for one in facts.said:
+        if isinstance(one, Cut):
+            people.cut(one)
+        else:
+            decided[one] = people.seen(names(one.touch.customer, id_key))
+    by_person: dict[str, list[Published]] = {}
+    for one, identifier in decided.items():
+        by_person.setdefault(min(people.person(identifier)), []).append(one)
+    return _sure_of_versions(by_person, people.has_parted)
+
+
+def _sure_of_versions(by_person: dict[str, list[Published]], have_parted: bool) -> dict[str, list[Published]]:
+    """Versions of one touch that name several persons were on one timeline, perhaps, before these were apart."""
+    homes = {(one.touch.touch_id, person) for person, theirs in by_person.items() for one in theirs}
+    if have_parted and len(homes) > len({id_ for id_, _ in homes}):
+        raise oracle.DoubtfulError
     return by_person
-
-
-def together(identifier: str, links: Iterable[Pair], cuts: Iterable[Pair]) -> set[str]:
-    """The identifiers of one person: all that links reach, step by step, but over none that was cut."""
-    reached, usable = {identifier}, [link for link in links if link not in cuts]
-    while further := {other for link in usable if link & reached for other in link} - reached:
-        reached |= further
-    return reached
 
 
 def newest(published: Sequence[Published]) -> list[Published]:
@@ -212,7 +212,7 @@ def incongruent_messages(customer: str, touches: Sequence[Touch], policy: Policy
     rule = policy.incongruent_message
     if not rule.enabled:
         return []
-    stated = {touch.touch_id: claims.extract(touch.message, touch.occurred_at) for touch in touches}
+    stated = {touch.touch_id: promises(touch) for touch in touches}
     messages = [
         touch
         for touch in touches
@@ -222,13 +222,13 @@ def incongruent_messages(customer: str, touches: Sequence[Touch], policy: Policy
     for n, message in enumerate(messages):
         said = stated[message.touch_id]
         facts = policy.campaigns.get(message.campaign or "")
-        if facts and claims.contradictions(claims.of_facts(facts), said, same_campaign=True, against="campaign_facts"):
+        if facts and contradict(promised(facts), said, same_campaign=True):
             found.append(Claimed(message.occurred_at, "incongruent_message", customer, (message.touch_id,)))
         against = [
             other
             for other in messages[:n]
             if message.occurred_at - other.occurred_at < rule.window_days * DAY
-            and claims.contradictions(
+            and contradict(
                 stated[other.touch_id],
                 said,
                 same_campaign=message.campaign is not None and message.campaign == other.campaign,

@@ -18,7 +18,7 @@ from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core import past
 from tests.core.oracle import DoubtfulError
 from tests.core.past_events import Event
-from tests.core.past_histories import acknowledgements, cuts, erasures, histories, schedules
+from tests.core.past_histories import acknowledgements, crowds, cuts, erasures, histories, schedules
 from tests.core.past_world import World, scheduled, wrong
 from tests.core.segmented import length
 from tests.core.strategies import HOUR, START, one_customer, policies, with_leads
@@ -48,6 +48,15 @@ def test_corrections_and_merges(events: list[Event], schedule: list[int], policy
 @given(histories(acknowledgements, cuts), schedules, never_late, st.integers(1, 3))
 def test_splits(events: list[Event], schedule: list[int], policy: Policy, partitions: int) -> None:
     """So also when links are cut, before and after touches that rest on them, and however slow a lane is."""
+    holds(events, schedule, policy, World(policy, partitions))
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(cuts, who=crowds), schedules, never_late, st.integers(1, 3), st.integers(1, 3))
+def test_guards(events: list[Event], schedule: list[int], policy: Policy, partitions: int, shared_after: int) -> None:
+    """Records that contradict each other stay apart, until a cut ends that; what an identifier had linked before it was known as shared
+    comes apart, with its touches and findings."""
+    policy = replace(policy, identity=replace(policy.identity, shared_after=shared_after))
     holds(events, schedule, policy, World(policy, partitions))
 
 
@@ -129,6 +138,8 @@ def test_many_histories(segment: int) -> None:
     everything happens in them."""
     outcomes = Counter[str]()
     with length(segment):
-        problems = {seed: past.problem(past.case(seed, "ack,cut,erase,plan"), outcomes) for seed in range(500)}
+        problems = {
+            seed: past.problem(past.case(seed, "ack,cut,erase,plan,consent,guard"), outcomes) for seed in range(500)
+        }
     assert not {seed: found for seed, found in problems.items() if found}
     assert {"applied", "corrected", "deleted", "duplicate", "outdated", "forwarded", "erased"} <= outcomes.keys()

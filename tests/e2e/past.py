@@ -35,7 +35,8 @@ from streams.settings import Settings
 from tests.core import past, past_oracle
 from tests.core.oracle import Claimed, DoubtfulError
 from tests.core.past_events import Erase
-from tests.core.past_oracle import Cut, Erased, Facts, Pair, Published
+from tests.core.past_oracle import Facts
+from tests.core.past_people import Cut, Erased, Pair, Published, together
 from tests.core.past_world import taken_away
 from tests.core.strategies import ID_KEY, REGION
 from tests.support.drained import wait_drained
@@ -72,29 +73,38 @@ def known_of(seed: int) -> list[dict[str, str]]:
     ]
 
 
+def crowd_of(seed: int) -> list[dict[str, str]]:
+    """A number and more addresses than one person may have with it."""
+    return [*({"email": f"{n}.{seed}@example.com"} for n in "abcde"), {"phone": f"+1415{2_000_000 + 2 * seed:07d}"}]
+
+
 def group(seed: int) -> Group | None:
     """The history of a seed; None when the oracle cannot say what must hold."""
     rng = random.Random(seed)
-    known = rng.sample(known_of(seed), rng.randint(2, 5))
+    crowded = seed % 8 == 4
+    known = crowd_of(seed) if crowded else rng.sample(known_of(seed), rng.randint(2, 5))
     pairs = [one | other for one in known for other in known if min(one) < min(other)] or known
-    events = past.history(rng, known, pairs, "erase" if seed % 8 == 0 else "ack")
+    events = past.history(rng, known, pairs, "guard" if crowded else ("erase" if seed % 8 == 0 else "ack"))
     touches = [replace(event, touch_id=f"{seed}-{event.touch_id}") for event in events if isinstance(event, Touch)]
     half = rng.randint(0, len(touches))
     first, second = touches[:half], touches[half:]
     erase = next((event for event in events if isinstance(event, Erase)), None)
     seen = [_ids(touch) for touch in first]
     links = [frozenset((ids[0], weak)) for ids in seen for weak in ids[1:]]
-    cut = rng.choice(sorted(map(sorted, links))) if links and not erase and rng.random() < 0.6 else None
+    may_cut = links and not erase and not crowded
+    cut = rng.choice(sorted(map(sorted, links))) if may_cut and rng.random() < 0.6 else None
     gone: set[str] = set()
     if erase and any(erase.identifier in ids for ids in seen):
-        gone = past_oracle.together(erase.identifier, links, ())
+        gone = together(erase.identifier, links, ())
         # Whether a stranger with an erased identifier is the erased person depends on who came first.
         second = [touch for touch in second if _ids(touch)[0] in gone or not gone & set(_ids(touch))]
     published = [*(Published(t, EARLIER) for t in first), *(Published(t, LATER) for t in second)]
     cuts: frozenset[Pair] = frozenset((frozenset(cut),)) if cut else frozenset()
     facts = Facts(published, cuts, [Erased(frozenset(gone), ASKED)] if gone else [], refuse=True)
+    if crowded:  # whoever is first, the number holds nobody together in the end
+        facts = facts._replace(said=published)
     try:
-        wanted = past_oracle.holding(facts, POLICY, ID_KEY, REGION)
+        wanted = past_oracle.holding(facts, POLICY, ID_KEY)
     except DoubtfulError:
         return None
     return Group(first, Cut(*cut) if cut else None, erase.identifier if erase and gone else None, second, wanted)

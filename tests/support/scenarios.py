@@ -36,7 +36,8 @@ from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline, due
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core.oracle import Answer
-from tests.core.past_oracle import Answered, Erased, Facts, Published
+from tests.core.past_oracle import Answered, Facts
+from tests.core.past_people import Erased, Published
 from tests.core.past_world import told_of_plan
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"

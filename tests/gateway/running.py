@@ -24,12 +24,15 @@ from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, records
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from streams.edge import companies, view
+from streams.edge.identity_protocol import SCRIPT
 from streams.edge.lane import partition_of
 from streams.settings import Settings
 from tests.support.waiting import wait_until
 from tests.support.worker import environment
 
 HOUR = 3_600_000
+INDEX_LAYOUT = re.findall(r"local LAYOUT = '(\d+)'", SCRIPT)[0]
+"""Of the identity index in Redis, of which the gateway believes only this."""
 
 
 class Gateway:
@@ -111,7 +114,7 @@ def show(settings: Settings, touches: Sequence[Touch] = (), behind_ms: int = 0, 
         by_customer.setdefault(id_of(settings, touch.customer), []).append(touch)
     prefix = view.prefix(settings)
     with redis.Redis.from_url(settings.redis_url) as client:
-        client.set(f"touchstream:{settings.app_id}:id:synced", "3")
+        client.set(f"touchstream:{settings.app_id}:id:synced", INDEX_LAYOUT)
         for partition in range(settings.partitions):
             client.hset(f"{prefix}{partition}", "#whole", "1")
             fresh = now_ms() - behind_ms

@@ -27,7 +27,7 @@ from streams.core.touch_json import TouchError
 from streams.edge.client import Sent
 from streams.edge.publisher import PublishError
 from streams.gateway import models, problems
-from streams.gateway.gate import Conflict, Expired, Unavailable
+from streams.gateway.gate import Conflict, Expired, TouchIdTaken, Unavailable
 from streams.gateway.limits import Limits
 from streams.gateway.problems import Problem
 from streams.gateway.refusals import ERRORS, PROBLEM, REFUSED
@@ -347,6 +347,8 @@ class _Failures:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Unavailable):
             raise Problem(503, "unavailable", str(error), {"Retry-After": "1"}) from error
+        if isinstance(error, TouchIdTaken):
+            raise Problem(409, "touch-id-taken", str(error)) from error
         if isinstance(error, Conflict):
             raise Problem(409, "wrong-state", str(error)) from error
         if isinstance(error, Expired):

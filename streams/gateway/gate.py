@@ -61,6 +61,10 @@ class Conflict(Exception):
     """The reservation is not in the state that this needs."""
 
 
+class TouchIdTaken(Conflict):
+    """The touch id is reserved for another customer."""
+
+
 class Expired(Exception):
     """The reservation ended before it was committed."""
 
@@ -152,7 +156,7 @@ class Gate:
 
         Raises:
             Unavailable: Redis or Kafka is away, or the customer is too busy.
-            Conflict: this id is reserved for another customer.
+            TouchIdTaken: this id is reserved for another customer.
         """
         ask = replace(ask, contact=replace(ask.contact, id=ask.contact.id or str(uuid.uuid4())))
         async with self._turn:
@@ -174,28 +178,31 @@ class Gate:
     async def _reserve(self, ask: Ask, seconds: float, by: str) -> tuple[Answer, Reservation | None]:
         id_ = reservation_id(ask.contact.id)
         try:
-            known = await self._eyes.holds.get(id_)
             for attempt in range(ATTEMPTS):
+                known = await self._eyes.holds.get(id_)
                 now, rules_ = _now(), self.rules
                 (seen,) = await self._eyes.see([ask], now, rules_)
                 if "redis_away" in seen.gaps or "reservations_incomplete" in seen.gaps:
                     raise Unavailable("reservations cannot be read now")
                 now = _now()  # not before anything that was seen: a cap looks at what is before
                 answer = _answer(ask, seen, now, rules_)
+                # Before what is live: it may be a colleague's, whose company the rules look at.
+                if known is not None and known[0].is_live(now) and seen.person.persons_apart(known[0].persons):
+                    raise TouchIdTaken(
+                        f"the touch id {ask.contact.id} is reserved for another customer; each touch needs an id of its own"
+                    )
                 if (same := seen.found.live.get(id_)) is not None:
                     self._memory.admit()
                     await self._memory.write(same)
                     if await self._stands(same):
                         return answer, same
                     continue
-                if known is not None and known[0].is_live(now) and seen.person.persons_apart(known[0].persons):
-                    raise Conflict(f"the touch id {ask.contact.id} is reserved for another customer")
                 if not answer.allowed:
                     return answer, None
                 self._memory.admit()
                 one = _made(ask, seen, seconds, by, now, rules_)
                 guards = self._eyes.guards(ask, seen.person, rules_)
-                if await self._eyes.holds.hold(one, seen.found, guards, now) == "held":
+                if await self._eyes.holds.hold(one, seen.found, guards, now, known[1] if known else b"") == "held":
                     if await self._kept(one):
                         return answer, one
                 else:

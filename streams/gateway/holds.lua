@@ -6,7 +6,8 @@
 -- gone:<reservation id>  its customer was erased, a short time ago
 -- builder  who builds it from the log, as long as he goes on (BUILDER_MS)
 --
--- hold RUN WORD ID RECORD TTL_MS PLACES {place} GONE {id} {guard, word}   when all guards have these words: "held", else "changed"
+-- hold RUN WORD ID OLD RECORD TTL_MS PLACES {place} GONE {id} {guard, word}   when all guards have these words, and the record is still
+--    OLD (empty: none): "held", else "changed"
 -- settle RUN WORD ID OLD NEW TTL_MS KEEP PLACES {place}   when the record is still OLD: "done", else "changed"; KEEP 0: it counts no more
 -- begin RUN TOKEN BEFORE   1: nobody builds, or he who began as BEFORE and failed; go on; 2: another one does; 0: it is complete
 -- load TOKEN WORD ID RECORD TTL_MS KEEP PLACES {place}    from the log
@@ -63,14 +64,15 @@ end
 
 if op == 'hold' then
   if not is_complete(ARGV[3]) then return 'lost' end
-  local word, id, record, ttl = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
-  local places, after = list(8)
+  local word, id, old, record, ttl = ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+  local places, after = list(9)
   local ended, guards = list(after)
   for i = guards, #ARGV, 2 do
     if (redis.call('HGET', on(ARGV[i]), '#v') or '') ~= ARGV[i + 1] then return 'changed' end
   end
+  if (redis.call('GET', of(id)) or '') ~= old then return 'changed' end
   for _, place in ipairs(places) do
-    for _, old in ipairs(ended) do redis.call('HDEL', on(place), old) end
+    for _, ended_id in ipairs(ended) do redis.call('HDEL', on(place), ended_id) end
   end
   put(places, id, record, word, ttl, true)
   redis.call('DEL', gone(id))

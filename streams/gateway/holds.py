@@ -109,11 +109,12 @@ class Holds:
                 raise MemoryLost("the reservations are being built anew from Kafka; ask again")
         return None if value is None else (decode(value), value)
 
-    async def hold(self, one: Reservation, found: Found, guards: Sequence[str], now: int) -> Outcome:
-        """Hold it, if nothing has changed under the guards since `found`."""
+    async def hold(self, one: Reservation, found: Found, guards: Sequence[str], now: int, known: bytes) -> Outcome:
+        """Hold it, if nothing has changed under the guards since `found`, and under its own id there still is the record `known` (`get`;
+        empty when there was none): two customers have no guard in common, but may be asked for with one touch id."""
         places = _places(one)
         watched = [item for id_ in guards for item in (id_, found.words[id_])]
-        operands: list[Any] = [one.reservation_id, encode(one), _ttl(one, now)]
+        operands: list[Any] = [one.reservation_id, known, encode(one), _ttl(one, now)]
         operands += [len(places), *places, len(found.gone), *found.gone]
         outcome: Outcome = await self._do("hold", self._run, uuid4().hex, *operands, *watched)
         return outcome

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import redis
 from msgspec.structs import replace
@@ -119,3 +120,37 @@ def test_what_is_not_committed_in_time_is_free_again(capped: Settings) -> None:
         wait_until(lambda: gateway.call("POST", "/v1/checks", ask("dana@example.com"))[1]["allowed"], 30, "the expiry")
         assert gateway.call("POST", f"/v1/reservations/{held[0]['reservation_id']}/commit")[0] == 410
         assert gateway.call("POST", "/v1/reservations", ask("dana@example.com"))[0] == 201
+
+
+def test_one_touch_id_is_of_one_customer(capped: Settings) -> None:
+    """Two customers, strangers or colleagues, are asked for with one touch id: at two gateways at once one gets it, the other is told that
+    it is taken, and the reservation stays that of the first; afterwards, too. Once it is released, the other may have it."""
+
+    async def both(urls: list[str], touch_id: str, **more: Any) -> list[tuple[int, dict[str, Any]]]:
+        async with aiohttp.ClientSession() as session:
+
+            async def one(url: str, email: str) -> tuple[int, dict[str, Any]]:
+                async with session.post(f"{url}/v1/reservations", json=ask(email, touch_id=touch_id, **more)) as answer:
+                    return answer.status, await answer.json(content_type=None)
+
+            names = (f"a-{touch_id}@example.com", f"b-{touch_id}@example.com")
+            return await asyncio.gather(*(one(url, name) for url, name in zip(urls, names, strict=True)))
+
+    with Gateway(capped) as a, Gateway(capped) as b:
+        for n in range(20):
+            more = {"standing": {"account": f"company-{n}.example"}} if n % 2 else {}
+            told = asyncio.run(both([a.url, b.url], f"t-{n}", **more))
+            assert sorted(status for status, _ in told) == [201, 409], told
+            told = sorted(told, key=lambda one: one[0])
+            held, refused = told[0][1]["reservation"], told[1][1]
+            assert refused["type"].endswith("touch-id-taken") and f"t-{n} is reserved" in refused["detail"]
+            kept = b.call("GET", f"/v1/reservations/{held['reservation_id']}")[1]
+            assert kept == held
+            again = asyncio.run(both([b.url, a.url], f"t-{n}", **more))
+            assert sorted(status for status, _ in again) == [201, 409]
+        a.call("DELETE", f"/v1/reservations/{held['reservation_id']}")
+        other = {"a": "b", "b": "a"}[
+            next(x for x in "ab" if held["customer_id"] == id_of(capped, Customer(email=f"{x}-t-19@example.com")))
+        ]
+        status, answer, _ = a.call("POST", "/v1/reservations", ask(f"{other}-t-19@example.com", touch_id="t-19"))
+        assert (status, answer["reservation"]["reservation_id"]) == (201, held["reservation_id"])

@@ -101,7 +101,8 @@ MAIL = ("--channel", "email", "--department", "marketing", "--kind", "sent")
 
 def test_a_split_with_a_worker(settings: Settings) -> None:
     """A colleague's number in a contact's record made one person of two, and a conflict. The split takes it back: the finding is
-    retracted with the split as its cause, `identity show` says who asked, and a later touch with both identifiers links nothing."""
+    retracted with the split as its cause and the reason that was given, `identity show` says who asked and why, and a later touch with
+    both identifiers links nothing."""
     mail, phone = node_of(settings, email=DANA), node_of(settings, phone=PHONE)
 
     def findings() -> list[tuple[str, str]]:
@@ -115,7 +116,9 @@ def test_a_split_with_a_worker(settings: Settings) -> None:
         linking = touchstream(settings, "send", *MAIL[:4], "--kind", "delivered", *both, "--touch-id", "wrong", *NOON)
         assert linking.exit_code == 0
         wait_until(lambda: [state for state, _ in findings()] == ["detected"], 60, "the conflict")
-        result = touchstream(settings, "identity", "split", DANA, PHONE, "--by", "p.ito", "--yes")
+        result = touchstream(
+            settings, "identity", "split", DANA, PHONE, "--reason", "Bo's number", "--by", "p.ito", "--yes"
+        )
         assert (result.exit_code, result.stdout.splitlines()) == (
             0,
             [
@@ -127,6 +130,8 @@ def test_a_split_with_a_worker(settings: Settings) -> None:
             ],
         )
         wait_until(lambda: findings() == [("retracted", "split")], 60, "the finding to be retracted")
+        (taken_back,) = asyncio.run(reader.findings(settings)).values()
+        assert taken_back.cause is not None and taken_back.cause.reason == "Bo's number"
         again = touchstream(settings, "identity", "split", DANA, PHONE, "--yes")
         assert again.exit_code == 1
         assert (
@@ -141,7 +146,7 @@ def test_a_split_with_a_worker(settings: Settings) -> None:
         assert [event["event"] for event in person["history"]].count("link") == 1
         assert len(person["ids"]) == 1
     text = touchstream(settings, "identity", "show", PHONE).stdout
-    assert "are not one person" in text and "asked for by p.ito" in text
+    assert "are not one person" in text and "asked for by p.ito" in text and ": Bo's number" in text
     assert buried(settings) == []
     assert json.dumps([one.kind for one in commands(settings)]) == '["identity_split"]'
 

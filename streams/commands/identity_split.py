@@ -36,7 +36,7 @@ class Plan:
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--also", nargs=2, multiple=True, metavar="C D", help="Another link to cut with it; may be repeated.")
-@click.option("--reason", default="", metavar="TEXT", help="Why; stands in the log and in findings.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; stands in the log and in the findings that change.")
 @request_options("the log")
 @kafka_options
 def split(

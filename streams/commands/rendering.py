@@ -69,7 +69,8 @@ def _state(value: Finding) -> list[str]:
     """What became of a finding since it was detected, and why; who acts on it."""
     changed: list[str] = [] if value.state == "detected" else ["withdrawn" if value.withdrawn else value.state]
     if changed and value.cause is not None:
-        changed[0] += f": {value.cause.kind.replace('_', ' ')} {value.cause.id}"
+        why = f", {value.cause.reason}" if value.cause.reason else ""
+        changed[0] += f": {value.cause.kind.replace('_', ' ')} {value.cause.id}{why}"
     return changed + ([f"{value.acknowledged_by} acts on it"] if value.acknowledged_by else [])
 
 

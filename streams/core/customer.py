@@ -22,7 +22,6 @@ from streams.core.commands import LEAD_KINDS, Command
 from streams.core.consent import Consent, decode_consent
 from streams.core.entry import DELETED, Entry, decode_entry
 from streams.core.erasure import blank, happened_at, is_erased
-from streams.core.ids import command_id
 from streams.core.leads import asked, elsewhere, told
 from streams.core.leads.deal_acts import taken_in
 from streams.core.leads.events import LeadEvent
@@ -166,24 +165,6 @@ def _ticked(timeline: Timeline, command: Command, policy: Policy, load: Load) ->
     return _with_plans(timeline, effect, policy, command.customer_id, cause_of(command)) if after.plans else effect
 
 
-def merge_command(
-    loser: str, winner: str, issued_at: int, cause: str, decided_at: int = 0, identifiers: Iterable[str] = ()
-) -> Command:
-    """Tells the customer `loser` that it goes by `winner` from now on, as all these identifiers do."""
-    ids = tuple(sorted(identifiers))
-    id_ = command_id("customer_merged", loser, winner)
-    return Command(id_, loser, "customer_merged", issued_at, cause, into=winner, decided_at=decided_at, identifiers=ids)
-
-
-def split_command(
-    customer: str, into: str, identifiers: Iterable[str], issued_at: int, cause: str, decided_at: int
-) -> Command:
-    """Tells the customer that touches of these identifiers belong to `into` from now on."""
-    ids = tuple(sorted(identifiers))
-    id_ = command_id("customer_split", customer, into, str(decided_at), *ids)
-    return Command(id_, customer, "customer_split", issued_at, cause, into=into, decided_at=decided_at, identifiers=ids)
-
-
 def _merged(timeline: Timeline, command: Command, into: str, policy: Policy, load: Load) -> Effect:
     if command.identifiers:
         return _left(timeline, command, into, policy, "merge", load)
@@ -215,7 +196,9 @@ def _left(
     known = timeline.merged_into
     if known not in (None, into) and timeline.identity_at:  # it took all along, these too
         return Effect(timeline, "forwarded", commands=(replace(command, customer_id=known),))
-    rest, findings, entries = pipeline.leave(timeline, policy, customer, Cause(kind, command.cause), newer)
+    rest, findings, entries = pipeline.leave(
+        timeline, policy, customer, Cause(kind, command.cause, command.reason), newer
+    )
     done = followed(timeline, rest, policy, customer, command.issued_at, load=load, findings=findings)
     done = elsewhere.left(timeline, done, entries, into, command)
     rest = replace(done.timeline, plans=plans.leave(timeline.plans, customer, newer)[0])

@@ -67,7 +67,7 @@ def finding(fact: Fact, severity: Severity) -> Finding | None:
 def _ended(told: Finding, said: Conflict) -> Finding:
     """The conflict does not hold any more: its last revision, with why."""
     if said.request is not None:
-        cause = Cause("split", said.request.command_id)
+        cause = Cause("split", said.request.command_id, said.request.reason or None)
         reason = f": {said.request.reason}" if said.request.reason else ""
         why = f"{said.request.requested_by} decided who is who{reason}"
     elif said.touch is not None:

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from streams.core.commands import Command
-from streams.core.customer import split_command
 from streams.core.identity_facts import Fact, decode_cause, decode_request
+from streams.core.moving import split_command
 
 PER_COMMAND = 5000
 """Identifiers in one command, some 150 kB."""
@@ -24,9 +24,10 @@ def commands(fact: Fact) -> Iterator[Command]:
     said, at = (request.command_id, request.requested_at) if request else ("identity log", fact.at // 1000)
     if touch is not None:
         said, at = touch.touch_id, touch.published_at
+    reason = (request.reason if request else "") or None
     for timeline in (customer, *merged):  # a merged one may not know yet that it was
         for start in range(0, len(fact.ids), PER_COMMAND):
-            yield split_command(timeline, into, fact.ids[start : start + PER_COMMAND], at, said, fact.at)
+            yield split_command(timeline, into, fact.ids[start : start + PER_COMMAND], at, said, fact.at, reason)
 
 
 class Links:

@@ -1,4 +1,4 @@
-"""Entries on their way to another customer id: as commands that each fit into a Kafka record."""
+"""What timelines are told of merges and splits, and entries on their way to another customer id: commands that each fit into a record."""
 
 from __future__ import annotations
 
@@ -59,5 +59,32 @@ def _command(
     id_ = command_id(kind, customer, into, first.id, last.id, str(at))
     return Command(
         id_, into, kind, cause.issued_at, cause.cause,
-        source_customer_id=customer, entries=entries, decided_at=at,
+        source_customer_id=customer, entries=entries, decided_at=at, reason=cause.reason,
+    )  # fmt: skip
+
+
+def merge_command(
+    loser: str, winner: str, issued_at: int, cause: str, decided_at: int = 0, identifiers: Iterable[str] = ()
+) -> Command:
+    """Tells the customer `loser` that it goes by `winner` from now on, as all these identifiers do."""
+    ids = tuple(sorted(identifiers))
+    id_ = command_id("customer_merged", loser, winner)
+    return Command(id_, loser, "customer_merged", issued_at, cause, into=winner, decided_at=decided_at, identifiers=ids)
+
+
+def split_command(
+    customer: str,
+    into: str,
+    identifiers: Iterable[str],
+    issued_at: int,
+    cause: str,
+    decided_at: int,
+    reason: str | None = None,
+) -> Command:
+    """Tells the customer that touches of these identifiers belong to `into` from now on, and why, as who asked for it said."""
+    ids = tuple(sorted(identifiers))
+    id_ = command_id("customer_split", customer, into, str(decided_at), *ids)
+    return Command(
+        id_, customer, "customer_split", issued_at, cause,
+        into=into, decided_at=decided_at, identifiers=ids, reason=reason,
     )  # fmt: skip

@@ -23,11 +23,12 @@ RejectReason = Literal[
 ]  # fmt: skip
 
 
-class Cause(Struct, frozen=True, gc=False):
-    """What made a revision of a finding. `id` is that of the touch, or of the command."""
+class Cause(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What made a revision of a finding. `id` is that of the touch, or of the command; `reason` why, as who asked for a split said."""
 
     kind: CauseKind
     id: str
+    reason: str | None = None
 
 
 class Evidence(Struct, frozen=True, gc=False, omit_defaults=True):

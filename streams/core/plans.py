@@ -157,7 +157,7 @@ def cause_of(command: Command) -> Cause:
         return Cause("touch", command.command_id)
     source = command.source_customer_id
     merged = command.customer_id < source if source else command.kind == "customer_merged"
-    return Cause("merge" if merged else "split", command.cause)
+    return Cause("merge" if merged else "split", command.cause, command.reason)
 
 
 def name_of(policy: Policy) -> str:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 import schemas
 from streams.core import customer as customers
 from streams.core import pipeline, touch_check
-from streams.core.customer import Effect, merge_command
+from streams.core.customer import Effect
 from streams.core.identify import nodes
 from streams.core.identity_facts import cause_of
 from streams.core.identity_facts import encode as encode_fact
+from streams.core.moving import merge_command
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline, decode, encode

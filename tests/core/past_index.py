@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from streams.core.commands import Command
-from streams.core.customer import merge_command, split_command
 from streams.core.identity_graph import SHARED_AFTER, Graph
+from streams.core.moving import merge_command, split_command
 from tests.core.past_oracle import Facts
 from tests.core.past_people import Cut, Erased, Published
 

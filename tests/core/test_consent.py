@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from streams.core import consent, opt_outs
 from streams.core.commands import Command
 from streams.core.consent import Consent, ConsentChange, encode_consent
-from streams.core.customer import merge_command, on_command, on_touch, split_command
+from streams.core.customer import on_command, on_touch
 from streams.core.entry import DamagedError, Entry, encode_entry
 from streams.core.govern.check import check, known
 from streams.core.govern.records import Contact
 from streams.core.leads.asked import tick_command
 from streams.core.leads.states import LeadState
-from streams.core.moving import all_moves
+from streams.core.moving import all_moves, merge_command, split_command
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Judged, Timeline, decode, due_of, encode, is_customer, lead_of, may_have_plans

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from streams.core import plans
 from streams.core.commands import Command
-from streams.core.customer import merge_command, on_command, on_touch
+from streams.core.customer import on_command, on_touch
 from streams.core.entry import Entry, decode_entry, encode_entry, entry_of
-from streams.core.moving import BYTES_PER_COMMAND, ENTRIES_PER_COMMAND
+from streams.core.moving import BYTES_PER_COMMAND, ENTRIES_PER_COMMAND, merge_command
 from streams.core.policy import ErasurePolicy, Policy
 from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import Customer, IdentifiedTouch, Touch

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.core.identity_facts import Fact, Request
+from streams.core.identity_facts import Cause, Fact, Request
 from streams.core.identity_split import PER_COMMAND, Links, commands
 
 A, B, C, D = "c1-a", "c2-b", "c3-c", "c4-d"
-ASKED = msgspec.json.encode(Request("asked-1", "dana", 5))
+ASKED = msgspec.json.encode(Request("asked-1", "dana", 5, "a colleague's number"))
 
 
 def test_commands() -> None:
@@ -19,10 +19,14 @@ def test_commands() -> None:
     assert (first.issued_at, first.cause) == (5, "asked-1")
     assert (len(first.identifiers), second.identifiers) == (PER_COMMAND, (many[-1], "c9"))
     assert first.command_id != second.command_id
+    assert {one.reason for one in (first, second, *merged)} == {"a colleague's number"}
     assert [(one.customer_id, one.identifiers) for one in merged] == [(D, first.identifiers), (D, second.identifiers)]
     assert list(commands(Fact(A, B, "cut", ASKED, (A,), (), 77))) == [], "other links hold the two together"
     (unknown,) = commands(Fact(A, B, "cut", b"", (A, B), (B,), 7_000))
     assert (unknown.issued_at, unknown.cause) == (7, "identity log")
+    shown = msgspec.json.encode(Cause("t-4", 8, 9, "calls", "sales", "dialed"))
+    (shared,) = commands(Fact(A, B, "cut", shown, (A, B), (B,), 7_000))
+    assert (shared.issued_at, shared.cause, shared.reason) == (9, "t-4", None)
 
 
 def test_paths() -> None:

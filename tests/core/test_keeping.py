@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.core import keeping, pipeline, segments
-from streams.core.customer import merge_command, on_command
+from streams.core.customer import on_command
 from streams.core.entry import DamagedError, Entry
+from streams.core.moving import merge_command
 from streams.core.outcome import Cause
 from streams.core.policy import Policy
 from streams.core.segments import Entries

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.core.commands import Command
-from streams.core.customer import merge_command, on_command, on_touch, split_command
+from streams.core.customer import on_command, on_touch
+from streams.core.moving import merge_command, split_command
 from streams.core.policy import Policy, TimelinePolicy, TouchPolicy
 from streams.core.timeline import EMPTY
 from streams.core.touch import Customer, IdentifiedTouch, Touch

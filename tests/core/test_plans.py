@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from streams.core import plans
 from streams.core.commands import Command
-from streams.core.customer import merge_command, on_command, on_touch, split_command
+from streams.core.customer import on_command, on_touch
 from streams.core.entry import DELETED, Entry, encode_entry
 from streams.core.erasure import WITHDRAWN
 from streams.core.leads.asked import tick_command
 from streams.core.leads.states import LeadState
+from streams.core.moving import merge_command, split_command
 from streams.core.outcome import Finding
 from streams.core.policy import PlannedPolicy, Policy
 from streams.core.timeline import EMPTY, STALE, Timeline, decode, due, due_of, encode, may_have_plans

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from streams.core.commands import Command
-from streams.core.customer import merge_command
 from streams.core.leads import asked
 from streams.core.leads.events import LeadEvent
+from streams.core.moving import merge_command
 from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline, decode, due_of, encode
 from streams.edge.identity_index import IdentityIndex

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from streams.core import published
 from streams.core.commands import Command
-from streams.core.customer import merge_command
+from streams.core.moving import merge_command
 from streams.core.segments import LARGEST
 from streams.core.timeline import Timeline, encode
 from streams.core.touch import Message

@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from streams.core import backtest
 from streams.core.commands import Command
-from streams.core.customer import merge_command
 from streams.core.dead_letter import letter_key
 from streams.core.entry import decode_entry
 from streams.core.identify import nodes
 from streams.core.identity_facts import Fact, Resolved, cause_of, resolve_alone
 from streams.core.identity_facts import decode as fact_of
 from streams.core.identity_graph import Graph
+from streams.core.moving import merge_command
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline, decode

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from streams.core.commands import Command
-from streams.core.customer import merge_command
 from streams.core.identify import nodes
 from streams.core.identity_graph import Graph
+from streams.core.moving import merge_command
 from streams.core.pipeline import identify
 from streams.core.touch import IdentifiedTouch, Touch
 from tests.ledger.books import ID_KEY, REGION

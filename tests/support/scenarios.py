@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from streams.core import backtest, customer, erasure, finding_json, identify, pipeline, plans, touch_json
+from streams.core import backtest, customer, erasure, finding_json, identify, moving, pipeline, plans, touch_json
 from streams.core.commands import Command
 from streams.core.identity_graph import Graph
 from streams.core.leads import event_json
@@ -105,7 +105,7 @@ class Play:
             self._apply(who)
         losers = sorted(before - {winner})
         self._commands(
-            customer.merge_command(loser, winner, published_at, touch.touch_id, at, self._members(winner))
+            moving.merge_command(loser, winner, published_at, touch.touch_id, at, self._members(winner))
             for loser in losers
         )
 
@@ -176,7 +176,7 @@ class Play:
         self._graph.cut(min(a, b), max(a, b))
         self._cuts.add(frozenset((a, b)))
         gone = {member for member in members if self._graph.find(member) != whole}
-        self._commands([customer.split_command(whole, min(gone), gone, at, f"split of {at}", clock)])
+        self._commands([moving.split_command(whole, min(gone), gone, at, f"split of {at}", clock)])
 
     def _erase(self, id_: str, at: int, by: str) -> None:
         members, clock = self._members(self._graph.find(id_)), self._tick(at)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from streams.core import customer, identity_split
 from streams.core.commands import Command
-from streams.core.customer import merge_command
 from streams.core.identity_facts import Resolved
+from streams.core.moving import merge_command
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import IdentifiedTouch

@@ -9,9 +9,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from streams.core import erasure, identity_conflict, identity_split, pipeline, touch_check
-from streams.core.customer import merge_command
 from streams.core.identify import nodes
 from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause
+from streams.core.moving import merge_command
 from streams.core.outcome import Finding, RejectReason
 from streams.core.policy import Policy
 from streams.core.touch import Customer, Touch

@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from streams.core import customer
 from streams.core.commands import Command
-from streams.core.customer import Effect, merge_command, split_command
+from streams.core.customer import Effect
 from streams.core.leads import asked
 from streams.core.leads.events import LeadEvent, standing
+from streams.core.moving import merge_command, split_command
 from streams.core.outcome import Finding
 from streams.core.policy import Policy
 from streams.core.timeline import EMPTY, Timeline, decode, due, encode

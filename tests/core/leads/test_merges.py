@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from streams.core import customer
+from streams.core import customer, moving
 from streams.core.leads.events import standing
 from streams.core.policy import parse
 from streams.core.timeline import EMPTY
@@ -92,7 +92,7 @@ def test_a_long_merge_keeps_the_rep() -> None:
     goes.touch("ask", "lead_form", at("2026-03-03T08:00"), came=at("2026-03-03T10:00"))
     owner = goes.lead.owner if goes.lead else None
     into = World().customer
-    merge = customer.merge_command(OTHER, into, at("2026-03-05T08:00"), "link", 9)
+    merge = moving.merge_command(OTHER, into, at("2026-03-05T08:00"), "link", 9)
     left = customer.on_command(goes.timeline, merge, goes.policy)
     assert len(left.commands) > 2 and {event.status for event in left.leads} == {"retracted"}
     assert standing([*goes.records, *left.leads]) == []

@@ -41,7 +41,7 @@ def find(timeline: Timeline, policy: Policy, customer: str) -> list[Finding]:
     until = clock(timeline) + policy.planned.horizon_ms
     if not plans or plans[0].at > until:
         return []
-    compiled = ready.of(policy, "past")
+    compiled = ready.of(policy, "plans")
     # What lies beyond the reach of any rule tells nothing of the others, and "no date" may be one at the end of time.
     plans = tuple(plan for plan in plans if plan.at <= until + compiled.reach_ms)
     history, standing = known(timeline, policy, plans[0].at)

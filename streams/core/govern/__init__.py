@@ -11,7 +11,8 @@
     compiled, scene, evaluate     a policy made ready, a customer sorted out by rule, all rules asked about an instant
     check                         the verdict; `known` gives what it needs of a timeline
     colleagues                    who belongs to which company, and what its people got, where everybody is at hand
-    forecast, backtest            plans that will collide; two policies on the same past
+    forecast                      plans that will collide
+    enforcing, backtest           a policy enforced on the past; two policies on the same past
     streams.core.detect.governed  the same rules after the fact, as conflict findings
 
 How it fits together:
@@ -32,7 +33,9 @@ How it fits together:
   before each other.
 - *Actions.* `alert` lets the contact pass; `require_approval` does when somebody approved. Of several broken rules the one with the
   highest priority says what to do.
-- *What a timeline cannot know* (consent records, owners, deals, the do-not-contact list, colleagues, attributes of segments) comes with
+- *Companies.* What colleagues got comes with a check, and a forecast or back-test, which has all timelines, knows it; findings, made of one
+  timeline, do not.
+- *What a timeline cannot know* (consent records, owners, deals, the do-not-contact list, attributes of segments) comes with
   the question, in `Standing`; rules that rest on it are for checks only. Nothing lifts an opt-out: the least permissive word holds.
 - *Cost.* With `governance.findings` off, a touch costs one attribute look-up. A check costs some tens of microseconds.
 """

@@ -1,41 +1,24 @@
 """Two policies on the same past: which contacts each would have stopped, and which of those were worth having.
 
-Each policy is enforced as the touches come: a contact that it stops does not count towards later ones, as it would not have been made.
-Only rules that a timeline can tell take part, and the replies are those that really came. What was only planned, or reserved and never
-made, is no past: a slot that somebody held for an hour and gave back stops nobody here, as a check would have at that hour.
+Each policy is enforced as the touches come (`streams.core.govern.enforcing`), of one customer or, for rules about an account, of all its
+people. Rules that rest on what no timeline holds take no part, and the replies are those that really came. What was only planned, or
+reserved and never made, is no past: a slot that somebody held for an hour and gave back stops nobody here, as a check would have at that
+hour.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from msgspec import Struct
 
 from streams.core import wording
-from streams.core.consent import told
 from streams.core.detect.base import contacts
-from streams.core.entry import DamagedError, Entry
-from streams.core.govern import compiled as ready
-from streams.core.govern.evaluate import broken
-from streams.core.govern.loading import on_timelines
-from streams.core.govern.records import NOTHING, Standing
-from streams.core.govern.scene import Scene
-from streams.core.policy import DAY_MS, Policy
-from streams.core.timeline import Timeline, standing
-
-FOLLOWED_MS = 7 * DAY_MS
-"""A reply or a meeting this long after a contact, with no other contact between, is taken as its success."""
-
-_SUCCESS = frozenset({"replied", "meeting"})
-
-
-class Stopped(Struct, frozen=True):
-    """A contact that a policy would have stopped, by which rules; `followed`: the customer replied or met us after it."""
-
-    contact: Entry
-    rules: tuple[str, ...]
-    followed: bool
+from streams.core.govern.enforcing import Stopped, circles, stopped
+from streams.core.govern.loading import on_companies, on_timelines
+from streams.core.policy import Policy
+from streams.core.timeline import Timeline
 
 
 class Tally(Struct):
@@ -76,53 +59,26 @@ class Difference(Struct):
     unjudged_changed: tuple[str, ...] = ()
 
 
-def stopped(timeline: Timeline, policy: Policy) -> dict[str, Stopped]:
-    """The contacts of a customer that the policy would have stopped, by touch id."""
-    compiled = ready.of(policy, "past")
-    scene = Scene(compiled, NOTHING if timeline.consents is None else Standing(consents=told(timeline.consents)))
-    scene.opt_outs.extend(standing(timeline))
-    entries = tuple(timeline.entries)
-    reached = dict(contacts(entries, 0, len(entries), 0, policy)) if entries else {}
-    found: dict[str, Stopped] = {}
-    for j, entry in enumerate(entries):
-        scene.see(entry)
-        if j not in reached:
-            continue
-        rules = [r.rule.name for r, _ in broken(compiled, scene, entry, entry.at) if r.rule.action != "alert"]
-        if rules:
-            found[entry.id] = Stopped(entry, tuple(rules), _followed(entries, j, reached))
-        else:
-            scene.reach(entry)
-    return found
-
-
-def _followed(entries: Sequence[Entry], j: int, reached: dict[int, Entry]) -> bool:
-    for k in range(j + 1, len(entries)):
-        if k in reached or entries[k].at - entries[j].at > FOLLOWED_MS:
-            return False
-        if entries[k].kind in _SUCCESS:
-            return True
-    return False
-
-
 def difference(timelines: Mapping[str, Timeline], new: Policy, current: Policy, since: int = 0) -> Difference:
     """What the new policy would have stopped that the current one lets pass, and the other way round. Contacts before `since` (UTC ms) only
     weigh on later ones. Raises `DamagedError`."""
     made, newly, no_longer, both = 0, Tally(), Tally(), Tally()
     first: int | None = None
     last: int | None = None
-    for customer in timelines:
-        timeline = timelines[customer]
-        try:
+    for circle in circles(timelines, new, current):
+        for timeline in circle.values():
             entries = tuple(timeline.entries)
-        except DamagedError as error:
-            raise error.of(customer) from None
-        for _, entry in contacts(entries, 0, len(entries), 0, current) if entries else ():
-            first = entry.at if first is None else min(first, entry.at)
-            last = entry.at if last is None else max(last, entry.at)
-            made += entry.at >= since
+            for _, entry in contacts(entries, 0, len(entries), 0, current) if entries else ():
+                first = entry.at if first is None else min(first, entry.at)
+                last = entry.at if last is None else max(last, entry.at)
+                made += entry.at >= since
         now, before = (
-            {id_: one for id_, one in stopped(timeline, policy).items() if one.contact.at >= since}
+            {
+                (customer, id_): one
+                for customer, theirs in stopped(circle, policy).items()
+                for id_, one in theirs.items()
+                if one.contact.at >= since
+            }
             for policy in (new, current)
         )
         for id_, one in now.items():
@@ -135,7 +91,7 @@ def difference(timelines: Mapping[str, Timeline], new: Policy, current: Policy, 
 
 def _unjudged(new: Policy, current: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
     after, before = (
-        {rule.name: rule for rule in policy.rules if rule.enabled and not on_timelines(rule)}
+        {rule.name: rule for rule in policy.rules if rule.enabled and not (on_timelines(rule) or on_companies(rule))}
         for policy in (new, current)
     )
     names = tuple(dict.fromkeys((*after, *before)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from streams.core.claims.offers import normal
 from streams.core.entry import Entry
 from streams.core.govern import counting, facts, pairs, times
-from streams.core.govern.loading import kind_of, on_timelines
+from streams.core.govern.loading import account_wide, kind_of, on_companies, on_timelines
 from streams.core.govern.policy import Counting, Filter, Governance, NeverWith, Rule
 from streams.core.govern.records import USUAL_KIND, Reached
 from streams.core.govern.ruling import Ruling
@@ -66,11 +66,7 @@ class Compiled:
         self.governance: Governance = policy.governance
         self.rulings = tuple(KINDS[kind_of(rule)](rule, i) for i, rule in enumerate(rules))
         self.reach_ms = max((reach_ms(ruling.rule) for ruling in self.rulings), default=0)
-        self.account_wide = frozenset(
-            ruling.i
-            for ruling in self.rulings
-            if kind_of(ruling.rule) == "account_cap" or getattr(ruling.rule, "scope", "") == "account"
-        )
+        self.account_wide = frozenset(ruling.i for ruling in self.rulings if account_wide(ruling.rule))
         self.reacting: dict[str, tuple[int, ...]] = {}
         for ruling in self.rulings:
             for kind in (*getattr(ruling.rule, "replies", ()), *getattr(ruling.rule, "rejections", ())):
@@ -195,8 +191,16 @@ def offers_of(contact: Reached) -> tuple[str, ...]:
     return (normal(contact.offer),) if contact.offer else ()
 
 
-Use = Literal["checks", "findings", "past"]
-"""Rules for checks; those that are found after the fact; those that a timeline can tell, whether they are found or not."""
+Use = Literal["checks", "findings", "plans", "history"]
+"""Rules for checks; those that are found after the fact; those that a timeline can tell, whether they are found or not; and those that all
+timelines can."""
+
+_USES: dict[Use, Callable[[Rule], bool]] = {
+    "checks": lambda rule: True,
+    "findings": lambda rule: rule.find and on_timelines(rule),
+    "plans": on_timelines,
+    "history": lambda rule: on_timelines(rule) or on_companies(rule),
+}
 
 _ready_made: dict[tuple[int, Use], tuple[Policy, Compiled]] = {}
 """Of the policies in use; the policy itself is kept, so that no other one can have its address."""
@@ -207,8 +211,7 @@ def of(policy: Policy, use: Use = "checks") -> Compiled:
     known = _ready_made.get((id(policy), use))
     if known is not None:
         return known[1]
-    rules = [rule for rule in policy.rules if rule.enabled and (use == "checks" or on_timelines(rule))]
-    compiled = Compiled(policy, [rule for rule in rules if use != "findings" or rule.find])
+    compiled = Compiled(policy, [rule for rule in policy.rules if rule.enabled and _USES[use](rule)])
     if len(_ready_made) >= 16:
         _ready_made.clear()
     _ready_made[id(policy), use] = (policy, compiled)

@@ -113,7 +113,7 @@ def forecast(
         company, held = Company(compiled), {}
         for member in dict.fromkeys((*companies.people.get(name, ()), *judged)):
             history, standing = known(member)
-            _take(company, member, history, standing, named.get(member, ()), policy)
+            _take(company, member, history, standing, named.get(member, ()), policy, now)
             if member in named:
                 held[member] = history, replace(standing, account=standing.account or companies.of.get(member))
         for customer in judged:
@@ -130,10 +130,11 @@ def _take(
     standing: Standing,
     plans: Iterable[Contact],
     policy: Policy,
+    now: int,
 ) -> None:
     """What one of the company got, and is to get."""
     for contact in contacts_of(member, history, policy).values():
-        company.reach(contact)
+        (company.reach if contact.at < now else company.plan)(contact)
     made = {entry.id for entry in history} if standing.held else ()
     for contact in standing.held:
         if contact.id not in made:

@@ -88,14 +88,26 @@ def disagreements(
     return found
 
 
-_ONLY_ASKED = ("do_not_contact", "owner_collision", "open_deal", "sales_lead", "account_cap")
+_ONLY_ASKED = ("do_not_contact", "owner_collision", "open_deal", "sales_lead")
 
 
 def on_timelines(rule: Rule) -> bool:
     """Whether a customer's timeline alone tells who broke the rule, so that it can be found after the fact."""
-    if kind_of(rule) in _ONLY_ASKED or isinstance(rule, AccountCap) or segments.needs_attributes(rule.segment):
-        return False
-    if isinstance(rule, Counting) and rule.scope == "account":
+    return _on_touches(rule) and not account_wide(rule)
+
+
+def on_companies(rule: Rule) -> bool:
+    """Whether the timelines of a company's people tell it, and only all of them together."""
+    return _on_touches(rule) and account_wide(rule)
+
+
+def account_wide(rule: Rule) -> bool:
+    """Whether it counts what everybody of the customer's company got."""
+    return isinstance(rule, AccountCap) or (isinstance(rule, Counting) and rule.scope == "account")
+
+
+def _on_touches(rule: Rule) -> bool:
+    if kind_of(rule) in _ONLY_ASKED or segments.needs_attributes(rule.segment):
         return False
     # What no record says anything of may be known to whoever asks.
     return getattr(rule, "reach", "") != "category" and getattr(rule, "unknown", "allow") == "allow"

@@ -98,7 +98,7 @@ class Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
 
 class Counting(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rules about other contacts: those that match one of `counts` (none: all) and none of `ignores`. `scope = "account"` looks at the
-    contacts of everyone at the customer's company, which only whoever asks can know: such a rule is for checks only."""
+    contacts of everyone at the customer's company: such a rule is for checks, forecasts and back-tests; a worker sees one customer."""
 
     scope: Literal["person", "account"] = "person"
     counts: tuple[Filter, ...] = ()

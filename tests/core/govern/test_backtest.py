@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from streams.core.entry import Entry
-from streams.core.govern.backtest import difference, lines, stopped
+from streams.core.govern.backtest import difference, lines
+from streams.core.govern.enforcing import stopped
 from streams.core.policy import parse
 from streams.core.timeline import Timeline
 
@@ -46,11 +47,11 @@ PAST = Timeline(
 
 def test_a_stopped_contact_counts_no_more() -> None:
     """Each policy is enforced as it goes: what it stopped is not among what later contacts are measured against."""
-    assert {id_: (one.rules, one.followed) for id_, one in stopped(PAST, NEW).items()} == {
+    assert {id_: (one.rules, one.followed) for id_, one in stopped({"c": PAST}, NEW)["c"].items()} == {
         "b": (("a-day",), True),
         "e": (("a-day",), False),
     }
-    assert {id_: one.rules for id_, one in stopped(PAST, CURRENT).items()} == {
+    assert {id_: one.rules for id_, one in stopped({"c": PAST}, CURRENT)["c"].items()} == {
         "c": ("departments-apart",),
         "e": ("departments-apart",),
     }
@@ -80,16 +81,16 @@ NOT_JUDGED = "not judged, since they rest on what no timeline holds: do-not-cont
 
 
 def test_rules_that_are_not_judged_are_named() -> None:
-    """A cap for a whole company stops nobody in a back-test, so the numbers say that what it would change is not in them."""
+    """A list of those who want no contact stops nobody in a back-test, so the numbers say that what it would change is not in them."""
     capped = parse(
-        '[[rules]]\nname = "people-of-a-company-a-week"\nenabled = true\n[[rules]]\nname = "consent-needed"\nenabled = true'
+        '[[rules]]\nname = "hands-off-open-deals"\nenabled = true\n[[rules]]\nname = "consent-needed"\nenabled = true'
     )
     found = difference({"a": PAST}, capped, CURRENT)
     assert (found.newly.contacts, found.no_longer.contacts) == (0, 0)
     assert lines(found)[-2:] == [
-        "not judged, since they rest on what no timeline holds: do-not-contact, consent-needed, owner-first, sales-has-the-lead,"
-        " people-of-a-company-a-week",
-        "what would change by these is NOT in the numbers: consent-needed, people-of-a-company-a-week",
+        "not judged, since they rest on what no timeline holds: do-not-contact, consent-needed, owner-first, hands-off-open-deals,"
+        " sales-has-the-lead",
+        "what would change by these is NOT in the numbers: consent-needed, hands-off-open-deals",
     ]
 
 
@@ -99,7 +100,7 @@ def test_an_opt_out_of_long_ago_stops_too() -> None:
         entries=(_mail(100, "a"), _mail(150, "b"), _mail(151, "r", kind="replied")),
         opt_outs=(_mail(1, "o", kind="unsubscribed"),),
     )
-    assert {id_: (one.rules, one.followed) for id_, one in stopped(old, CURRENT).items()} == {
+    assert {id_: (one.rules, one.followed) for id_, one in stopped({"c": old}, CURRENT)["c"].items()} == {
         "a": (("opted-out",), False),
         "b": (("opted-out",), True),
     }

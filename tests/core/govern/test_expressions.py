@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.entry import Entry
-from streams.core.govern.backtest import stopped
 from streams.core.govern.check import check
+from streams.core.govern.enforcing import stopped
 from streams.core.govern.expressions import ExpressionError, attributes_of, expression
 from streams.core.govern.loading import on_timelines
 from streams.core.govern.policy import Segment
@@ -110,7 +110,7 @@ def test_a_backtest_and_a_check_agree_on_the_segment(country: str) -> None:
     first, second = (entry(START + n * HOUR, id=f"t{n}", country=country) for n in (0, 1))
     verdict = check((first,), Contact(second.at, "email", "marketing"), policy, 0)
     assert [one.rule for one in verdict.violations] == (["gap"] if country == "DE" else [])
-    assert set(stopped(Timeline(entries=(first, second)), policy)) == ({"t1"} if country == "DE" else set())
+    assert set(stopped({"c": Timeline(entries=(first, second))}, policy)["c"]) == ({"t1"} if country == "DE" else set())
 
 
 def test_attributes_are_for_checks() -> None:

@@ -127,8 +127,8 @@ local function pairs_of(ids, wanted) -- all pairs in this state that one of thes
 end
 
 -- Links of `hub` hold nothing any more. What leaves the customer by that is told of once: with the first link that it hung on, and `hub`
--- with the first one to what stays.
-local function part(hub, links, cause)
+-- with the first one to what stays. `shown` is the cause if it is a touch.
+local function part(hub, links, cause, shown)
   local at, old, members = tick(), find(hub), component(hub)
   for _, one in ipairs(links) do note_pair(one.strong, one.weak, 'cut') end
   local piece_of, used, several = {}, {}, false
@@ -163,7 +163,7 @@ local function part(hub, links, cause)
       if not ensure(new).used then
         ensure(new).used = true
         save(new)
-        report(new, new .. '|' .. new, '\n')
+        report(new, new .. '|' .. new, '\n' .. shown)
       end
     end
     local ids = table.concat(leaving, ' ')
@@ -192,7 +192,7 @@ free = function(id, cause) -- many people share it: it holds nobody together, an
   for _, one in ipairs(pairs_of({id}, 'blocked')) do close(one.strong, one.weak, why) end
   local links, members = pairs_of({id}, 'linked'), component(id)
   if #links > 0 then
-    part(id, links, cause)
+    part(id, links, cause, cause)
     reconsider(members, why)
   end
   for _, member in ipairs(members) do others[find(member)] = true end
@@ -218,7 +218,7 @@ local function cut(one, other, request, cause)
   local members = component(a)
   for _, id in ipairs(component(b)) do members[#members + 1] = id end
   if held == 'linked' then
-    part(b, {{name = name, strong = a, weak = b}}, cause)
+    part(b, {{name = name, strong = a, weak = b}}, cause, '')
   elseif held == 'blocked' then
     local value = find(a) .. ';' .. digits(tick()) .. ';0;\n' .. cause
     note_pair(a, b, 'cut')

@@ -371,6 +371,7 @@ def _erased(timeline: Timeline, command: Command, policy: Policy, load: Load) ->
     done = followed(timeline, rest, policy, customer, command.issued_at, load=load, findings=findings)
     gone = [entry for entry in timeline.entries if not stays(entry)]
     done = elsewhere.erased(timeline, done, gone, command)
-    kept = done.timeline.revisions if entries or opt_outs or left_plans else {}
+    # What had left before may come back, and be told again.
+    kept = done.timeline.revisions if entries or opt_outs or left_plans else keeping.all_forgotten(done.timeline)
     leads = tuple([blank_lead(event) if event.status == "retracted" else event for event in done.events])
     return Effect(replace(done.timeline, revisions=kept), "erased", done.findings, leads=leads)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from streams.core.entry import Entry
 from streams.core.outcome import Finding
 from streams.core.policy import ErasurePolicy
 from streams.core.timeline import Timeline, encode
@@ -111,6 +112,12 @@ def happened_at(at: int, published_at: int) -> int:
     """When something happened by the clock of erasures (us), from UTC ms: the earlier one, so that neither a plan nor a producer's clock
     that is ahead is of later."""
     return min(at, published_at) * 1000
+
+
+def may_return(entry: Entry, timeline: Timeline) -> bool:
+    """Whether the entry may have been here before an erasure of the timeline, which forgot the revisions: it had left for the customer id
+    from which it comes back now."""
+    return timeline.erased_at > 0 and happened_at(entry.at, entry.published_at) <= timeline.erased_at
 
 
 def dropped(erased_at: int, published_at: int, policy: ErasurePolicy) -> bool:

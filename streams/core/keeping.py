@@ -144,6 +144,12 @@ def _remembered(revisions: dict[str, tuple[int, int]], reach: int) -> dict[str, 
     return kept
 
 
+def all_forgotten(timeline: Timeline) -> dict[str, tuple[int, int]]:
+    """What must stay of the revisions when nothing else is left: the highest, where touches may come back that went to another customer."""
+    highest = max((revision for revision, _ in timeline.revisions.values()), default=0)
+    return {FORGOTTEN: (highest, NEVER)} if timeline.left and highest else {}
+
+
 def fitted(timeline: Timeline, policy: Policy, largest: int = segments.LARGEST) -> Timeline:
     """The timeline in values of at most `largest` bytes, as far as that is possible: unusually large entries are sealed early, and
     when even the directory is too large, or a single entry, the oldest entries go."""

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from streams.core import claims, consent, detect, keeping
 from streams.core.consent import Consent
 from streams.core.entry import DELETED, Entry, entry_of, is_opt_out, left_behind
+from streams.core.erasure import may_return
 from streams.core.leads.acts import CARRIED, act_of, carried
 from streams.core.leads.states import lead_id
 from streams.core.outcome import Cause, Finding
@@ -105,7 +106,8 @@ def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: 
     late = i < len(timeline.entries)
     because = cause or Cause("late_touch" if late else "touch", entry.id)
     changed = detect.changes(timeline, after, i, policy, customer)
-    findings, after = detect.numbered(changed, after, because, entry.id if entry.version == 1 else None)
+    new = entry.version == 1 and not may_return(entry, timeline)
+    findings, after = detect.numbered(changed, after, because, entry.id if new else None)
     return Step(keeping.trimmed(after, policy), "applied", findings, late, entry.late)
 
 

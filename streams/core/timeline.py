@@ -136,7 +136,7 @@ STALE = 0
 """Due at once."""
 
 FORGOTTEN = ""
-"""In `revisions`: the highest revision of all findings that were left out of it as too old."""
+"""In `revisions`: the highest revision of all findings that were left out of it as too old, or that an erasure forgot."""
 
 NEVER = 1 << 53
 """The event time beside it: it is not left out itself."""
@@ -283,6 +283,12 @@ def _timed(data: bytes) -> Any:
 def may_have_plans(data: bytes) -> bool:
     """Whether a value of the changelog may hold plans, told without decoding it."""
     return is_customer(data) and not data.endswith(_NO_PLANS)
+
+
+def forgotten(timeline: Timeline) -> int:
+    """The highest revision that anything had of which the timeline remembers none; 0 when there was nothing of the kind."""
+    known = timeline.revisions.get(FORGOTTEN)
+    return known[0] if known is not None else 1 if timeline.floor[1] else 0
 
 
 def touch_count(timeline: Timeline) -> int:

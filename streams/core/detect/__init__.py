@@ -16,7 +16,7 @@ from streams.core.detect.base import Rule
 from streams.core.entry import Entry, key
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
-from streams.core.timeline import FORGOTTEN, NEVER, Timeline, bisect
+from streams.core.timeline import Timeline, bisect, forgotten
 
 RULES: tuple[Rule, ...] = (
     double_contact.RULE,
@@ -141,14 +141,14 @@ def numbered(
     """Gives each changed finding its revision and its cause, and returns the timeline that remembers them.
 
     The first detection is revision 1 and is not remembered; every later change of the same id counts up from there. Where touches were
-    pruned, a finding may have been there before: unless it is of the touch `new`, which came for the first time, it counts up from the
-    highest revision that was forgotten. What somebody acts on is not taken from under their hands: instead of being retracted, it is
-    amended and withdrawn.
+    pruned or erased, a finding may have been there before: unless it is of the touch `new`, which came for the first time, it counts up
+    from the highest revision that was forgotten. What somebody acts on is not taken from under their hands: instead of being retracted,
+    it is amended and withdrawn.
     """
     if not findings:
         return (), timeline
     known, acknowledged = timeline.revisions, timeline.acknowledged
-    least = max(known.get(FORGOTTEN, (1, NEVER))[0], 1) if timeline.floor[1] else 0
+    least = forgotten(timeline)
 
     def is_first(finding: Finding) -> bool:
         unseen = not least or new in finding.touch_ids

@@ -17,7 +17,7 @@ from streams.core.leads.events import LeadEvent
 from streams.core.leads.follow import Followed, numbered
 from streams.core.leads.states import ENDED, LeadState, lead_id
 from streams.core.outcome import FindingState
-from streams.core.timeline import Timeline, find
+from streams.core.timeline import FORGOTTEN, Timeline, find
 
 
 def left(before: Timeline, done: Followed, gone: Sequence[Entry], into: str, command: Command) -> Followed:
@@ -51,7 +51,7 @@ def came(before: Timeline, done: Followed, entries: Sequence[Entry], command: Co
     back = [
         _went(customer, lead, command, None, "retracted")
         for _, lead in _carried(entries)
-        if lead.id in here and _went_id(customer, lead.id) in before.revisions
+        if lead.id in here and _may_have_gone(before, customer, lead)
     ]
     returned, after = numbered(back, done.timeline, False)
     return Followed(after, (*events, *returned), done.findings)
@@ -61,7 +61,7 @@ def erased(before: Timeline, done: Followed, gone: Sequence[Entry], command: Com
     """What followed when the command erased the entries `gone`, and what was before all entries: nobody works on a lead of theirs. The
     event says nothing of anybody."""
     customer, at, base = command.customer_id, command.decided_at // 1000, before.lead_base
-    back = [lead for _, lead in _carried(gone) if _went_id(customer, lead.id) in before.revisions]
+    back = [lead for _, lead in _carried(gone) if _may_have_gone(before, customer, lead)]
     leads = {lead.id: lead for lead in (base, *back) if lead is not None and lead.state not in ENDED}
     events = [
         LeadEvent(
@@ -78,6 +78,12 @@ def _carried(entries: Iterable[Entry]) -> list[tuple[Entry, LeadState]]:
     """The acts in which leads travel that are not over, and the leads."""
     acts = [(entry, act_of(entry).lead) for entry in entries if entry.kind == CARRIED]
     return [(entry, lead) for entry, lead in acts if lead is not None and lead.state not in ENDED]
+
+
+def _may_have_gone(timeline: Timeline, customer: str, lead: LeadState) -> bool:
+    """Whether an event says that the lead went elsewhere; after an erasure nobody knows any more."""
+    forgot = timeline.erased_at > 0 and FORGOTTEN in timeline.revisions
+    return _went_id(customer, lead.id) in timeline.revisions or forgot
 
 
 def _went_id(customer: str, lead: str) -> str:

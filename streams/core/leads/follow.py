@@ -23,7 +23,7 @@ from streams.core.leads.routing import Whose, route
 from streams.core.leads.states import Change
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
-from streams.core.timeline import FORGOTTEN, NEVER, Timeline
+from streams.core.timeline import Timeline, forgotten
 
 
 class Followed(Struct, frozen=True):
@@ -246,10 +246,12 @@ def numbered(events: Sequence[LeadEvent], timeline: Timeline, in_order: bool) ->
     if not events:
         return (), timeline
     known = dict(timeline.revisions)
-    least = max(known.get(FORGOTTEN, (1, NEVER))[0], 1) if timeline.floor[1] and not in_order else 0
+    least = forgotten(timeline)
     counted = []
     for event in events:
-        if least or event.status != "detected" or event.event_id in known:
+        # What comes in order is new; but a timer may have fired before the erasure, for a lead that had left and came back.
+        new = not least or (in_order and event.at * 1000 > timeline.erased_at)
+        if not new or event.status != "detected" or event.event_id in known:
             revision = known.get(event.event_id, (max(least, 1), 0))[0] + 1
             known[event.event_id] = (revision, event.at)
             event = replace(event, revision=revision)

@@ -122,3 +122,29 @@ def test_a_lead_that_the_timeline_holds_says_where_it_went() -> None:
     people.touch(OTHER, "late", "replied", ASKED + 1)
     people.merge(OTHER, CUSTOMER, MERGED)
     assert {event.moved_from for event in people.standing(CUSTOMER)} == {None}
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_who_comes_back_to_somebody_erased_is_told_anew(long: bool) -> None:
+    """OTHER was merged and split off in time, then CUSTOMER was erased, then the two are merged again: what is told of OTHER's touches
+    under CUSTOMER's id has higher revisions than before, so that who folds by id sees it; also of a lead that the timeline does not hold,
+    whose event of going is retracted."""
+    people = long_known() if long else People(parse(TEAM))
+    if not long:
+        people.touch(OTHER, "ask", "lead_form", ASKED)
+    people.merge(OTHER, CUSTOMER, MERGED)
+    held = open_leads(people, CUSTOMER)
+    assert len(held) == 1
+    for n in range(2):
+        people.split(OTHER, MERGED + 4 * n + 1)
+        people.erase(CUSTOMER, MERGED + 4 * n + 2)
+        assert open_leads(people, CUSTOMER) == set()
+        people.merge(OTHER, CUSTOMER, MERGED + 4 * n + 3)
+        assert open_leads(people, CUSTOMER) == held and people.handoffs(CUSTOMER).keys() == (set() if long else {"ask"})
+    told = [(event.event_id, event.revision) for event in people.records]
+    found = [(one.finding_id, one.revision) for one in people.findings]
+    for records in (told, found):
+        last: dict[str, int] = {}
+        for id_, revision in records:
+            assert revision > last.get(id_, 0)
+            last[id_] = revision

@@ -177,6 +177,7 @@ def _merged(timeline: Timeline, command: Command, into: str, policy: Policy, loa
         done = followed(timeline, rest, policy, command.customer_id, command.issued_at, load=load, findings=findings)
         done = elsewhere.left(timeline, done, entries, into, command)
         emptied = replace(done.timeline, merged_into=into, identity_at=at, plans=(), judged=None, consents=None)
+        entries = elsewhere.sent(timeline, entries, command.customer_id, policy)
         moves = tuple(moving.all_moves(timeline, into, entries, command))
         return Effect(emptied, "applied", done.findings, moves, leads=done.events)
     if at == timeline.identity_at and into >= known:
@@ -204,6 +205,7 @@ def _left(
     rest = replace(done.timeline, plans=plans.leave(timeline.plans, customer, newer)[0])
     if customer in newer and not (rest.entries or rest.opt_outs or rest.plans or rest.consents):
         rest = replace(rest, merged_into=into, identity_at=0)
+    entries = elsewhere.sent(timeline, entries, customer, policy, newer)
     moves = tuple(moving.all_moves(timeline, into, entries, command, newer))
     return Effect(rest, "applied", done.findings, moves, leads=done.events)
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from streams.core import engagement as scores
 from streams.core import fit, segments
 from streams.core.entry import Entry, key, left_behind, newest_name
-from streams.core.leads.acts import CARRIED
+from streams.core.leads.acts import CARRIED, MOVED
 from streams.core.leads.fold import active
 from streams.core.leads.fold import fold_all as lead_after
 from streams.core.leads.states import LeadState
@@ -48,9 +48,9 @@ def _without_fit(timeline: Timeline, policy: Policy) -> Timeline:
 
 
 def reached(timeline: Timeline, entry: Entry, policy: Policy) -> Entry:
-    """The entry; the act in which a lead travels at a time that the timeline reaches: what became of a lead before touches that were pruned
-    does not end with them."""
-    if entry.kind != CARRIED or not too_old(timeline, entry, policy):
+    """The entry; the act in which a lead travels, and the one that says from where, at a time that the timeline reaches: what became of a
+    lead before touches that were pruned does not end with them."""
+    if entry.kind not in (CARRIED, MOVED) or not too_old(timeline, entry, policy):
         return entry
     newest = timeline.entries[-1].at - policy.timeline.retention_ms if timeline.entries else 0
     return replace(entry, at=max(entry.at, timeline.floor[0] + 1, newest))

@@ -94,7 +94,7 @@ def add(timeline: Timeline, entry: Entry, policy: Policy, customer: str, cause: 
         carried_lead = act_of(entry).lead
         if carried_lead is not None and carried_lead.id in (lead_id(timeline.lead), lead_id(timeline.lead_base)):
             return Step(timeline, "duplicate")  # the lead is here; the act was pruned
-        entry = keeping.reached(timeline, entry, policy)
+    entry = keeping.reached(timeline, entry, policy)
     if too_old(timeline, entry, policy):
         return (
             _add_old_opt_out(timeline, entry, policy, customer, cause)

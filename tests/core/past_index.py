@@ -116,7 +116,7 @@ class Index:
         return any(identifier in of.identifiers and (self._refuse or published.event <= of.at) for of in self._erased)
 
     def merges(self, at: int, root: str | None = None) -> list[Command]:
-        """What timelines are yet to be told, of one person or all: whose the identifiers are at this moment."""
+        """What timelines are yet to be told, of one person or all: whose the identifiers are at this moment of the clock."""
         return [
             merge_command(loser, self.root(loser), at // 1000, f"link{at}", at, self.members(loser))
             for loser in sorted(self.open)

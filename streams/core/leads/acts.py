@@ -19,19 +19,22 @@ INTERNAL = "internal"
 
 ActKind = Literal[
     "lead_assigned", "lead_accepted", "lead_rejected", "lead_recycled", "lead_disqualified", "lead_qualified", "lead_deal",
-    "lead_tick", "lead_carried",
+    "lead_tick", "lead_carried", "lead_moved",
 ]  # fmt: skip
 
 
 CARRIED: Final = "lead_carried"
 """The act that brings a lead whose own acts and touches are pruned."""
 
+MOVED: Final = "lead_moved"
+"""The act that says from which customer id a lead came. Nothing follows from it: but what is told of the lead later must say the same."""
+
 
 class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     """One act. `by` is who did it. Assigned: `owner` (None: nobody was free), `team`, `why` in a sentence, the first touch is due at
     `due_at`, and `timers`. Rejected, recycled, disqualified: the `reason`; recycled: when to look at it again and what to nurture with.
     A deal: its id and stage, and the version of it that says so; 0: not known. A tick says only that its time has come. Carried: the
-    `lead` as it was when what led to it was pruned, and whose it was: the customer id `source`."""
+    `lead` as it was when what led to it was pruned, and whose it was: the customer id `source`. Moved: that alone."""
 
     by: str = ""
     reason: LeadReason | None = None
@@ -72,6 +75,16 @@ def tick(customer: str, at: int) -> Entry:
 def carried(customer: str, lead: LeadState, at: int) -> Entry:
     """A lead of this customer on its way to another customer id; the entries that made it are pruned."""
     return entry_of(CARRIED, derived_id("carried", customer, lead.id, at), at, Act(lead=lead, source=customer))
+
+
+def moved(customer: str, lead: str, at: int) -> Entry:
+    """A lead, whatever id it has, was this customer's until now. Going on to a third one it says so anew, by a higher `Entry.version`."""
+    return entry_of(MOVED, moved_id(lead), at, Act(source=customer))
+
+
+def moved_id(lead: str) -> str:
+    """Id of the act that says where a lead came from."""
+    return derived_id("moved", lead)
 
 
 def derived_id(*parts: object) -> str:

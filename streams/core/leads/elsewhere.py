@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from streams.core.commands import Command
 from streams.core.entry import Entry
-from streams.core.leads.acts import CARRIED, act_of, derived_id
+from streams.core.leads.acts import CARRIED, act_of, derived_id, moved
 from streams.core.leads.events import LeadEvent
-from streams.core.leads.follow import Followed, numbered
+from streams.core.leads.follow import Followed, history, numbered
 from streams.core.leads.states import ENDED, LeadState, lead_id
 from streams.core.outcome import FindingState
+from streams.core.policy import Policy
 from streams.core.timeline import FORGOTTEN, Timeline, find
 
 
@@ -38,15 +39,28 @@ def left(before: Timeline, done: Followed, gone: Sequence[Entry], into: str, com
     return Followed(replace(after, revisions=after.revisions | known), (*events, *numbered_), done.findings)
 
 
+def sent(
+    before: Timeline, entries: Sequence[Entry], customer: str, policy: Policy, gone: frozenset[str] | None = None
+) -> tuple[Entry, ...]:
+    """The entries that go to another customer id, with an act for each lead that goes along: it says where the lead was. `gone` as in
+    `streams.core.pipeline.leave`."""
+    if not entries or (before.lead is None and before.lead_base is None):
+        return tuple(entries)
+    known = [before.lead_base, *(change.after for change in history(before, policy)[1]), before.lead]
+    leads = {lead.id: lead.identifier or customer for lead in known if lead is not None}
+    at = max(entry.at for entry in entries)
+    acts: dict[str, Entry] = {}
+    for lead, identifier in leads.items():
+        if gone is None or identifier in gone:
+            act = replace(moved(customer, lead, at), identifier=identifier)
+            earlier = find(before, act.id)
+            acts[act.id] = act if earlier is None else replace(act, version=earlier.version + 1)
+    return (*acts.values(), *(entry for entry in entries if entry.id not in acts))
+
+
 def came(before: Timeline, done: Followed, entries: Sequence[Entry], command: Command) -> Followed:
-    """What followed when the entries came by the command."""
-    had, customer = lead_id(before.lead), command.customer_id
-    events = [
-        replace(event, moved_from=event.moved_from or command.source_customer_id)
-        if event.status != "retracted" and event.lead_id != had
-        else event
-        for event in done.events
-    ]
+    """What followed when the entries came by the command: that a lead went is retracted when it is here again."""
+    customer = command.customer_id
     here = {lead_id(done.timeline.lead), lead_id(done.timeline.lead_base)}
     back = [
         _went(customer, lead, command, None, "retracted")
@@ -54,7 +68,7 @@ def came(before: Timeline, done: Followed, entries: Sequence[Entry], command: Co
         if lead.id in here and _may_have_gone(before, customer, lead)
     ]
     returned, after = numbered(back, done.timeline, False)
-    return Followed(after, (*events, *returned), done.findings)
+    return Followed(after, (*done.events, *returned), done.findings)
 
 
 def erased(before: Timeline, done: Followed, gone: Sequence[Entry], command: Command) -> Followed:

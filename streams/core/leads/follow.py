@@ -7,7 +7,7 @@ lead stays that, whatever the policy says later: the assignment is an entry itse
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from streams.core import detect, engagement, keeping
 from streams.core.detect import handoff
 from streams.core.entry import Entry, key
-from streams.core.leads.acts import Act, derived_id, entry_of
+from streams.core.leads.acts import Act, act_of, derived_id, entry_of, moved_id
 from streams.core.leads.brief import note
 from streams.core.leads.events import LeadEvent, event_of
 from streams.core.leads.fold import Lead, active, concerns, fold, fold_all
@@ -23,7 +23,7 @@ from streams.core.leads.routing import Whose, route
 from streams.core.leads.states import Change
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
-from streams.core.timeline import Timeline, forgotten
+from streams.core.timeline import Timeline, find, forgotten
 
 
 class Followed(Struct, frozen=True):
@@ -69,7 +69,7 @@ def followed(
         entry = after.entries[-1]
         crossed = engagement.fold(engagement.after_all(before, policy.handoff), entry, policy.handoff)[1]
         lead, changes = fold(before.lead, entry, crossed, policy)
-        changed = [event_of(change, customer, policy) for change in changes]
+        changed = [_event(change, after, customer, policy) for change in changes]
     else:
         whole, held = (_with(before, came, policy), before) if came else (after, after)
         # Nothing was told of a lead that is not known: it may have begun before the policy followed leads.
@@ -82,29 +82,34 @@ def followed(
             lead = history(after, policy)[0]
         if lead is None and not known:
             return Followed(after, findings=findings)
-        changed = difference(*(_events(each, held, customer, policy) for each in (old, new)))
+        told = (_events(each, held, of, customer, policy) for each, of in ((old, before), (new, whole)))
+        changed = difference(*told)
     after = replace(after, lead=lead)
     after, given = _settled(after, policy, customer, now, load) if settle and active(policy) else (after, ())
     for change in given:
-        told = note(after, change.after, policy, change.at)
-        changed.append(replace(event_of(change, customer, policy), brief=told))
+        brief = note(after, change.after, policy, change.at)
+        changed.append(replace(_event(change, after, customer, policy), brief=brief))
     events, after = numbered(changed, after, in_order)
     given_anew = any(event.kind in ("handed_off", "reassigned") for event in events)
-    amended, after = _due_anew(before, after, findings, policy, customer, in_order) if given_anew else ((), after)
-    return Followed(after, events, due(after, (*findings, *amended), policy))
+    if not given_anew:
+        return Followed(after, events, due(after, findings, policy))
+    findings, after = _due_anew(before, after, findings, policy, customer, in_order)
+    return Followed(after, events, findings)
 
 
 def due(timeline: Timeline, findings: tuple[Finding, ...], policy: Policy) -> tuple[Finding, ...]:
     """The findings; hand-offs among them that led to a lead are due when it is, since both tell one person one thing."""
     if timeline.lead is None or not any(one.handoff is not None for one in findings):
         return findings
-    known = _dues(timeline, policy)
-    return tuple([_as_due(one, known) for one in findings])
+    crossings = {one.handoff.crossing_touch for one in findings if one.handoff is not None}
+    # Nearly always the hand-off is the last one, of which the lead knows without its history.
+    last = timeline.lead.due_at is not None and crossings == {timeline.lead.crossing}
+    return _as_due(findings, _dues(timeline, policy, last))
 
 
-def _as_due(finding: Finding, known: Mapping[str, int]) -> Finding:
-    at = None if finding.handoff is None else known.get(finding.handoff.crossing_touch)
-    return finding if at is None else handoff.due(finding, at)
+def _as_due(findings: tuple[Finding, ...], known: Mapping[str, int]) -> tuple[Finding, ...]:
+    ats = [None if one.handoff is None else known.get(one.handoff.crossing_touch) for one in findings]
+    return tuple([one if at is None else handoff.due(one, at) for one, at in zip(findings, ats, strict=True)])
 
 
 def _dues(timeline: Timeline, policy: Policy, last: bool = False) -> dict[str, int]:
@@ -126,23 +131,24 @@ def _due_anew(
     customer: str,
     in_order: bool,
 ) -> tuple[tuple[Finding, ...], Timeline]:
-    """Hand-offs that were told, and whose lead has another due time now: they are amended."""
-    if not policy.handoff.enabled:
-        return (), after
+    """The findings, as `due`, and those hand-offs that were told, and whose lead has another due time now: they are amended."""
     was, now = (_dues(held, policy, in_order) for held in (before, after))
     told = {one.handoff.crossing_touch for one in findings if one.handoff is not None}
     moved = {crossing for crossing, at in now.items() if was.get(crossing) != at} - told
-    if not moved:
-        return (), after
-    old, new = (handoff.find(held, 0, len(held.entries), policy, customer) for held in (before, after))
-    told_before = {one.finding_id for one in old}
-    changed = [
-        replace(one, state="amended")
-        for one in new
-        if one.handoff is not None and one.handoff.crossing_touch in moved and one.finding_id in told_before
-    ]
-    given = next((entry.id for entry in reversed(after.entries) if entry.kind == "lead_assigned"), "")
-    return detect.numbered(changed, after, Cause("touch", given))
+    if moved and policy.handoff.enabled:
+        old, new = (_handed_over(held, moved, policy, customer) for held in (before, after))
+        changed = [replace(one, state="amended") for id_, one in new.items() if id_ in old]
+        given = next((entry.id for entry in reversed(after.entries) if entry.kind == "lead_assigned"), "")
+        amended, after = detect.numbered(changed, after, Cause("touch", given))
+        findings = (*findings, *amended)
+    return _as_due(findings, now), after
+
+
+def _handed_over(timeline: Timeline, crossings: Container[str], policy: Policy, customer: str) -> dict[str, Finding]:
+    """The hand-offs of these touches that the timeline holds, by id; it is folded no further than it must be."""
+    places = [n for n, entry in enumerate(timeline.entries) if entry.id in crossings]
+    found = handoff.find(timeline, places[0], places[-1] + 1, policy, customer) if places else []
+    return {one.finding_id: one for one in found if one.handoff is not None and one.handoff.crossing_touch in crossings}
 
 
 def parted(before: Timeline, after: Timeline, policy: Policy) -> tuple[Lead, tuple[Change, ...], tuple[Change, ...]]:
@@ -186,11 +192,18 @@ def _begins(timeline: Timeline, policy: Policy) -> bool:
     return concerns(newest, policy) or timeline.tail.handed_off_at == newest.at
 
 
-def _events(changes: Sequence[Change], after: Timeline, customer: str, policy: Policy) -> list[LeadEvent]:
-    """Events of the time that the timeline still holds; older ones are as they were."""
-    return [
-        event_of(change, customer, policy) for change in changes if change.at > after.floor[0] or not after.floor[1]
-    ]
+def _events(changes: Sequence[Change], held: Timeline, of: Timeline, customer: str, policy: Policy) -> list[LeadEvent]:
+    """Events of the time that the timeline `held` still holds; older ones are as they were. `of` is the timeline that made the changes."""
+    floor = held.floor
+    return [_event(change, of, customer, policy) for change in changes if change.at > floor[0] or not floor[1]]
+
+
+def _event(change: Change, timeline: Timeline, customer: str, policy: Policy) -> LeadEvent:
+    """The change as it is published, with whose the lead was before."""
+    event = event_of(change, customer, policy)
+    known = find(timeline, moved_id(event.lead_id))
+    source = act_of(known).source if known is not None else ""
+    return event if source in ("", customer) else replace(event, moved_from=source)
 
 
 def unfolded(timeline: Timeline, policy: Policy) -> Timeline:

@@ -13,6 +13,7 @@ from tests.core.leads.people import People
 from tests.core.leads.world import CUSTOMER, TEAM, at
 
 OTHER = "c2-00000000000000000000000b"
+THIRD = "c2-000000000000000000000009"
 ASKED = at("2026-03-03T08:00")
 MERGED = at("2026-03-05T08:00")
 DAY = 86_400_000
@@ -148,3 +149,25 @@ def test_who_comes_back_to_somebody_erased_is_told_anew(long: bool) -> None:
         for id_, revision in records:
             assert revision > last.get(id_, 0)
             last[id_] = revision
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_what_is_told_later_says_where_the_lead_came_from(long: bool) -> None:
+    """A call that is reported after the merge was the first: what it amends, and what it makes, says `moved_from` as what was told before
+    does; so does what happens next."""
+    people = long_known() if long else People(parse(TEAM))
+    if not long:
+        people.touch(OTHER, "ask", "lead_form", ASKED)
+        people.touch(OTHER, "call", "dialed", ASKED + 3_600_000, person=True)
+    people.touch(OTHER, "met", "meeting", ASKED + 2 * DAY, person=True)
+    people.merge(OTHER, CUSTOMER, MERGED)
+    count = len(people.records)
+    late = ASKED + DAY + 20 if long else ASKED + 1_800_000
+    people.touch(OTHER, "late", "meeting" if long else "dialed", late, MERGED + 1, person=True)
+    people.say(CUSTOMER, "lead_deal", MERGED + 2, deal_id="d1", deal_stage="won")
+    told = people.records[count:]
+    wanted = {"retracted", "detected"} if long else {"retracted", "detected", "amended"}
+    assert {event.status for event in told} == wanted
+    assert {event.moved_from for event in told} == {OTHER}
+    people.merge(CUSTOMER, THIRD, MERGED + DAY)
+    assert {event.moved_from for event in people.standing(THIRD)} == {CUSTOMER}

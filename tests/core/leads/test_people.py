@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streams.core.leads import asked
+from streams.core.leads.acts import act_of
+from streams.core.leads.deal_acts import is_gone
 from streams.core.leads.events import still_here
 from streams.core.leads.follow import history
-from streams.core.leads.states import NEXT, WITH_SALES
+from streams.core.leads.states import NEXT, WITH_SALES, lead_id
 from streams.core.policy import parse
 from streams.core.timeline import due
 from streams.core.touch import Kind
@@ -64,10 +66,18 @@ class Customers(RuleBasedStateMachine):
         given = reason if kind in ("lead_rejected", "lead_recycled") else None
         self.people.say(who, kind, self._go_on(hours), reason=given)
 
-    @rule(who=who, stage=st.sampled_from(["open", "won", "lost", "deleted"]), deal=st.sampled_from(["a", "b"]))
-    def deal(self, who: str, stage: str, deal: str) -> None:
+    @rule(
+        who=who, stage=st.sampled_from(["open", "won", "lost", "deleted", "deleted"]), deal=st.sampled_from(["a", "b"]),
+        behind=st.sampled_from([0, 0, 1, 3]), days=st.sampled_from([0, 0, 1, 40]),
+    )  # fmt: skip
+    def deal(self, who: str, stage: str, deal: str, behind: int, days: int) -> None:
+        """What the ledger tells: of the newest version, or of one before it, on some day until now; in the customer's id of before a merge,
+        too."""
         now = self._go_on(1)
-        self.people.say(who, "lead_deal", now, deal_id=deal, deal_stage=stage, requested_by=asked.LEDGER)
+        self.people.say(
+            who, "lead_deal", now, deal_id=deal, deal_stage=stage, requested_by=asked.LEDGER,
+            deal_version=max(1, self.n - behind), deal_at=None if stage == "deleted" else now - days * 24 * HOUR,
+        )  # fmt: skip
 
     @rule(hours=st.integers(0, 100))
     def time_goes_on(self, hours: int) -> None:
@@ -148,6 +158,25 @@ class Customers(RuleBasedStateMachine):
             held = {entry.id for entry in self.people.timeline(id_).entries}
             handed_over = {event.cause for event in self.people.standing(id_) if event.kind == "mql"}
             assert self.people.handoffs(id_).keys() & held == handed_over & held
+
+    @invariant()
+    def a_lead_came_from_one_customer(self) -> None:
+        """All that is told of a lead says the same of where it was before."""
+        for id_ in WHO:
+            timeline = self.people.timeline(id_)
+            mine = [one for one in self.people.standing(id_) if one.lead_id == lead_id(timeline.lead)]
+            if not (timeline.floor[1] or timeline.erased_at):
+                assert len({event.moved_from for event in mine}) <= 1
+
+    @invariant()
+    def a_deleted_deal_stays_away(self) -> None:
+        """No timeline has an act of a version that a mark on it is about; acts of one deal are in the order of its versions."""
+        for timeline in self.people.held.values():
+            for deal in "ab":
+                acts = [act_of(entry) for entry in timeline.entries if entry.kind == asked.DEAL]
+                versions = [act.version for act in acts if act.deal == deal and act.version]
+                assert versions == sorted(versions)
+                assert not versions or not is_gone(timeline, deal, versions[0])
 
     @invariant()
     def no_event_twice(self) -> None:

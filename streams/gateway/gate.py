@@ -186,12 +186,13 @@ class Gate:
                     raise Unavailable("reservations cannot be read now")
                 now = _now()  # not before anything that was seen: a cap looks at what is before
                 answer = _answer(ask, seen, now, rules_)
-                # Before what is live: it may be a colleague's, whose company the rules look at.
-                if known is not None and known[0].is_live(now) and seen.person.persons_apart(known[0].persons):
+                same = seen.found.live.get(id_)  # perhaps a colleague's, whose company the rules look at
+                holder = same or (known[0] if known is not None and known[0].is_live(now) else None)
+                if holder is not None and seen.person.persons_apart(holder.persons):
                     raise TouchIdTaken(
                         f"the touch id {ask.contact.id} is reserved for another customer; each touch needs an id of its own"
                     )
-                if (same := seen.found.live.get(id_)) is not None:
+                if same is not None:
                     self._memory.admit()
                     await self._memory.write(same)
                     if await self._stands(same):

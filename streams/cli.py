@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "Ask whether a customer may be contacted.",
     "send": "Publish touches: one from options, or JSON lines from standard input.",
     "plan": "Publish what is planned, or withdraw it: what collides becomes a finding.",
+    "consent": "Record what a customer agreed to, for a channel and a purpose, and show what holds.",
     "import": "Publish touches from a provider's export or webhook log.",
     "deals": "Publish deals: JSON lines from the CRM.",
     "costs": "Publish costs: JSON lines from the books.",

@@ -18,9 +18,10 @@ import msgspec
 from streams.commands import receipts, rendering
 from streams.commands.identifiers import Known, forms
 from streams.commands.replaying import Unreplayable, read_again
-from streams.commands.timeline_json import entries_json
+from streams.commands.timeline_json import change_json, consents_json, entries_json
 from streams.core import finding_json, touch_json
 from streams.core.commands import Command
+from streams.core.consent import CHANGED, decode_consent
 from streams.core.dead_letter import DeadLetter
 from streams.core.entry import DamagedError, decode_entry
 from streams.core.erasure import Receipt
@@ -229,14 +230,21 @@ class Search:
         return self._codec.decode_command(value) if is_command else self._codec.decode_identified(value)
 
     def _take_command(self, stored: Stored, command: Command) -> None:
+        whose = command.touch or command.consent  # from outside they go by the key of one identifier
         named = {command.customer_id, command.into, command.source_customer_id, *command.identifiers}
-        if not self._ids.isdisjoint(named):
+        if not self._ids.isdisjoint(named) or (whose is not None and self._are_theirs(whose.customer)):
             values = {k: v for k, v in msgspec.structs.asdict(command).items() if v not in (None, (), 0)}
             values["issued_at"] = rfc3339(command.issued_at)
             if command.entries:
-                values["entries"] = list(entries_json(map(decode_entry, command.entries)))
+                values["entries"] = list(
+                    consents_json(map(decode_consent, command.entries))
+                    if command.kind == CHANGED
+                    else entries_json(map(decode_entry, command.entries))
+                )
             if command.touch is not None:
                 values["touch"] = _touch(command.touch)
+            if command.consent is not None:
+                values["consent"] = change_json(command.consent)
             self.held.commands.append(_place(stored) | values)
 
     async def _is_about(self, letter: DeadLetter) -> bool:

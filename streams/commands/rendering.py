@@ -56,11 +56,14 @@ def score_parts(engagement: Iterable[ScoreComponent], fit: Iterable[FitComponent
 
 
 def consent(one: Agreed) -> str:
-    """ "email opted out since 2026-03-12T10:00:00Z (unsubscribed off)"; a record with its basis and source."""
+    """ "email opted out since 2026-03-12T10:00:00Z (unsubscribed off)"; a record with its basis and its proof."""
     what = one.channel or "all channels"
     about = f" for {one.purpose}" if one.purpose else ""
     until = "" if one.until is None else f" until {rfc3339(one.until)}"
-    proof = (" ".join(filter(None, (one.proof_kind, one.proof))), (one.basis or "").replace("_", " "), one.source)
+    proof = (
+        " ".join(filter(None, (one.proof_kind, one.proof))), (one.basis or "").replace("_", " "), one.source, one.form,
+        one.recorded_by and f"recorded by {one.recorded_by}",
+    )  # fmt: skip
     said = ", ".join(filter(None, proof))
     return f"{what}{about} {one.status.replace('_', ' ')} since {rfc3339(one.at)}{until} ({said})"
 

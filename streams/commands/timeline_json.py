@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from streams.core.consent import Consent, ConsentChange
 from streams.core.entry import Entry, is_opt_out
 from streams.core.leads import acts
 from streams.core.leads.acts import INTERNAL
@@ -25,6 +26,16 @@ def entries_json(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
 def _named(entry: Entry) -> dict[str, Any]:
     claims = [msgspec.structs.asdict(claim) for claim in entry.claims]
     return msgspec.structs.asdict(entry) | {"claims": claims}
+
+
+def consents_json(consents: Iterable[Consent]) -> Iterator[dict[str, Any]]:
+    """Each record of consent as plain values, without what is empty."""
+    return (_plain(one, "at", "until", "published_at") for one in consents)
+
+
+def change_json(change: ConsentChange) -> dict[str, Any]:
+    """A record of consent as it was published."""
+    return _plain(change, "at", "until", customer=_plain(change.customer))
 
 
 def _act(entry: Entry) -> dict[str, Any]:
@@ -70,6 +81,7 @@ def timeline_json(customer: str, timeline: Timeline) -> dict[str, Any]:
         "touches": list(entries_json(one for one in t.entries if one.direction != INTERNAL)),
         "lead_acts": [_act(one) for one in t.entries if one.direction == INTERNAL],
         "lead": None if t.lead is None else _lead(t.lead),
+        "consents": list(consents_json(t.consents or ())),
         "planned": list(entries_json(t.plans)),
         "opt_outs": list(entries_json(standing(t))),
         "earlier_versions_refused": list(entries_json(one for one in t.opt_outs if not is_opt_out(one))),

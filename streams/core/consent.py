@@ -4,8 +4,8 @@ Records reach a customer's timeline as the command `consent_changed` and stay th
 one id the one that was published last holds. Of each channel and purpose the latest statement in force counts; of two at one time the
 refusal, else the larger id. So the order in which they arrive does not matter, and a record that comes late is judged by its own time.
 
-Consent that is given ends an earlier opt-out of what it covers, for as long as it is in force itself: once it has ended, or a later record
-refuses, the opt-out holds again.
+Consent that is given ends an earlier opt-out of what it covers, for as long as it counts itself: once it has ended, or was withdrawn, the
+opt-out holds again.
 """
 
 from __future__ import annotations
@@ -211,10 +211,9 @@ def next_change(about: Iterable[Consent], t: int) -> int | None:
 
 
 def is_ended(opt_out: Entry, about: Iterable[Consent], t: int) -> bool:
-    """Whether consent that was given since lets a contact pass after this opt-out, by the records that the contact falls under."""
-    held = in_force(about, t)
-    newest = max(held.values(), key=_order, default=None)
-    return newest is not None and newest.status == "granted" and newest.at > opt_out.at
+    """Whether consent that was given since lets a contact pass after this opt-out, by the records that the contact falls under. One of
+    these may refuse it all the same."""
+    return any(one.status == "granted" and one.at > opt_out.at for one in in_force(about, t).values())
 
 
 def refusal(consents: Iterable[Consent], contact: Entry, opt_out: Entry | None) -> Entry | Consent | None:

@@ -23,6 +23,11 @@ def finding_id(rule: str, rule_version: int, customer: str, touch_ids: Iterable[
     return str(uuid.uuid5(NAMESPACE, "\x1f".join(("finding", rule, str(rule_version), customer, *sorted(touch_ids)))))
 
 
+def consent_id(content: str) -> str:
+    """Id of a record of consent without one of its own: uuid5 of its content in one form."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(("consent", content))))
+
+
 def command_id(kind: str, *parts: str) -> str:
     """Id of a command that touchstream itself issues: uuid5 of its kind and operands, so that a repeated one is recognised."""
     return str(uuid.uuid5(NAMESPACE, "\x1f".join(("command", kind, *parts))))

@@ -26,7 +26,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from streams import settings as settings_module
+from streams.core import consent_json
 from streams.core.commands import Command
+from streams.core.consent import Status
+from streams.core.consent_json import ConsentError
 from streams.core.ids import command_id
 from streams.core.leads import asked
 from streams.core.ledger import records
@@ -43,7 +46,7 @@ from streams.edge.topics import COMMANDS
 from streams.gateway.remote import Answer, Remote, Reservation, Reserved, asked_of
 from streams.settings import Settings
 
-__all__ = ["Client", "PublishError", "RecordError", "SendManyError", "Sent", "TouchError"]
+__all__ = ["Client", "ConsentError", "PublishError", "RecordError", "SendManyError", "Sent", "TouchError"]
 
 if TYPE_CHECKING:
     from streams.edge.sync_client import SyncClient
@@ -69,6 +72,16 @@ class Sent:
     partition: int
     offset: int
     touch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The same of a record of consent."""
+
+    topic: str
+    partition: int
+    offset: int
+    consent_id: str
 
 
 class SendManyError(PublishError):
@@ -187,6 +200,20 @@ class Client(Encoding):
         for chunk in _chunks((self._prepared(touch, encode) for touch in touches), IN_FLIGHT):
             results += await self._published(chunk)
         return results
+
+    async def consent(self, customer: Mapping[str, Any] | str, status: Status, **said: Any) -> Recorded:
+        """Publish what a customer agreed to: `status` is granted, denied or withdrawn, `said` are the other names of
+        `streams.core.consent_json`: `channel` and `purpose` (without them all), `at` (now), `until`, `basis`, and the proof: `source`,
+        `form`, `recorded_by`. `customer` is a mail address, or a dict of identifiers.
+
+        Raises:
+            ConsentError: it is no record of consent; nothing was sent.
+            PublishError: Kafka did not acknowledge it.
+        """
+        values = {"customer": customer, "status": status, **said}
+        change = consent_json.from_mapping(values, time.time_ns() // 1_000_000)
+        place = await self.publisher.publish(self.encode_consent(change))
+        return Recorded(place.topic, place.partition, place.offset, change.consent_id)
 
     async def deal(self, deal: Deal | Mapping[str, Any]) -> Written:
         """Publish a deal as the CRM sees it now, and wait until all replicas have it. A dict has the names of

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from streams.core import plans
+from streams.core import consent, plans
 from streams.core.commands import Command
+from streams.core.consent import ConsentChange
+from streams.core.consent_json import ConsentError
 from streams.core.dead_letter import letter_key
 from streams.core.identify import contact_key
 from streams.core.ids import command_id
@@ -14,7 +16,7 @@ from streams.core.ledger import records
 from streams.core.ledger.records import RecordError
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
-from streams.core.touch import Touch
+from streams.core.touch import Customer, Touch
 from streams.core.touch_json import TouchError, check
 from streams.edge.codec import Codec, EncodeError
 from streams.edge.publisher import Record
@@ -41,7 +43,7 @@ class Encoding:
             TouchError: it is not valid, has no usable identifier, or is larger than settings.max_message_bytes.
         """
         check(touch)
-        key = self._key(touch)
+        key = self._key(touch.customer)
         try:
             value = self.codec.encode_touch(touch)
         except EncodeError as error:  # of a touch that passed `check`, only its size can be wrong
@@ -51,7 +53,7 @@ class Encoding:
     def encode_plan(self, touch: Touch) -> Record:
         """The Kafka record of a planned touch: a command, keyed as the touch would be. Raises TouchError, as `encode`."""
         plans.check(touch)
-        key, now = self._key(touch), time.time_ns() // 1_000_000
+        key, now = self._key(touch.customer), time.time_ns() // 1_000_000
         id_ = command_id(plans.PLANNED, touch.touch_id, str(touch.version), str(touch.deleted), str(now))
         value = self.codec.encode_command(Command(id_, key, plans.PLANNED, now, touch.touch_id, touch=touch))
         if len(value) > self.settings.max_message_bytes:
@@ -61,8 +63,25 @@ class Encoding:
             )
         return Record(self.settings.topic(COMMANDS), key.encode(), value)
 
-    def _key(self, touch: Touch) -> str:
-        key = contact_key(touch.customer, self.settings.id_key, self.settings.default_region)
+    def encode_consent(self, change: ConsentChange) -> Record:
+        """The Kafka record of a record of consent: a command, keyed as the customer's touches would be. Raises ConsentError."""
+        now = time.time_ns() // 1_000_000
+        try:
+            key = self._key(change.customer)
+            id_ = command_id(consent.CHANGED, change.consent_id, str(change.deleted), str(now))
+            by = change.recorded_by or None
+            command = Command(id_, key, consent.CHANGED, now, change.consent_id, requested_by=by, consent=change)
+            value = self.codec.encode_command(command)
+        except (TouchError, EncodeError, UnicodeEncodeError) as error:
+            raise ConsentError(str(error)) from None
+        if len(value) > self.settings.max_message_bytes:
+            raise ConsentError(
+                f"the record takes {len(value)} bytes, at most {self.settings.max_message_bytes} are accepted"
+            )
+        return Record(self.settings.topic(COMMANDS), key.encode(), value)
+
+    def _key(self, customer: Customer) -> str:
+        key = contact_key(customer, self.settings.id_key, self.settings.default_region)
         if key is None:
             raise TouchError(
                 "customer: no identifier is usable; give a mail address, a phone number with country code, the URL of a public"

@@ -8,11 +8,12 @@ from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from streams import settings as settings_module
+from streams.core.consent import Status
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError
-from streams.edge.client import Client, HandoffAnswer, Sent
+from streams.edge.client import Client, HandoffAnswer, Recorded, Sent
 from streams.edge.publisher import PublishError, Written
 from streams.gateway.remote import Answer, Reservation, Reserved
 from streams.settings import Settings
@@ -60,6 +61,10 @@ class SyncClient:
     def plan(self, touch: Touch | Mapping[str, Any]) -> Sent:
         """As `Client.plan`."""
         return self._run(self._connected().plan(touch))
+
+    def consent(self, customer: Mapping[str, Any] | str, status: Status, **said: Any) -> Recorded:
+        """As `Client.consent`."""
+        return self._run(self._connected().consent(customer, status, **said))
 
     def deal(self, deal: Deal | Mapping[str, Any]) -> Written:
         """As `Client.deal`."""

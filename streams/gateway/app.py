@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import msgspec
@@ -22,6 +23,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as Scope_
 
 from streams import settings as settings_module
+from streams.core.consent_json import ConsentError
 from streams.core.reservation import Reservation
 from streams.core.touch_json import TouchError
 from streams.edge.client import Sent
@@ -40,6 +42,9 @@ BATCH = "/v1/checks/batch"
 BATCH_CUSTOMERS = 10_000
 BATCH_BYTES = 32 * 1024 * 1024
 LINE_BYTES = 64 * 1024
+OPEN_NAME = "touchstream gateway"
+"""Who recorded a consent where there are no tokens, and nobody is named."""
+
 AT_ONCE = 25
 """Customers of a batch that are looked at together; the next single check waits for no more than these."""
 
@@ -72,7 +77,7 @@ def create(service: Service) -> Limits:
     _reservations(app, service)
     _others(app, service)
     # Around the framework, not among its middleware: what is answered quickly never enters it.
-    largest = {BATCH: BATCH_BYTES} | dict.fromkeys(("/v1/touches", "/v1/plans"), 1024 * 1024)
+    largest = {BATCH: BATCH_BYTES} | dict.fromkeys(("/v1/touches", "/v1/plans", "/v1/consents"), 1024 * 1024)
     return Limits(
         app, service.metrics, largest, {CHECKS: _quick(service)}, lambda headers: known(service, presented(headers))
     )
@@ -304,6 +309,19 @@ def _others(app: FastAPI, service: Service) -> None:
         """Publish a planned touch, as `touchstream plan` takes it: as it will be sent, with its time to come, under the id that it will
         have. A changed plan has the same `touch_id`; with `deleted` it is withdrawn. What it collides with becomes a finding."""
         return _sent(await service.client.attempt_plans([touch]))
+
+    @app.post("/v1/consents", status_code=202, response_model=models.RecordedOut, responses=ERRORS)
+    async def consent(asked: models.ConsentChangeIn, token: Token = publish_scope) -> Response:
+        """Publish a record of consent: given, denied or withdrawn, for a channel and a purpose. All replicas have it when this answers;
+        checks go by it as soon as the workers have worked it off. Consent that is given ends an earlier opt-out of what it covers."""
+        said = asked.model_dump(exclude_none=True)
+        try:
+            place = await service.client.consent(**{"recorded_by": token.name or OPEN_NAME} | said)
+        except ConsentError as error:
+            raise Problem(422, "not-a-consent", str(error)) from error
+        except PublishError as error:
+            raise Problem(503, "unavailable", str(error), {"Retry-After": "1"}) from error
+        return _json(asdict(place), 202)
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def health() -> str:

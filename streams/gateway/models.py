@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from streams.core.consent import Consent, LawfulBasis
+from streams.core.consent import Consent, LawfulBasis, Status
 from streams.core.govern.records import NOTHING, Contact, Deal, Standing, Suppression
 from streams.core.reservation import Reservation
 from streams.core.touch import Channel, Customer, Department, Kind
@@ -50,7 +50,7 @@ class ConsentIn(_Strict):
     """One record of consent. Without a channel or a purpose it is for all of them. `id` is the record's in your system, and is the evidence
     of an answer that rests on it; `basis` is that of GDPR article 6(1)."""
 
-    status: Literal["granted", "denied", "withdrawn"]
+    status: Status
     at: Moment
     channel: Channel | None = None
     purpose: str = Field("", max_length=512)
@@ -196,6 +196,35 @@ class ReserveOut(BaseModel):
 
     reservation: ReservationOut | None
     check: CheckOut
+
+
+class ConsentChangeIn(_Strict):
+    """What a customer agreed to, or did not, with its proof. Without a channel or a purpose it is for all of them; without `at` it was said
+    now. `source` is the system where it was said, `form` the text or form with its version, `recorded_by` who recorded it: without it, the
+    name of the token. `consent_id` is the record's in your system, else it gets one from its content; a record published again under its
+    id takes the place of the former one, and with `deleted` it counts for nothing."""
+
+    customer: CustomerIn
+    status: Status
+    source: Text
+    at: Moment | None = None
+    channel: Channel | None = None
+    purpose: Short = ""
+    until: Moment | None = None
+    basis: LawfulBasis | None = None
+    form: Short = ""
+    recorded_by: Text | None = None
+    consent_id: Id | None = None
+    deleted: bool = False
+
+
+class RecordedOut(BaseModel):
+    """Where the record of consent stands in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    consent_id: str
 
 
 class SentOut(BaseModel):

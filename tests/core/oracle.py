@@ -117,7 +117,7 @@ def contacts_after_opt_out(
     customer: str, touches: Sequence[Touch], policy: Policy, records: Sequence[ConsentChange] = ()
 ) -> list[Claimed]:
     """Contacts with an opt-out before them, in their channel or, by policy, in any, or refused by a record of consent. Of each channel and
-    purpose the newest record counts that has not ended; a contact must be refused by none that concerns it. When the newest of these gives
+    purpose the newest record counts that has not ended; a contact must be refused by none that concerns it. Where one of these gives
     consent, opt-outs before it count no more."""
     if not policy.contact_after_opt_out.enabled:
         return []
@@ -131,8 +131,8 @@ def contacts_after_opt_out(
             and (policy.contact_after_opt_out.scope == "all" or touch.channel == contact.channel)
         ]
         counting = consents_at(records, contact.channel, contact.category, contact.occurred_at)
-        if counting and counting[-1].status == "granted":
-            opt_outs = [touch for touch in opt_outs if touch.occurred_at >= counting[-1].at]
+        given = [one.at for one in counting if one.status == "granted"]
+        opt_outs = [touch for touch in opt_outs if touch.occurred_at >= max(given, default=0)]
         said = [(touch.occurred_at, 1, touch.touch_id) for touch in opt_outs[-1:]]
         said += [(one.at, 0, one.consent_id) for one in counting if one.status != "granted"]
         if said:

@@ -49,4 +49,4 @@ def test_every_route_keeps_to_the_document(gateway: Gateway) -> None:
             case.call_and_validate(checks=CHECKS, timeout=30)
 
         given(operation.as_strategy())(call)()
-    assert len(asked) == 11, asked
+    assert len(asked) == 12, asked

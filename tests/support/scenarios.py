@@ -12,6 +12,7 @@ them stand requests, with `at`, when they were made, and `by`:
     {"lead": "rejected", "of": {"email": "dana@example.com"}, "at": "...", "by": "rlee", "reason": "bad_timing", "recycle_at": "..."}
     {"lead": "deal", "of": {...}, "at": "...", "by": "touchstream ledger", "deal_id": "opp-1", "stage": "won"}
     {"plan": {a touch, with its time to come}, "at": "...", "by": "mailer"}
+    {"consent": {a record of consent}, "at": "...", "by": "preference centre"}
 
 Timers fire at their times, up to that of the last line, or `now`. Where there are leads, `leads` are their events, in order.
 """
@@ -25,7 +26,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from streams.core import backtest, customer, erasure, finding_json, identify, moving, pipeline, plans, touch_json
+from streams.core import (
+    backtest,
+    consent_json,
+    customer,
+    erasure,
+    finding_json,
+    identify,
+    moving,
+    pipeline,
+    plans,
+    touch_json,
+)
 from streams.core.commands import Command
 from streams.core.identity_graph import Graph
 from streams.core.leads import event_json
@@ -36,9 +48,10 @@ from streams.core.policy import Policy, parse
 from streams.core.timeline import EMPTY, Timeline, due
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core.oracle import Answer
+from tests.core.past_events import Consented, Plan
 from tests.core.past_oracle import Answered, Facts
 from tests.core.past_people import Erased, Published
-from tests.core.past_world import told_of_plan
+from tests.core.past_world import Named, told_of
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 ID_KEY, REGION = "scenarios", "US"
@@ -84,10 +97,21 @@ class Play:
             self.refused.append((touch.touch_id, problem[0] if problem else "no_identifier"))
             return
         self._published.append(Published(touch, published_at))
-        self._take(touch, ids, published_at, planned=False)
+        self._take(touch, touch, ids, published_at)
 
-    def _take(self, touch: Touch, ids: tuple[str, ...], published_at: int, planned: bool) -> None:
-        """A touch, or the plan of one, by its identifiers."""
+    def _consent(self, asked: dict[str, Any], at: int) -> None:
+        said = asked["consent"] | {
+            name: dt.datetime.fromisoformat(asked["consent"][name])
+            for name in ("at", "until")
+            if name in asked["consent"]
+        }
+        change = consent_json.from_mapping({"source": asked["by"], "recorded_by": asked["by"]} | said, at)
+        touch = Touch(change.consent_id, "email", "marketing", "inbound", "opened", change.at, change.customer)
+        self._published.append(Published(touch, at, consent=change))
+        self._take(Consented(touch, change), touch, identify.nodes(touch.customer, ID_KEY, REGION), at)
+
+    def _take(self, event: Named, touch: Touch, ids: tuple[str, ...], published_at: int) -> None:
+        """A touch, the plan of one, or a record of consent, by its identifiers."""
         erased = max((self._erased.get(id_, 0) for id_ in ids), default=0)
         later = self._policy.erasure.later_touches
         if erased and (later == "refuse" or min(touch.occurred_at, published_at) <= erased):
@@ -99,10 +123,11 @@ class Play:
         before = {self._graph.find(node) for node in ids}
         winner = self._graph.link(ids)
         who = pipeline.identify(touch, winner, published_at, None, ids[0], at)
-        if planned:
-            self._commands([told_of_plan(who)])
+        told = told_of(event, who)
+        if isinstance(told, Command):
+            self._commands([told])
         else:
-            self._apply(who)
+            self._apply(told)
         losers = sorted(before - {winner})
         self._commands(
             moving.merge_command(loser, winner, published_at, touch.touch_id, at, self._members(winner))
@@ -147,7 +172,9 @@ class Play:
             touch = _touch(asked["plan"])
             plans.check(touch)
             self._published.append(Published(touch, at, True))
-            self._take(touch, identify.nodes(touch.customer, ID_KEY, REGION), at, planned=True)
+            self._take(Plan(touch), touch, identify.nodes(touch.customer, ID_KEY, REGION), at)
+        elif "consent" in asked:
+            self._consent(asked, at)
         elif "split" in asked:
             self._split(*(identify.nodes(Customer(**ids), ID_KEY, REGION)[0] for ids in asked["split"]), at)
         else:

@@ -246,8 +246,7 @@ def holiday(
 
 def opt_out(rule: Any, history: Any, others: Any, contact: Any, t: int, standing: Any, *rest: Any) -> bool:
     counting = counting_consents(contact, t, standing)
-    newest = max(counting, key=lambda one: (one.at, one.status != "granted"), default=None)
-    freed_at = newest.at if newest and newest.status == "granted" else 0
+    freed_at = max((one.at for one in counting if one.status == "granted"), default=0)
     for one in (*history, *standing.opt_outs):
         if one.kind in ("unsubscribed", "complained") and freed_at <= one.at <= t:
             fits = one.channel == contact.channel

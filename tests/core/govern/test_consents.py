@@ -33,15 +33,17 @@ def judged(
 def test_it_never_disagrees_with_a_check(
     history: tuple[Entry, ...], standing: Standing, t: int, channel: str, category: str | None
 ) -> None:
-    """A channel is opted out of exactly when the check refuses it for that, and refused by a record exactly when the check says so; the
-    check's proof stands in the list. Where consent must be there, the check lets pass exactly what is granted and nowhere refused."""
+    """A channel is opted out of exactly when the check refuses for that, unless consent was given since for the purpose alone; and refused
+    by a record exactly when the check says so. The check's proof stands in the list. Where consent must be there, the check lets pass
+    exactly what is granted and nowhere refused."""
     known = [one for one in agreed(history, standing, t) if one.channel in ("", channel)]
     opted = {(one.proof, one.at) for one in known if one.status == "opted_out"}
     records = [one for one in known if one.proof_kind == "record" and one.purpose in ("", category or "")]
     refused = {one.at for one in records if one.status in REFUSALS}
     answer = judged(history, standing, t, channel, category)
     after = answer.get(str(Reason.AFTER_OPT_OUT), set())
-    assert bool(after) == bool(opted) and after <= opted
+    given_ = [one.at for one in records if one.status == "granted" and one.purpose]
+    assert after <= opted and (after or all(at < max(given_, default=0) for _, at in opted))
     assert {at for _, at in answer.get(str(Reason.NO_CONSENT), set())} == refused
     strict = judged(history, standing, t, channel, category, "deny")
     assert (str(Reason.NO_CONSENT) not in strict) == (bool(records) and not refused)

@@ -77,8 +77,23 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
         assert mailed["problems"] == ["contradicted"]
         text = touchstream(settings, "handoff", "list", "--policy", str(policy)).stdout
         assert text.count(" [CONTRADICTED]  ana (iberia)  ") == 1, text
+        past = touchstream(
+            settings,
+            "handoff",
+            "reject",
+            "dana@example.com",
+            "--reason",
+            "bad_timing",
+            "--by",
+            "ana",
+            "--again",
+            "2026-01-31",
+        )
+        assert past.exit_code == 1 and "--again: 2026-01-31 is past; give the day or time at which" in past.stderr
         done = touchstream(settings, "handoff", "accept", "dana@example.com", "--by", "ana")
-        assert done.exit_code == 0 and done.stdout.startswith("accepted: lead "), done.output
+        assert done.exit_code == 0 and "no rep" not in done.stderr and done.stdout.startswith("accepted: lead "), (
+            done.output
+        )
         again = touchstream(settings, "handoff", "accept", "dana@example.com", "--by", "ana")
         assert again.exit_code == 1 and "is not possible then" in again.stderr
         (dana,) = listed("--state", "accepted")
@@ -98,9 +113,11 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
             client.answer_handoff("disqualify", str(third["customer"]), by="ana", reason="competitor")
         wait_until(lambda: state(settings, str(third["customer"])) == "disqualified", 60, "the SDK's answer")
         put_policy(settings, f"{POLICY}[handoff]\nthreshold = 77\n")
+        guest = touchstream(settings, "handoff", "accept", str(dana["lead_id"]), "--by", "anna")
+        assert "warning: the policy in force has no rep 'anna' (did you mean 'ana'?)" in guest.stderr
         (one,) = listed()
         assert (one["customer"], one["brief"]["threshold"]) == (dana["customer"], 77), "the file says nothing any more"  # type: ignore[index]
-        assert [letter.reason for letter in buried(settings)] == ["unroutable"]
+        assert [letter.reason for letter in buried(settings)] == ["unroutable"] * 2
         exported = touchstream(settings, "customer", "export", "dana@example.com")
         assert "3 touches as published, 3 on 1 timeline" in exported.stderr, "what was done to the lead is no touch"
         asked = touchstream(settings, "customer", "erase", "dana@example.com", stdin="n\n")
@@ -141,7 +158,7 @@ def test_sales_answers_what_it_was_handed(make_settings: Callable[..., Settings]
         assert touchstream(settings, "handoff", "lost", str(dana["lead_id"]), "--by", "ana").stdout.startswith(
             "lost: lead "
         )
-        assert len(buried(settings)) == 2
+        assert len(buried(settings)) == 3
     year = time.gmtime().tm_year
     told = tmp_path / "report.json"
     made = touchstream(settings, "report", "--period", f"{year}", "--from-kafka", "--json", str(told))

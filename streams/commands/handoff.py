@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import json
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from streams.core.leads.events import LeadEvent
 from streams.core.leads.problems import PROBLEMS
 from streams.core.leads.states import STATES, WITH_SALES
 from streams.core.ledger.types import LeadReason
+from streams.core.policy import DAY_MS, Policy
 from streams.edge.client import Client, HandoffAnswer
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -170,9 +172,12 @@ def _answer(
     reason: LeadReason | None = None, again: str | None = None, nurture_with: str | None = None, deal: str | None = None,
 ) -> None:  # fmt: skip
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    recycle_at = None if again is None else _moment(again)
-    event = leads.find(settings, lead).event
     since = time.time_ns() // 1_000_000
+    recycle_at = None if again is None else _moment(again, since)
+    event = leads.find(settings, lead).event
+    unknown = _unknown(by, policy_in_force(None, settings)) if answer == "accept" else None
+    if unknown is not None:
+        click.echo(rendering.clean(unknown), err=True)
 
     async def publish() -> str:
         async with Client(settings=settings) as client:
@@ -204,8 +209,22 @@ def _answer(
     click.echo(rendering.clean(leads.sentence(said)))
 
 
-def _moment(text: str) -> int:
-    """UTC ms of a day's beginning (UTC) or of an RFC 3339 time. Raises CommandError."""
+def _unknown(by: str, policy: Policy) -> str | None:
+    """That no rep has this name, as far as the policy knows any: a calendar, capacity and SLA of theirs are then nobody's."""
+    reps = sorted({rep.id for team in policy.teams for rep in team.reps} | set(policy.leads.owners.values()))
+    if not reps or by in reps:
+        return None
+    near = difflib.get_close_matches(by, reps, 1)
+    whom = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else f"it has {', '.join(reps[:10])}{' and others' if len(reps) > 10 else ''}"
+    )
+    return f"warning: the policy in force has no rep {by!r} ({whom}); the lead is theirs all the same, by nobody's calendar"
+
+
+def _moment(text: str, now: int) -> int:
+    """UTC ms of a day's beginning (UTC) or of an RFC 3339 time. Raises CommandError, also of what is past; today is not."""
     try:
         day = dt.date.fromisoformat(text)
     except ValueError:
@@ -213,5 +232,12 @@ def _moment(text: str) -> int:
             raise CommandError(
                 f"--again: {text!r} is no day such as 2027-03-01, nor a time such as 2027-03-01T09:00:00Z"
             ) from None
-        return moment_of(text, "--again")
-    return int(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp() * 1000)
+        at = earliest = moment_of(text, "--again")
+    else:
+        at = int(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp() * 1000)
+        earliest = at + DAY_MS
+    if earliest <= now:
+        raise CommandError(
+            f"--again: {text} is past; give the day or time at which marketing should look at the lead again"
+        )
+    return at

@@ -248,7 +248,7 @@ class LedgerProcess:
         self._told |= left.keys()
         self._leads = lead_figures(books.leads(self._facts), resolved.touches, self._policy)
         changed: list[Total] = []
-        standing = totals.standing(self._published)
+        standing = [*totals.standing(self._published), *(label for label, one in self._earlier.items() if one.funnel)]
         for period in totals.affected(span, resolved, self._policy.ledger.lookback_days, standing):
             ledger = compute(resolved, period, self._policy.ledger)
             changed += totals.revised(self._published[period.label], ledger, self._earlier.get(period.label))

@@ -192,8 +192,7 @@ class Facts:
             changed = _kept(self.deals, fact.deal_id, fact)
             self._deal_ids.update(fact.ids)
             for one in (deal, fact) if changed else ():
-                if one is not None and one.closed_at is not None:
-                    self._spans(one.closed_at, one.closed_at)
+                self._spans_deal(one)
             return changed
         if isinstance(fact, CostFact):
             cost = self.costs.get(fact.cost_id)
@@ -222,7 +221,9 @@ class Facts:
         """As `take`, of many erasures: what is known is walked through once, not once for each. Since facts may come in any order, whoever
         reads many takes the erasures among them by themselves."""
         new = {
-            fact.identifier: fact for fact in sorted(erasures, key=_at) if fact.at > self._erased_at(fact.identifier)
+            fact.identifier: fact
+            for fact in sorted(erasures, key=lambda one: one.at)
+            if fact.at > self._erased_at(fact.identifier)
         }
         if not new:
             return {}
@@ -300,11 +301,15 @@ class Facts:
                 self._spans(touch.at, touch.at)
         for deal in self.deals.values():
             if self.customer_of(deal) in theirs:
-                closed_at = deal.opened_at if deal.closed_at is None else deal.closed_at
-                self._spans(min(deal.opened_at, closed_at), max(deal.opened_at, closed_at))
+                self._spans_deal(deal)
         for lead in self.leads.values():
             if self.customer(lead.customer) in theirs:
                 self._spans(lead.at, lead.at)
+
+    def _spans_deal(self, deal: DealFact | None) -> None:
+        """It counts as an opportunity when it is opened, and as revenue when it is closed."""
+        if deal is not None:
+            self._spans(*sorted((deal.opened_at, deal.closed_at or deal.opened_at)))
 
     def _spans(self, start: int, end: int) -> None:
         if self.span is None:
@@ -385,10 +390,6 @@ def apart(found: Iterable[Fact], erasures: list[ErasedFact]) -> Iterator[Fact]:
             erasures.append(fact)
         else:
             yield fact
-
-
-def _at(fact: ErasedFact) -> int:
-    return fact.at
 
 
 def _kept(known: dict[str, V], id_: str, fact: V) -> dict[bytes, Fact | None]:

@@ -116,7 +116,9 @@ def standing(published: Mapping[str, Mapping[Figure, Total]]) -> list[str]:
 def _days(resolved: Resolved) -> set[int]:
     """Days with a record; of a cost one in each month, for as long as a cost may last: an older release took longer ones, too."""
     found = {touch.at // DAY_MS for of_one in resolved.touches.values() for touch in of_one}
-    found.update(deal.closed_at // DAY_MS for deal, _ in resolved.deals if deal.closed_at is not None)
+    found.update(
+        at // DAY_MS for deal, _ in resolved.deals for at in (deal.opened_at, deal.closed_at) if at is not None
+    )
     found.update(at // DAY_MS for at, _ in resolved.conflicts)
     for first, last in {(cost.first_day, cost.last_day) for cost in resolved.costs}:
         found.update(month.first for month in periods.months(Period("", first, min(last, first + LONGEST_DAYS))))

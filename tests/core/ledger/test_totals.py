@@ -12,7 +12,7 @@ from streams.core.ledger.facts import Fact, Facts
 from streams.core.ledger.figures import compute
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.totals import Figure, Total
-from streams.core.ledger.types import Cost
+from streams.core.ledger.types import Cost, Stage
 from streams.core.policy import IdentityPolicy
 from streams.core.touch import Customer, IdentifiedTouch, Money, Touch
 from tests.core.ledger.test_records import COST, DEAL, line
@@ -136,6 +136,21 @@ def test_a_merge_reckons_its_customers_time_only() -> None:
     ledger.known.take(facts.HomeFact("nobody", "x", 10))
     ledger.known.take(facts.HomeFact("nobody", "y", 11))
     assert ledger.known.changed and ledger.known.spanned() is None and not ledger.known.changed
+
+
+def test_a_deal_changes_the_time_from_its_opening() -> None:
+    """An open deal is an opportunity on the day on which it was opened; when that day, or that of its closing, is corrected, what lies
+    between the earlier and the later ones is reckoned anew."""
+    known = Facts()
+    for n, (opened, closed, first, last) in enumerate([
+        (40, None, 40, 40), (160, None, 40, 160), (160, 220, 160, 220), (100, 200, 100, 220), (100, None, 100, 200),
+    ], 1):  # fmt: skip
+        at = JANUARY + opened * DAY
+        end = None if closed is None else JANUARY + closed * DAY
+        stage: Stage = "open" if closed is None else "won"
+        known.take(facts.DealFact("d", n, False, ("a",), stage, at, end, Money("10.00", "EUR"), None))
+        assert known.spanned() == (JANUARY + first * DAY, JANUARY + last * DAY)
+    assert "2026-Q2" in [one.label for one in totals.affected(facts.ALWAYS, books.resolve(known), 90)]
 
 
 @settings(max_examples=60, deadline=None)

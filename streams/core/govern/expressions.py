@@ -5,12 +5,15 @@ said so; so no value is missing. Google's own CEL is what runs: types are checke
 take linear time, and work is bounded. Measured and passed over (2026-11-28): rule-engine takes `country == 5`, and eight times as long;
 `common-expression-language` checks neither names nor types. An expression that cannot be evaluated for some customer (a division by
 zero) does not hold for them.
+
+CEL bounds the steps of an expression, not what they build: twenty times `.map(x, x + x)` make a text of a million times the length. So what
+may build on what was built is refused when an expression is made ready: `map` and `filter`, and a list asked within another list.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -25,6 +28,13 @@ _UNKNOWN = re.compile(r"undeclared reference to '([^']*)'")
 _OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '(.*)'")
 _WORDS = re.compile(r"'(and|or|not)'|\b(?:and|or|not)\b")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|' r"'(?:[^'\\]|\\.)*'")
+# Texts and comments, in which nothing counts; brackets; what asks each of a list.
+_TOKEN = re.compile(
+    r"""(?P<skip>[rRbB]{0,2}(?:\"{3}(?s:.*?)\"{3}|\'{3}(?s:.*?)\'{3}|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|//[^\n]*)"""
+    r"|(?P<list>\.\s*(?P<name>map|filter|all|exists|exists_one|existsOne)\s*\()|(?P<open>\()|(?P<close>\))"
+)
+_LONGEST = 4_000
+"""Characters of an expression: what it may build is at most as long as its own length says, times the longest value."""
 _MEMORY = 10_000
 """Answers that an expression remembers: customers share countries and time zones, and an answer looked up costs a fiftieth."""
 _LONG = 1_000
@@ -58,6 +68,9 @@ class Expression:
     def __init__(self, text: str) -> None:
         from cel_expr_python import cel  # 14 MB that policies without expressions do not load
 
+        grows = tuple(_growing(text))
+        if grows:
+            raise ExpressionError(grows)
         self.attributes = attributes_of(text)
         # Each attribute is a name of its own, so that one that nobody gave can be "" instead of an error.
         self._names = (*_NAMES, *(f"attributes.{name}" for name in self.attributes))
@@ -104,7 +117,7 @@ class Expression:
         text = (value.encode(errors="replace").decode() for value in values)
         try:
             told = self._compiled.eval(data=dict(zip(self._names, text, strict=True)))
-        except RuntimeError:  # more work than its bound; other errors are values, and none is True
+        except (RuntimeError, MemoryError):  # more work than its bound; other errors are values, and none is True
             return False
         return told.value() is True
 
@@ -113,6 +126,34 @@ class Expression:
 def expression(text: str) -> Expression:
     """The expression made ready, once for each text. Raises `ExpressionError`."""
     return Expression(text)
+
+
+def _growing(text: str) -> Iterator[Mistake]:
+    """What may build on what was built: see the module."""
+    if len(text) > _LONGEST:
+        yield Mistake(
+            *_place(text, _LONGEST), f"an expression has at most {_LONGEST:,} characters, and this one {len(text):,}"
+        )
+        return
+    within: list[bool] = []  # of each open bracket, whether a list is asked in it
+    for token in _TOKEN.finditer(text):
+        if token["open"]:
+            within.append(False)
+        elif token["close"] and within:
+            within.pop()
+        elif token["list"]:
+            line, column = _place(text, token.start("name") - 1)
+            if token["name"] in ("map", "filter"):
+                yield Mistake(
+                    line, column + 1, f"`{token['name']}` makes lists, which may grow without end; ask by exists or all"
+                )
+            elif any(within):
+                yield Mistake(
+                    line,
+                    column + 1,
+                    f"`{token['name']}` within another one takes steps without end; ask one list at a time",
+                )
+            within.append(True)
 
 
 def _mistakes(told: str, text: str) -> tuple[Mistake, ...]:

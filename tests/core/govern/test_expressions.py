@@ -69,13 +69,36 @@ def test_what_is_no_condition(text: str, told: str) -> None:
     assert told in caught.value.mistakes[0].what
 
 
-def test_work_has_a_bound() -> None:
-    """An expression that would look at a million things does not hold, and takes no time over it."""
-    ten = "[0,1,2,3,4,5,6,7,8,9]"
-    inner = "true"
-    for name in "abcdef":
-        inner = f"{ten}.all({name}, {inner})"
-    assert expression(inner).holds() is False
+@pytest.mark.parametrize(
+    ("text", "line", "column", "told"),
+    [
+        ("[account]" + ".map(x, x + x)" * 28 + ".size() > 0", 1, 11, "`map` makes lists"),
+        ('country == "DE" &&\n  ["a"].filter(x, x == account).size() > 0', 2, 9, "`filter` makes lists"),
+        ("[1].all(a, [2].all(b, a < b))", 1, 16, "`all` within another one"),
+        ("[account].exists(x, [x+x].exists(y, [y+y].exists(z, z == '')))", 1, 27, "`exists` within another one"),
+        ("[account] . map ( x, x + x ).size() > 0", 1, 13, "`map` makes lists"),
+        ('account == "' + "x" * 4_000 + '"', 1, 4_001, "at most 4,000 characters"),
+    ],
+)
+def test_what_may_grow_is_refused(text: str, line: int, column: int, told: str) -> None:
+    """An expression that would build on what it built, until there is no memory, is told with its place before it is asked."""
+    with pytest.raises(ExpressionError) as caught:
+        expression(text)
+    first = caught.value.mistakes[0]
+    assert (first.line, first.column) == (line, column) and told in first.what
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[".map(", "x.map(y, y+y)"].exists(x, x == account) // .map(x, x + x)',
+        'account == """ .map( """ || ["a"].exists(x, x == account) || ["b"].all(x, x != account)',
+        "([1].exists(a, (a > 0))) && [1, 2].exists_one(a, a == 2)",
+    ],
+)
+def test_what_cannot_grow_is_taken(text: str) -> None:
+    """Texts and comments that look so are nothing, and lists may be asked one after another."""
+    assert expression(text).holds(account="x.map(y, y+y)") is True
 
 
 def test_who_is_in_a_segment() -> None:

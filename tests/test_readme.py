@@ -111,8 +111,8 @@ def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> N
             with Gateway(settings) as gateway:
                 done = _run(command, env | {"TOUCHSTREAM_GATEWAY_URL": gateway.url}, folder)
                 assert done.returncode == 0 and "policy" in done.stdout, f"{done.stdout}\n{done.stderr}"
-        elif command.startswith("touchstream identity show"):
-            with Worker(settings):  # the touch that the README sends must have been placed
+        elif command.startswith(("touchstream identity show", "touchstream consent show")):
+            with Worker(settings):  # what the README publishes of the customer must have been placed
                 wait_until(lambda command=command: _run(command, env, folder).returncode == 0, 60, command)
         elif command.startswith("touchstream customer erase"):
             with Worker(settings):  # it waits for the receipt

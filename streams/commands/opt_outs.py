@@ -10,6 +10,7 @@ from streams.commands.common import kafka_options, load_settings
 from streams.commands.publishing import run_kafka
 from streams.core import opt_outs as proof
 from streams.core import wording
+from streams.core.detect.base import ALL
 from streams.core.opt_outs import OptOut
 from streams.core.touch_json import rfc3339
 from streams.edge import reader
@@ -19,7 +20,7 @@ from streams.edge import reader
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with all ids.")
 @kafka_options
 def opt_outs(as_json: bool, bootstrap: str | None, topic_prefix: str | None) -> None:
-    """Say for each opt-out how long contacts of any tool went on after it, the worst first.
+    """Say for each opt-out, or refusal of consent, how long contacts of any tool went on after it, the worst first.
 
     Reads the conflicts that Kafka keeps (90 days) as they stand now. An opt-out that is not listed was heeded at once.
     """
@@ -32,8 +33,9 @@ def opt_outs(as_json: bool, bootstrap: str | None, topic_prefix: str | None) -> 
 
 
 def _line(one: OptOut) -> str:
+    said = f"{one.kind.replace('_', ' ')} in {'every channel' if one.channel == ALL else one.channel}"
     contacts = "1 contact" if one.contacts == 1 else f"{one.contacts} contacts"
     return (
-        f"{wording.span(one.latency_ms)} until the last of {contacts} ({', '.join(one.senders)}) after {one.kind} in {one.channel} at"
-        f" {rfc3339(one.at)}: {one.customer}"
+        f"{wording.span(one.latency_ms)} until the last of {contacts} ({', '.join(one.senders)}) after {said}"
+        f" at {rfc3339(one.at)}: {one.customer}"
     )

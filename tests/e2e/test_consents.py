@@ -61,7 +61,9 @@ def test_consent_from_every_side(settings: Settings) -> None:
         def check(customer: dict[str, str], **contact: Any) -> tuple[bool, dict[str, Any]]:
             asked = {"customer": customer, "channel": "email", "department": "marketing", **contact}
             _, answer, _ = gateway.call("POST", "/v1/checks", asked)
-            return answer["allowed"], {one["rule"]: one["evidence"][0]["id"] for one in answer["violations"]}
+            return answer["allowed"], {
+                one["rule"]: one["evidence"][0]["id"] for one in answer["violations"] if one["evidence"]
+            }
 
         wait_until(lambda: check(DANA) == (False, {"opted-out": "off"}), 30, "a check to see the unsubscribe")
         given = {
@@ -104,14 +106,11 @@ def test_consent_from_every_side(settings: Settings) -> None:
 
         publish(settings, [from_mapping(touch("link", now, LEE | CRM, "opened"))])
         wait_drained(settings)
-        wait_until(
-            lambda: (
-                check(CRM, channel="calls", department="sales", at=rfc3339(now + 12 * 60 * MINUTE))[1].get("consent")
-                == recorded.consent_id
-            ),
-            30,
-            "the record to go with its customer",
-        )
+
+        def refused() -> bool:  # it may be night, when other rules refuse a call, too
+            return check(CRM, channel="calls", department="sales")[1].get("consent") == recorded.consent_id
+
+        wait_until(refused, 30, "the record to go with its customer")
         shown = touchstream(settings, "consent", "show", DANA["email"]).stdout
         assert "email granted since" in shown and "sign-up, version 4, recorded by cmp" in shown
         assert "email for offer withdrawn since" in shown and "opted out" not in shown

@@ -16,6 +16,7 @@ from streams.core.consent import Consent, ConsentChange, encode_consent
 from streams.core.customer import on_command, on_touch
 from streams.core.entry import DamagedError, Entry, encode_entry
 from streams.core.govern.check import check, known
+from streams.core.govern.forecast import forecast, sentence
 from streams.core.govern.records import Contact
 from streams.core.leads.asked import tick_command
 from streams.core.leads.states import LeadState
@@ -314,3 +315,11 @@ def test_a_timer_finds_nothing_due() -> None:
     timeline, _ = play(told(replace(GIVEN, until=NOON + 2 * DAY)))
     assert due_of(encode(timeline), "p") is None
     assert on_command(timeline, tick_command(WHO, NOON + 3 * DAY, NOON), POLICY).outcome == "duplicate"
+
+
+def test_a_forecast_knows_what_was_withdrawn() -> None:
+    """A campaign for who withdrew consent to its purpose is in the forecast, in words."""
+    timeline, _ = play(told(record("w", "withdrawn", NOON, purpose="offer")))
+    planned = Contact(NOON + 5 * DAY, "email", "marketing", campaign="spring", category="offer")
+    (outlook,) = forecast([(WHO, planned)], lambda _: known(timeline, POLICY, NOON), POLICY, NOON)
+    assert "collides once: 1 without consent; 1 of 1 may not be made." in sentence(outlook)

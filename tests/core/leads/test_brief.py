@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from streams.core.consent import Consent
 from streams.core.govern.records import Agreed, Standing
 from streams.core.leads.brief import brief
@@ -70,3 +72,26 @@ def test_fit_may_hand_a_lead_off() -> None:
     assert [part.kind for part in note.components] == ["clicked"]
     assert note.components[0].points < 40
     assert note.score == round(note.components[0].points + 20, 3)
+
+
+def test_recorded_consent_stands_in_the_brief() -> None:
+    """With its whole proof, as a check reads it: an unsubscribe that consent has ended is not told, and a channel is refused
+    for which consent was withdrawn as a whole."""
+    world = World(POLICY)
+    world.touch("off", "unsubscribed", at("2026-03-01T10:00"), direction="inbound")
+    world.touch("ask", "lead_form", at("2026-03-16T10:00"))
+    assert world.lead is not None
+    given = Consent(
+        "granted", at("2026-03-02T10:00"), "email", "", None, "preference centre", "consent", "cmp-1", "form v4", "cmp"
+    )
+    gone = Consent("withdrawn", at("2026-03-03T10:00"), "calls", "", None, "crm", None, "crm-7", "", "jo")
+    timeline = replace(world.timeline, consents=(given, gone))
+    told = brief(timeline, world.lead, POLICY, at("2026-03-16T10:00"))
+    assert told.consents[1:] == (
+        Agreed("calls", "", "withdrawn", gone.at, "record", "crm-7", source="crm", recorded_by="jo"),
+        Agreed(
+            "email", "", "granted", given.at, "record", "cmp-1", None, "consent", "preference centre", "form v4", "cmp"
+        ),
+    )
+    assert told.refused == ("calls",)
+    assert told.slots["calls"] is None and told.slots["email"] == at("2026-03-16T10:00")

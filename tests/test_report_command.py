@@ -348,7 +348,9 @@ def test_broken_lines_are_told_and_the_rest_is_reported(tmp_path: Path) -> None:
         "deal x: the customer has no usable identifier",
         "4 lines or records refused; the report is without them",
     ]
-    assert "4 records could not be read" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "4 records could not be read, or have no rate, and are not in these figures" in (
+        tmp_path / "r.html"
+    ).read_text(encoding="utf-8")
     assert rows(tmp_path / "roi.csv")
 
 

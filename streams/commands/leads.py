@@ -20,6 +20,7 @@ from streams.core.leads import problems as judged
 from streams.core.leads.brief import Brief, brief
 from streams.core.leads.contradiction import campaign_contacts, last_after
 from streams.core.leads.events import LeadEvent, standing, still_here
+from streams.core.leads.states import GIVEN_BACK
 from streams.core.policy import Policy
 from streams.core.touch_json import rfc3339
 from streams.edge.codec import Codec, DecodeError
@@ -178,7 +179,7 @@ def as_dict(lead: Lead, told: Told | None, now: int) -> dict[str, Any]:
 
 def sentence(event: LeadEvent) -> str:
     """What has come of an answer. A lead keeps why it was given back before; that is said only where it is given back now."""
-    given_back = event.kind in ("rejected", "recycled", "disqualified")
+    given_back = event.kind in GIVEN_BACK
     again = (
         f", to be looked at again on {rfc3339(event.recycle_at)[:10]}"
         if given_back and event.recycle_at is not None

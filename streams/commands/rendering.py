@@ -12,6 +12,7 @@ from typing import Any
 from streams.core.dead_letter import DeadLetter
 from streams.core.govern.records import Agreed
 from streams.core.leads.events import LeadEvent
+from streams.core.leads.states import GIVEN_BACK
 from streams.core.outcome import Evidence, Finding, FitComponent, ScoreComponent
 from streams.core.touch import Touch
 from streams.core.touch_json import rfc3339
@@ -85,7 +86,9 @@ def lead_event(value: LeadEvent) -> str:
     due = f", due {rfc3339(value.due_at)}" if value.due_at is not None else ""
     went = value.moved_to and f"went to {value.moved_to}"
     came = value.moved_from and f"came from {value.moved_from}"
-    reasons = (value.reason, value.nurture_with and f"nurture with {_quote(value.nurture_with)}", value.why, came, went)
+    nurture = value.nurture_with and f"nurture with {_quote(value.nurture_with)}"
+    back = (value.reason, nurture) if value.kind in GIVEN_BACK else ()  # later events have them, too
+    reasons = (*back, value.why, came, went)
     why = "; ".join(reason for reason in reasons if reason)
     return clean(
         f"{rfc3339(value.at)}  {value.kind}{changed}  {moved}  {value.customer}{owner}{due}{f'{chr(10)}  {why}' if why else ''}"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from streams.commands import rendering
 from streams.commands.common import CommandError
-from streams.commands.handoff import _moment
+from streams.commands.handoff import _moment, _unknown
 from streams.commands.leads import sentence
 from streams.core.leads.events import LeadEvent
+from streams.core.policy import Policy, parse
+from tests.core.leads.world import at
 
+NOW = at("2026-03-02T12:00")
 GIVEN_BACK = LeadEvent(
     "e", "lead-1", "c2-a", "recycled", "recycled", "working", 5, "act", "a", 1, 1, reason="no_budget", recycle_at=1_772_409_600_000
 )  # fmt: skip
@@ -21,6 +25,8 @@ def test_why_and_until_when_a_lead_was_given_back_is_said_once() -> None:
         "recycled (no budget): lead lead-1 of c2-a is recycled now, to be looked at again on 2026-03-02"
     )
     assert sentence(replace(GIVEN_BACK, kind="won", state="won")) == "won: lead lead-1 of c2-a is won now"
+    assert "no_budget" in rendering.lead_event(GIVEN_BACK)
+    assert "no_budget" not in rendering.lead_event(replace(GIVEN_BACK, kind="won", state="won"))
 
 
 def test_who_takes_a_lead_of_another_rep_is_told() -> None:
@@ -33,4 +39,21 @@ def test_who_takes_a_lead_of_another_rep_is_told() -> None:
 def test_a_date_that_is_none(text: str) -> None:
     """The error names both forms that are possible."""
     with pytest.raises(CommandError, match=r"is no day such as 2027-03-01, nor a time such as 2027-03-01T09:00:00Z"):
-        _moment(text)
+        _moment(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["2026-03-01", "2026-03-02T11:59:59Z"])
+def test_a_date_that_is_past(text: str) -> None:
+    """It is refused with its own words; today, and a later time of today, are taken."""
+    with pytest.raises(CommandError, match=f"--again: {text} is past; give the day or time"):
+        _moment(text, NOW)
+    assert _moment("2026-03-02", NOW) == NOW - 12 * 3_600_000
+    assert _moment("2026-03-02T12:00:01Z", NOW) == NOW + 1000
+
+
+def test_a_name_that_no_rep_has() -> None:
+    """Of a policy with reps, the nearest is asked for, or all are named; without reps nobody can know."""
+    policy = parse('[leads.owners]\n"acme.com" = "bo"\n[[teams]]\nname = "iberia"\n[[teams.reps]]\nid = "ana"\n')
+    assert _unknown("ana", policy) is _unknown("bo", policy) is _unknown("zoe", Policy()) is None
+    assert "no rep 'anna' (did you mean 'ana'?)" in (_unknown("anna", policy) or "")
+    assert "no rep 'zoe' (it has ana, bo)" in (_unknown("zoe", policy) or "")

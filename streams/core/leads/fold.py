@@ -209,12 +209,14 @@ def _act(steps: _Steps, act: Act, policy: Policy) -> None:
 def _assigned(steps: _Steps, act: Act) -> None:
     lead = steps.lead
     assert lead is not None
-    if lead.state != "mql":  # somebody got in touch before, or the hand-off did not hold
-        return
+    # A deal that began after the request, but was told after the assignment, is of the rep who was given the lead.
+    state: State | None = "handed_off" if lead.state == "mql" else None
+    if state is None and (lead.state != "opportunity" or lead.owner is not None or lead.touched_at):
+        return  # somebody got in touch before, or the hand-off did not hold
     kind: ChangeKind = "handed_off" if lead.attempt == 0 else "reassigned"
     timers = tuple(sorted(act.timers))
     steps.to(
-        kind, "handed_off", act.why, owner=act.owner, team=act.team, attempt=lead.attempt + 1, assigned_at=steps.entry.at,
+        kind, state, act.why, owner=act.owner, team=act.team, attempt=lead.attempt + 1, assigned_at=steps.entry.at,
         due_at=act.due_at, timers=timers,
     )  # fmt: skip
 

@@ -35,6 +35,9 @@ UNTOUCHED = ("mql", "handed_off", "accepted")
 
 ENDED = frozenset({"won", "lost", "disqualified"})
 
+GIVEN_BACK = ("rejected", "recycled", "disqualified")
+"""Kinds of changes by which sales gives a lead back, with a reason."""
+
 NEXT: dict[State | None, frozenset[State]] = {
     None: frozenset({"new"}),
     "new": frozenset({"nurtured", "mql", "opportunity", "won", "lost", "disqualified"}),

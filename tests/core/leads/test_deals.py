@@ -178,6 +178,22 @@ def test_deals_move_a_lead() -> None:
     assert world.lead.state == "lost" and said(world.lead.since) == "2026-03-21T02:00"
 
 
+def test_a_deal_that_began_before_the_assignment_is_of_who_was_given_the_lead() -> None:
+    """The request reaches us at noon and a rep gets the lead; then the ledger tells of a deal that began at ten. The hand-off is amended,
+    not taken back: the rep has an opportunity, and must get in touch as they were told."""
+    world = World()
+    world.touch("ask", "lead_form", at("2026-03-03T08:00"), came=at("2026-03-03T12:00"))
+    assert world.lead is not None and world.lead.owner is not None
+    owner, due_at = world.lead.owner, world.lead.due_at
+    say(world, by_ledger("open", OPENED))
+    assert (world.lead.state, world.lead.owner, world.lead.due_at) == ("opportunity", owner, due_at)
+    assert [(one.kind, one.state, one.owner) for one in world.standing()][-2:] == [
+        ("opportunity", "opportunity", None), ("handed_off", "opportunity", owner),
+    ]  # fmt: skip
+    world.touch("call", "dialed", at("2026-03-03T12:30"), "sales")
+    assert world.lead.timers == () and world.standing()[-1].in_time
+
+
 STORIES = [
     # Two deals at once: the lead is lost when both are, won when one is, and what becomes of the other then changes nothing.
     (["a open", "b open", "a lost"], "opportunity b"),

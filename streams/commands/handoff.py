@@ -220,7 +220,7 @@ def _unknown(by: str, policy: Policy) -> str | None:
         if near
         else f"it has {', '.join(reps[:10])}{' and others' if len(reps) > 10 else ''}"
     )
-    return f"warning: the policy in force has no rep {by!r} ({whom}); the lead is theirs all the same, by nobody's calendar"
+    return f"warning: the policy in force has no rep {by!r} ({whom}): no calendar, capacity or SLA is theirs"
 
 
 def _moment(text: str, now: int) -> int:

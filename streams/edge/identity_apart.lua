@@ -139,7 +139,8 @@ local function part(hub, links, cause, shown)
       table.sort(piece)
       for _, member in ipairs(piece) do piece_of[member] = piece end
     end
-    if ensure(id).used then used[#used + 1] = id end
+    -- Of many links, what hung on `hub` was sent on under a smaller id: a list of all for each would be quadratic.
+    if ensure(id).used and (#links == 1 or id < hub) then used[#used + 1] = id end
   end
   local stays = piece_of[old]
   if several then

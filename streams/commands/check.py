@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import msgspec
 
+from streams.commands.check_file import ask_all, questions
 from streams.commands.common import CommandError, load_settings
 from streams.core.touch import CHANNELS, DEPARTMENTS
 from streams.gateway.remote import Answer, GatewayError, Remote, asked_of
@@ -22,8 +23,14 @@ _WHO = ("email", "phone", "linkedin_url", "crm_id")
 @click.option("--phone")
 @click.option("--linkedin-url")
 @click.option("--crm-id")
-@click.option("--channel", type=click.Choice(CHANNELS), required=True)
-@click.option("--department", type=click.Choice(DEPARTMENTS), required=True)
+@click.option(
+    "--file",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Many: JSON lines, or a .csv with a head line, of these fields; options stand in for what a line leaves open. - is stdin.",
+)
+@click.option("--channel", type=click.Choice(CHANNELS))
+@click.option("--department", type=click.Choice(DEPARTMENTS))
 @click.option("--campaign")
 @click.option("--category")
 @click.option("--sequence")
@@ -41,6 +48,7 @@ _WHO = ("email", "phone", "linkedin_url", "crm_id")
 @click.option("--json", "as_json", is_flag=True, help="The gateway's answer as JSON.")
 @click.option("--exit-code", is_flag=True, help="End with 3 when the answer is no.")
 def check(
+    file: BinaryIO | None,
     gateway_url: str | None,
     as_json: bool,
     exit_code: bool,
@@ -49,23 +57,49 @@ def check(
     actor_id: str | None,
     **asked: Any,
 ) -> None:
-    """Say whether a contact may be made now: every rule against it with its evidence, and when it may."""
+    """Say whether a contact may be made now: every rule against it with its evidence, and when it may.
+
+    With --file of all customers of a campaign: a line for each who may not be contacted (with --json for each), and a summary at the end.
+    What cannot be asked about is named by its line on standard error, and the exit code is 1.
+
+    \b
+    touchstream check --file customers.csv --channel email --department marketing
+    """
     settings = load_settings(gateway_url=gateway_url)
     who = {name: asked.pop(name) for name in _WHO}
     known = {name: value for name, value in who.items() if value is not None}
-    if not known:
+    if file is None:
+        for name in ("channel", "department"):
+            if asked[name] is None:
+                raise click.UsageError(f"Missing option '--{name}'.")
+    elif known:
+        raise click.UsageError(f"--file says whom: leave out --{next(iter(known)).replace('_', '-')}")
+    if not known and file is None:
         raise CommandError("say whom: --email, --phone, --linkedin-url or --crm-id")
     if wrong := [one for one in attributes if not one.partition("=")[1]]:
         raise CommandError(f"--attribute {wrong[0]}: write NAME=VALUE")
     standing = {"account": account, "attributes": dict(one.split("=", 1) for one in attributes)}
     asked["standing"] = {name: value for name, value in standing.items() if value} or None
     asked |= {"actor_id": actor_id, "actor_kind": "person"} if actor_id else {}
+    if file is not None:
+        _all(settings, file, {name: value for name, value in asked.items() if value is not None}, as_json, exit_code)
+        return
     try:
         answer = asyncio.run(_ask(settings, asked_of(known, **asked)))
     except GatewayError as error:
         raise CommandError(str(error)) from None
     click.echo(msgspec.json.encode(answer).decode() if as_json else told(answer))
     if exit_code and not answer.allowed:
+        sys.exit(3)
+
+
+def _all(settings: Settings, file: BinaryIO, common: dict[str, Any], as_json: bool, exit_code: bool) -> None:
+    broken: list[str] = []
+    outcome = asyncio.run(ask_all(settings, questions(file, common, broken), broken, as_json))
+    click.echo(outcome.text(), err=as_json)
+    if outcome.broken:
+        sys.exit(1)
+    if exit_code and outcome.refused:
         sys.exit(3)
 
 

@@ -20,7 +20,7 @@ A touch sent again with a higher `version` corrects the one of its `touch_id`, w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -43,7 +43,7 @@ from streams.edge.publisher import Publisher, PublishError, Record, TooLarge, Wr
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
 from streams.edge.topics import COMMANDS
-from streams.gateway.remote import Answer, Remote, Reservation, Reserved, asked_of
+from streams.gateway.remote import Answer, Remote, Reservation, Reserved, Unanswered, asked_of
 from streams.settings import Settings
 
 __all__ = ["Client", "ConsentError", "PublishError", "RecordError", "SendManyError", "Sent", "TouchError"]
@@ -301,6 +301,17 @@ class Client(Encoding):
         """
         return await self.gateway.check(asked_of(customer, **contact))
 
+    def may_contact_all(
+        self, customers: Iterable[Mapping[str, Any] | str], **contact: Any
+    ) -> AsyncGenerator[Answer | Unanswered, None]:
+        """The same for all customers of a campaign: `async for answer in client.may_contact_all(customers, channel="email", ...)`.
+
+        One answer for each, in their order, as they come: 10,000 customers are one request. Who has fields of their own (`at`, `standing`,
+        `ref`, ...) is a dict of these with the identifiers under `customer`. About whom the gateway cannot be asked, for want of a usable
+        identifier for one, there is an `Unanswered`, which is false, too. GatewayError when the gateway is away.
+        """
+        return self.gateway.check_all(_question(one, contact) for one in customers)
+
     async def reserve(self, customer: Mapping[str, Any] | str, **contact: Any) -> Reservation:
         """The same, and hold the slot for `hold_seconds`. Publish the touch with the reservation's `touch_id`."""
         return await self.gateway.reserve(asked_of(customer, **contact))
@@ -339,6 +350,12 @@ class Client(Encoding):
             else:
                 results.append(Sent(place.topic, place.partition, place.offset, item[0]))
         return results
+
+
+def _question(customer: Mapping[str, Any] | str, contact: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(customer, str) or "customer" not in customer:
+        return asked_of(customer, **contact)
+    return asked_of(**{**contact, **customer})
 
 
 def _one(results: list[Sent | TouchError | PublishError]) -> Sent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from streams import settings as settings_module
@@ -15,7 +15,7 @@ from streams.core.touch import Touch
 from streams.core.touch_json import TouchError
 from streams.edge.client import Client, HandoffAnswer, Recorded, Sent
 from streams.edge.publisher import PublishError, Written
-from streams.gateway.remote import Answer, Reservation, Reserved
+from streams.gateway.remote import Answer, Reservation, Reserved, Unanswered
 from streams.settings import Settings
 
 T = TypeVar("T")
@@ -85,6 +85,21 @@ class SyncClient:
     def may_contact(self, customer: Mapping[str, Any] | str, **contact: Any) -> Answer:
         """As `Client.may_contact`."""
         return self._run(self._connected().may_contact(customer, **contact))
+
+    def may_contact_all(
+        self, customers: Iterable[Mapping[str, Any] | str], **contact: Any
+    ) -> Iterator[Answer | Unanswered]:
+        """As `Client.may_contact_all`: `for answer in client.may_contact_all(customers, channel="email", ...)`."""
+        answers = self._connected().may_contact_all(customers, **contact)
+
+        async def following() -> Answer | Unanswered | None:
+            return await anext(answers, None)
+
+        try:
+            while (answer := self._run(following())) is not None:
+                yield answer
+        finally:
+            self._run(answers.aclose())
 
     def reserve(self, customer: Mapping[str, Any] | str, **contact: Any) -> Reservation:
         """As `Client.reserve`."""

@@ -29,6 +29,7 @@ from streams.core.touch_json import TouchError
 from streams.edge.client import Sent
 from streams.edge.publisher import PublishError
 from streams.gateway import models, problems
+from streams.gateway.bounds import BATCH, BATCH_BYTES, BATCH_CUSTOMERS, LINE_BYTES, NDJSON
 from streams.gateway.gate import Conflict, Expired, TouchIdTaken, Unavailable
 from streams.gateway.limits import Limits
 from streams.gateway.problems import Problem
@@ -38,17 +39,11 @@ from streams.gateway.service import Service
 from streams.gateway.tokens import Scope, Token
 
 CHECKS = "/v1/checks"
-BATCH = "/v1/checks/batch"
-BATCH_CUSTOMERS = 10_000
-BATCH_BYTES = 32 * 1024 * 1024
-LINE_BYTES = 64 * 1024
 OPEN_NAME = "touchstream gateway"
 """Who recorded a consent where there are no tokens, and nobody is named."""
 
 AT_ONCE = 25
 """Customers of a batch that are looked at together; the next single check waits for no more than these."""
-
-NDJSON = "application/x-ndjson"
 
 
 def create(service: Service) -> Limits:
@@ -89,10 +84,9 @@ _bearer = HTTPBearer(auto_error=False, description="As `touchstream gateway toke
 def needs(service: Service, scope: Scope) -> Callable[..., Awaitable[Token]]:
     """A dependency: whoever asks has this scope, and does not ask too often."""
 
-    async def caller(
-        request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-    ) -> Token:
-        return admitted(service, scope, request, given.credentials if given else None)
+    async def caller(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Token:
+        token: Token = request.state.caller  # whose request it is was looked up before its body was read
+        return admitted(service, scope, request, token)
 
     return caller
 
@@ -113,9 +107,8 @@ def known(service: Service, presented: str | None) -> Token:
     return token
 
 
-def admitted(service: Service, scope: Scope, request: Request, presented: str | None) -> Token:
-    """The token that was presented, if it may do this now. Problem 401, 403 or 429 if not."""
-    token = known(service, presented)
+def admitted(service: Service, scope: Scope, request: Request, token: Token) -> Token:
+    """The token, if it may do this now. Problem 403 or 429 if not."""
     request.state.token = token.name
     if not token.may(scope):
         raise Problem(403, "forbidden", f"the token {token.name} lacks the scope {scope}")
@@ -131,7 +124,7 @@ def _quick(service: Service) -> Callable[[Request], Awaitable[bytes]]:
     """POST /v1/checks without the framework's way to a route, which takes longer than the check; the document is the route's."""
 
     async def check_quickly(request: Request) -> bytes:
-        admitted(service, "check", request, presented(request.headers))
+        admitted(service, "check", request, known(service, presented(request.headers)))
         try:
             asked = models.CheckIn.model_validate_json(await request.body())
         except ValidationError as error:

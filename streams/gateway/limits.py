@@ -33,8 +33,9 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 class Limits:
     """`largest` are bounds of routes by path. `quick` are POST routes that are answered here, with status 200 and the JSON that they give,
-    without the framework, which takes longer than a check. `who` raises a problem for a request of nobody's, and then its body is not
-    read: whoever reads it parses it. The request's id is X-Request-Id as it came, if it can stand in a log, else a new one."""
+    without the framework, which takes longer than a check. `who` says whose request it is, for `request.state.caller`; it raises a
+    problem for a request of nobody's, and then its body is not read: whoever reads it parses it. The request's id
+    is X-Request-Id as it came, if it can stand in a log, else a new one."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Limits:
                 await _json(told, answer)
             else:
                 if scope["path"] not in OPEN:
-                    self._who(headers)
+                    scope["state"]["caller"] = self._who(headers)
                 await self._app(scope, _bounded(receive, bound), answer)
         except problems.Problem as problem:  # raised where no handler of the framework is
             if status:

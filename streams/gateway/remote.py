@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import aiohttp
 import msgspec
 from msgspec import Struct, field
 
+from streams.gateway.bounds import BATCH, BATCH_BYTES, BATCH_CUSTOMERS, LINE_BYTES, NDJSON
 from streams.settings import PREFIX, Settings
 
 T = TypeVar("T")
@@ -86,6 +87,16 @@ class Answer(Struct, frozen=True):
         return self.allowed
 
 
+class Unanswered(Struct, frozen=True):
+    """One of many customers about whom the gateway could not be asked; the text says why. False in a condition, as a no is."""
+
+    text: str
+    status: int
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class Reserved(Struct, frozen=True):
     """A reservation. Publish the touch with its `touch_id`."""
 
@@ -127,6 +138,42 @@ class Remote:
         """POST /v1/checks. Raises GatewayError."""
         return await self._call("POST", "/v1/checks", asked, Answer)
 
+    async def check_all(self, asked: Iterable[Mapping[str, Any]]) -> AsyncGenerator[Answer | Unanswered, None]:
+        """POST /v1/checks/batch, in as many requests as it takes: an answer for each, in order, as they come. Raises GatewayError when the
+        gateway cannot be asked, or answers no more: then so many were answered."""
+        for batch in _batches(map(_line, asked)):
+            lines = [one for one in batch if isinstance(one, bytes)]
+            answers = self._batch(lines) if lines else None
+            for one in batch:
+                if isinstance(one, Unanswered):
+                    yield one
+                    continue
+                assert answers is not None
+                answer = await anext(answers, None)
+                if answer is None:
+                    raise GatewayError(f"{self._url}{BATCH} ended before all were answered; ask for the rest again")
+                yield answer
+            if answers is not None:
+                await answers.aclose()
+
+    async def _batch(self, lines: Sequence[bytes]) -> AsyncGenerator[Answer | Unanswered, None]:
+        """Answers to the lines of one request."""
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=TIMEOUT)
+        headers = {"Content-Type": NDJSON}
+        try:
+            async with self._opened().post(
+                self._url + BATCH, data=b"\n".join(lines), headers=headers, timeout=patience
+            ) as told:
+                if told.status >= 400:
+                    raise _refused(BATCH, told.status, await told.read())
+                rest = b""
+                async for part in told.content.iter_any():
+                    *whole, rest = (rest + part).split(b"\n")
+                    for line in whole:
+                        yield _answer_of(line)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._away(error) from error
+
     async def reserve(self, asked: Mapping[str, Any]) -> Reservation:
         """POST /v1/reservations. Raises GatewayError."""
         return await self._call("POST", "/v1/reservations", asked, Reservation)
@@ -141,17 +188,11 @@ class Remote:
         return await self._call("DELETE", f"/v1/reservations/{reservation_id}", None, Reserved)
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any] | None, kind: type[T]) -> T:
-        if self._session is None:
-            headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-            self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT))
         try:
-            async with self._session.request(method, self._url + path, json=body) as answer:
+            async with self._opened().request(method, self._url + path, json=body) as answer:
                 raw, status = await answer.read(), answer.status
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise GatewayError(
-                f"the gateway at {self._url} cannot be asked: {error or type(error).__name__}; `touchstream gateway` starts one,"
-                f" {PREFIX}GATEWAY_URL says where it is"
-            ) from error
+            raise self._away(error) from error
         if status >= 400:
             raise _refused(path, status, raw)
         try:
@@ -161,15 +202,64 @@ class Remote:
                 f"{self._url}{path} answered what no gateway of this release answers: {error}", status
             ) from error
 
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+            self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+        return self._session
+
+    def _away(self, error: BaseException) -> GatewayError:
+        return GatewayError(
+            f"the gateway at {self._url} cannot be asked: {str(error) or type(error).__name__}; `touchstream gateway` starts one,"
+            f" {PREFIX}GATEWAY_URL says where it is"
+        )
+
+
+def _line(asked: Mapping[str, Any]) -> bytes | Unanswered:
+    line = msgspec.json.encode(asked)
+    if len(line) > LINE_BYTES:
+        return Unanswered(f"{len(line)} bytes, and a question may have {LINE_BYTES}", 413)
+    return line
+
+
+def _batches(lines: Iterable[bytes | Unanswered]) -> Iterator[list[bytes | Unanswered]]:
+    """As many as one request may have."""
+    batch: list[bytes | Unanswered] = []
+    size = 0
+    for line in lines:
+        length = len(line) + 1 if isinstance(line, bytes) else 0
+        if len(batch) == BATCH_CUSTOMERS or size + length > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += length
+    if batch:
+        yield batch
+
+
+def _answer_of(line: bytes) -> Answer | Unanswered:
+    """Raises GatewayError for what is neither an answer nor a problem."""
+    try:
+        if line.startswith(b'{"problem":'):
+            problem = msgspec.json.decode(line, type=dict[str, dict[str, Any]])["problem"]
+            return Unanswered(_said(problem), problem.get("status", 0))
+        return msgspec.json.decode(line, type=Answer)
+    except msgspec.MsgspecError as error:
+        raise GatewayError(f"{BATCH} answered what no gateway of this release answers: {error}") from error
+
+
+def _said(problem: Mapping[str, Any]) -> str:
+    """A problem (RFC 9457) in one line."""
+    wrong = "; ".join(f"{one['pointer']}: {one['detail']}" for one in problem.get("errors", []))
+    return f"{problem.get('detail', 'no answer')}{': ' + wrong if wrong else ''}"
+
 
 def _refused(path: str, status: int, raw: bytes) -> GatewayError:
     try:
         problem = msgspec.json.decode(raw, type=dict[str, Any])
     except msgspec.DecodeError:
         return GatewayError(f"{path}: {status}, and what answers is no gateway; is {PREFIX}GATEWAY_URL right?", status)
-    wrong = "; ".join(f"{one['pointer']}: {one['detail']}" for one in problem.get("errors", []))
-    text = f"{problem.get('detail', status)}{': ' + wrong if wrong else ''} (request {problem.get('request_id', 'unknown')})"
-    return GatewayError(text, status)
+    return GatewayError(f"{_said(problem)} (request {problem.get('request_id', 'unknown')})", status)
 
 
 def asked_of(customer: Mapping[str, Any] | str, **contact: Any) -> dict[str, Any]:

@@ -1,0 +1,148 @@
+"""All customers of a campaign: by the SDK, and by `touchstream check --file`, against a real gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from msgspec.structs import replace
+
+from streams import Client
+from streams.cli import main
+from streams.gateway.remote import Answer, GatewayError, Unanswered
+from streams.settings import Settings
+from tests.gateway.running import Gateway
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+KIND = {"channel": "email", "department": "marketing"}
+
+
+def test_more_than_one_request_may_hold(gateway: Gateway, settings: Settings) -> None:
+    """10,050 customers: an answer each, in their order; what cannot be asked about, for nobody or too long, is told in its place and is no
+    yes; fields of one customer hold for that one only."""
+    asked: list[Any] = [{"customer": {"email": f"p{n}@example.com"}, "ref": str(n)} for n in range(10_050)]
+    asked[3] = "dana@example.com"
+    asked[4] = {"email": "nobody"}
+    asked[5] = {"customer": {"email": "x@example.com"}, "standing": {"attributes": {"a": "x" * 70_000}}}
+    asked[6] = {"customer": {"email": "dana@example.com"}, "department": "sales", "ref": "6"}
+
+    async def ask() -> list[Answer | Unanswered]:
+        async with Client(settings=replace(settings, gateway_url=gateway.url)) as client:
+            return [one async for one in client.may_contact_all(asked, **KIND)]
+
+    told = asyncio.run(ask())
+    assert len(told) == len(asked)
+    assert [n for n, one in enumerate(told) if not one] == [3, 4, 5]
+    refused, nobody, long = told[3:6]
+    assert isinstance(refused, Answer) and refused.violations[0].reason == "department_overlap"
+    assert isinstance(nobody, Unanswered) and "no identifier is usable" in nobody.text and nobody.status == 422
+    assert isinstance(long, Unanswered) and "a question may have 65536" in long.text
+    rest = [one for n, one in enumerate(told) if n not in (3, 4, 5)]
+    assert [one.ref for one in rest if isinstance(one, Answer)] == [str(n) for n in range(10_050) if n not in (3, 4, 5)]
+
+
+def test_a_plain_script_asks_about_many(gateway: Gateway, settings: Settings) -> None:
+    """Without async the answers come one by one; who has seen enough may stop; a gateway that is away is an error that says what to do."""
+    with Client.sync(settings=replace(settings, gateway_url=gateway.url)) as client:
+        some = ["a@example.com", "dana@example.com", "b@example.com"]
+        assert [bool(one) for one in client.may_contact_all(some, **KIND)] == [True, False, True]
+        assert next(iter(client.may_contact_all(some * 1000, **KIND)))
+        assert list(client.may_contact_all([], **KIND)) == []
+        assert client.may_contact("c@example.com", **KIND)
+    with (
+        Client.sync(settings=replace(settings, gateway_url="http://127.0.0.1:1")) as client,
+        pytest.raises(GatewayError, match="`touchstream gateway` starts one"),
+    ):
+        list(client.may_contact_all(["a@example.com"], **KIND))
+
+
+def check(gateway: Gateway, file: Path, *options: str) -> Result:
+    """The command, about the customers of a file."""
+    kind = ["--channel", "email", "--department", "marketing"]
+    return CliRunner().invoke(main, ["check", "--file", str(file), "--gateway", gateway.url, *kind, *options])
+
+
+def test_a_file_of_customers(gateway: Gateway, tmp_path: Path) -> None:
+    """Who may not is told with the rule and when they may, broken lines by their number, and the numbers at the end; what a line says goes
+    before the options, and JSON lines and CSV are told alike."""
+    lines = tmp_path / "customers.jsonl"
+    lines.write_text(
+        """{"email": "a@example.com"}
+{"email": "dana@example.com"}
+
+[1]
+{"email":
+{"email": "dana@example.com", "department": "sales"}
+{"name": "x"}
+{"email": "b@example.com", "chanel": "email"}
+{"customer": {"email": "c@example.com"}, "attributes": {"tier": "gold"}}
+""",
+        encoding="utf-8",
+    )
+    table = tmp_path / "customers.CSV"
+    table.write_bytes(
+        "\ufeffemail,department,attributes.tier\na@example.com,,gold\ndana@example.com,,\ndana@example.com,sales,\n,sales,\n"
+        '"c@example.com",,"gold, old"\nd@example.com,,,more\nnobody,,\n'.encode()
+    )
+    told = check(gateway, lines)
+    assert told.exit_code == 1
+    refused, summary = told.stdout.splitlines()
+    assert refused.startswith("line 2: NO, dana@example.com: departments-apart (delay_until); earliest 20")
+    assert summary == (
+        "3 of 4 customers may be contacted, 1 may not: 1 by departments-apart; 4 lines could not be asked about, see above"
+    )
+    problems = told.stderr.splitlines()
+    assert [one.split(":")[0] for one in problems] == ["line 4", "line 5", "line 7", "line 8"]
+    assert "not a JSON object" in problems[0] and "not JSON" in problems[1] and "nobody: give email" in problems[2]
+    assert "chanel" in problems[3]
+    by_table = check(gateway, table)
+    assert by_table.exit_code == 1
+    assert by_table.stdout.splitlines()[0].startswith("line 3: NO, dana@example.com: departments-apart")
+    assert by_table.stdout.splitlines()[1] == summary.replace("4 lines", "3 lines")
+    assert [one.split(":")[0] for one in by_table.stderr.splitlines()] == ["line 5", "line 7", "line 8"]
+
+
+def test_answers_for_scripts(gateway: Gateway, tmp_path: Path) -> None:
+    """`--json` gives each answer with its line, the summary goes to standard error, and `--exit-code` tells that somebody may not."""
+    table = tmp_path / "customers.csv"
+    table.write_text("email\na@example.com\ndana@example.com\n", encoding="utf-8")
+    told = check(gateway, table, "--json", "--exit-code")
+    assert told.exit_code == 3
+    assert [(one["line"], one["allowed"]) for one in map(json.loads, told.stdout.splitlines())] == [
+        (2, True),
+        (3, False),
+    ]
+    assert told.stderr.splitlines() == ["1 of 2 customers may be contacted, 1 may not: 1 by departments-apart"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", b"name,city\nx,y\n", "line 1: no column is called email, phone"),
+        ("a.csv", b"email\na@example.com\n\xff\n", "not UTF-8 text"),
+        ("a.csv", b'email\n"a@example.com\n', "what is quoted must end"),
+    ],
+)
+def test_a_table_that_is_none(gateway: Gateway, tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    """What is wrong with it is told, without a traceback."""
+    file = tmp_path / name
+    file.write_bytes(content)
+    told = check(gateway, file)
+    assert told.exit_code == 1 and words in told.stderr, told.output
+
+
+def test_what_the_command_cannot_do(tmp_path: Path) -> None:
+    """One customer and a file, or one without a channel, are wrong usage; a gateway that is away is told with how far it came."""
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"email": "a@example.com"}\n', encoding="utf-8")
+    kind = ["--channel", "email", "--department", "marketing"]
+    run = CliRunner().invoke
+    assert "--file says whom: leave out --email" in run(main, ["check", "--file", str(file), "--email", "x"]).output
+    alone = run(main, ["check", "--email", "a@example.com"])
+    assert alone.exit_code == 2 and "Missing option '--channel'" in alone.output
+    away = run(main, ["check", "--file", str(file), "--gateway", "http://127.0.0.1:1", *kind])
+    assert away.exit_code == 1 and "cannot be asked" in away.output and "0 customers were answered" in away.output

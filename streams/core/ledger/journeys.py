@@ -43,6 +43,11 @@ def before(points: Sequence[JourneyTouch], at: int, policy: LedgerPolicy) -> tup
     return tuple(points[start : bisect_right(points, at, key=_at)])
 
 
+def is_before(touched_at: int, at: int, policy: LedgerPolicy) -> bool:
+    """Whether `before` has a touch point of that time."""
+    return at - int(policy.lookback_days * DAY_MS) <= touched_at <= at
+
+
 def joined(touches: Sequence[JourneyTouch], policy: LedgerPolicy) -> Iterator[JourneyTouch]:
     """Touches of the kinds of contacts, in either direction, each call once."""
     calls: dict[tuple[str, ...], tuple[int, set[str]]] = {}

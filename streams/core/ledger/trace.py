@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.core.ledger.attribution import State
 from streams.core.ledger.credit import add_credit
-from streams.core.ledger.policy import MODELS
+from streams.core.ledger.journeys import is_before
+from streams.core.ledger.policy import MODELS, LedgerPolicy
 from streams.core.ledger.result import CREDIT, REVENUE, SPEND, Ledger, Line, LineTouch, Spent
 from streams.core.ledger.types import DIMENSIONS, Cell
 
@@ -129,15 +132,34 @@ def _deals(earlier: Ledger, later: Ledger, deltas: Deltas) -> None:
     )
     for deal_id in old.keys() | new.keys():
         before, after = old.get(deal_id), new.get(deal_id)
-        cells = _money_of(after, later, effects[1])
-        cells.subtract(_money_of(before, earlier, effects[0]))
-        if not any(cells.values()):
-            continue
-        kind, touches = _why(before, after)
-        if kind is None:
-            kind = "policy" if earlier.policy != later.policy else "model"
-        record = "" if kind in ("policy", "model") else f"deal {deal_id}"
-        deltas.setdefault((record, kind, touches), Counter()).update(cells)
+        steps = [(before, earlier, effects[0]), (after, later, effects[1])]
+        if before is not None and after is not None and _facts(before) != _facts(after):
+            steps.insert(1, (_corrected(before, after, earlier.policy), earlier, effects[0]))
+        for (was, under, by), (now, under_now, by_now) in pairwise(steps):
+            cells = _money_of(now, under_now, by_now)
+            cells.subtract(_money_of(was, under, by))
+            if not any(cells.values()):
+                continue
+            kind, touches = _why(was, now)
+            if kind is None:
+                kind = "policy" if earlier.policy != later.policy else "model"
+            record = "" if kind in ("policy", "model") else f"deal {deal_id}"
+            deltas.setdefault((record, kind, touches), Counter()).update(cells)
+
+
+def _facts(line: Line) -> tuple[object, ...]:
+    return line.amount, line.currency, line.closed_at, line.owner
+
+
+def _corrected(before: Line, after: Line, policy: LedgerPolicy) -> Line:
+    """The deal as it is now, on the path that was known before: a touch that came or went since is told by itself. One that only the other
+    day of closing brings into its look-back, or takes out, belongs to the correction."""
+    kept = [touch for touch in before.touches if is_before(touch.at, after.closed_at, policy)]
+    brought = [touch for touch in after.touches if not is_before(touch.at, before.closed_at, policy)]
+    path = sorted(
+        {touch.touch_id: touch for touch in (*brought, *kept)}.values(), key=lambda one: (one.at, one.touch_id)
+    )
+    return replace(after, touches=tuple(path), identifiers=before.identifiers)
 
 
 def _money_of(line: Line | None, ledger: Ledger, effects: Mapping[State, int]) -> Counter[tuple[Key, Cell]]:
@@ -154,13 +176,12 @@ def _money_of(line: Line | None, ledger: Ledger, effects: Mapping[State, int]) -
 
 
 def _why(before: Line | None, after: Line | None) -> tuple[CauseKind | None, tuple[str, ...]]:
-    """The first of the reasons that two lines of one deal differ, and the touches that it is about."""
+    """The first of the reasons that two lines of one deal differ, and the touches that it is about. A correction comes by itself."""
     if before is None:
         return "deal_won", ()
     if after is None:
         return "deal_withdrawn", ()
-    facts = [(line.amount, line.currency, line.closed_at, line.owner) for line in (before, after)]
-    if facts[0] != facts[1]:
+    if _facts(before) != _facts(after):
         return "deal_corrected", ()
     old, new = ({touch.touch_id: touch for touch in line.touches} for line in (before, after))
     came, gone = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())

@@ -111,6 +111,24 @@ def test_corrected_touches_and_costs() -> None:
     assert {cause.record for change in dearer for cause in change.causes} == {"cost ads"}
 
 
+def test_a_deal_that_is_corrected_and_touched_late() -> None:
+    """The amount is corrected and a call comes late: each has its own part of the difference. Where the deal is closed on another day, what
+    its look-back gains or loses by that alone belongs to the correction."""
+    before = ledger([MAIL], [DEAL])
+    dearer = replace(DEAL, version=2, amount=Money("80", "EUR"))
+    changes = compare(before, ledger([MAIL, CALL], [dearer]))
+    assert of(changes, "credit.linear") == {
+        "marketing": (
+            100_00, 40_00,
+            (Cause("deal_corrected", "deal opp", (), -20_00), Cause("late_touch", "deal opp", ("call",), -40_00)),
+        ),
+        "sales": (0, 40_00, (Cause("late_touch", "deal opp", ("call",), 40_00),)),
+    }  # fmt: skip
+    sooner = replace(DEAL, version=2, closed_at=CALL.occurred_at - 1)
+    changes = compare(ledger([MAIL, CALL], [DEAL]), ledger([MAIL, CALL], [sooner]))
+    assert {cause.kind for change in changes for cause in change.causes} == {"deal_corrected"}
+
+
 def test_another_policy_is_named() -> None:
     """The same records under another look-back: the cause is the policy, not a touch."""
     changes = compare(

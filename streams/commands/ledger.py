@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import click
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import start_http_server
 
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
 from streams.commands.policy_in_force import in_force
@@ -22,6 +22,7 @@ from streams.edge.ledger_input import Damaged
 from streams.edge.ledger_metrics import LedgerMetrics
 from streams.edge.ledger_process import LedgerProcess
 from streams.edge.ledger_writer import Superseded
+from streams.edge.metrics import registry_of_process
 from streams.edge.policies import Policies
 from streams.edge.publisher import PublishError
 from streams.edge.reader import ReadError, open_codec
@@ -57,7 +58,7 @@ def ledger(policy_path: str | None, **options: Any) -> None:
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr, force=True)
     logging.getLogger("aiokafka").setLevel("WARNING")
     crash_points.arm(settings.crash_at)
-    metrics = LedgerMetrics(CollectorRegistry())
+    metrics = LedgerMetrics(registry_of_process())
     try:
         server, thread = start_http_server(settings.metrics_port, settings.metrics_host, metrics.registry)
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.registry import REGISTRY
 
 from streams.core.touch import CHANNELS, DEPARTMENTS
@@ -257,6 +257,13 @@ def histogram(registry: CollectorRegistry, name: str) -> Histogram:
     """The histogram of the catalogue with this name."""
     spec = SPECS[name]
     return Histogram(name, spec.meaning, spec.labels, registry=registry, buckets=spec.buckets)
+
+
+def registry_of_process() -> CollectorRegistry:
+    """A registry with nothing but the process's own metrics, such as when it was started; a worker's has them anyway."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
 
 
 class Metrics:

@@ -6,11 +6,10 @@ import asyncio
 import gc
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
 from streams.core.policy import Policy
 from streams.core.published import Published
 from streams.edge.client import Client
+from streams.edge.metrics import registry_of_process
 from streams.edge.policies import Policies
 from streams.gateway import models
 from streams.gateway.gate import Answer, Gate
@@ -33,7 +32,7 @@ class Service:
         self.book = Book(tokens, settings.gateway_rate)
         self.client = Client(settings=settings, timeout=KAFKA_SECONDS)
         memory = Memory(settings, self.client.codec, self.client.publisher)
-        self.metrics = GatewayMetrics(CollectorRegistry())
+        self.metrics = GatewayMetrics(registry_of_process())
         self._counted = {
             allowed: self.metrics.checks.labels(result) for allowed, result in ((True, "allowed"), (False, "refused"))
         }

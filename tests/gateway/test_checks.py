@@ -125,7 +125,8 @@ def test_a_touch_is_published(gateway: Gateway, settings: Settings) -> None:
     assert (status, sent["topic"], sent["touch_id"]) == (202, settings.topic("touches.calls"), "t-1")
     status, problem, _ = gateway.call("POST", "/v1/touches", {**values, "kind": "sung"})
     assert status == 422 and problem["reason"] == "not_a_touch"
-    assert b"touchstream_gateway_requests_total" in gateway.call("GET", "/metrics")[1]
+    served = gateway.call("GET", "/metrics")[1]
+    assert b"touchstream_gateway_requests_total" in served and b"process_start_time_seconds" in served
 
 
 def test_without_redis_the_answer_follows_the_policy(settings: Settings, tmp_path: Path) -> None:

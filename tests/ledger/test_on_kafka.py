@@ -85,6 +85,7 @@ def test_the_ledger_on_kafka(
             assert doubled(settings) == []
             shown = 'touchstream_ledger_roi_ratio{currency="EUR",department="marketing",period="2026-Q2"}'
             wait_until(lambda: shown in served(process), 60, "the return on investment to be served")
+            assert "process_start_time_seconds" in served(process)
         monkeypatch.setattr(ledger_reading, "SLICE", 40)
         monkeypatch.setattr(ledger_reading, "AT_ONCE", 3)
         alone = asyncio.run(ledger_reading.read_all(settings, Policy(), [], again=True))

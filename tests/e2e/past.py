@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +48,7 @@ from tests.support.worker import Worker
 CODEC = Codec()
 RULES = ("double_contact", "contact_after_opt_out", "incongruent_message", "handoff")
 POLICY = parse(Path(__file__).parents[1].joinpath("support", "policy.toml").read_text(encoding="utf-8"))
+CONFLICT = "identity_conflict"
 EARLIER, LATER = 0, 2
 ASKED = 1
 """Moments of publication as the oracle sees them: before and after what is asked for."""
@@ -61,6 +62,8 @@ class Group(NamedTuple):
     erased: str | None
     second: list[Touch]
     wanted: list[Claimed]
+    conflicts: int = 0
+    """How many contradictions of two records nobody has decided."""
 
 
 def known_of(seed: int) -> list[dict[str, str]]:
@@ -78,12 +81,20 @@ def crowd_of(seed: int) -> list[dict[str, str]]:
     return [*({"email": f"{n}.{seed}@example.com"} for n in "abcde"), {"phone": f"+1415{2_000_000 + 2 * seed:07d}"}]
 
 
+def records_of(seed: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Two records of a CRM, alone and with one address."""
+    records = [{"crm_id": f"C-{seed}-{n}"} for n in range(2)]
+    return records, [record | {"email": f"a.{seed}@example.com"} for record in records]
+
+
 def group(seed: int) -> Group | None:
     """The history of a seed; None when the oracle cannot say what must hold."""
     rng = random.Random(seed)
-    crowded = seed % 8 == 4
+    crowded, contradicting = seed % 8 == 4, seed % 8 == 2
     known = crowd_of(seed) if crowded else rng.sample(known_of(seed), rng.randint(2, 5))
     pairs = [one | other for one in known for other in known if min(one) < min(other)] or known
+    if contradicting:
+        known, pairs = records_of(seed)
     events = past.history(rng, known, pairs, "guard" if crowded else ("erase" if seed % 8 == 0 else "ack"))
     touches = [replace(event, touch_id=f"{seed}-{event.touch_id}") for event in events if isinstance(event, Touch)]
     half = rng.randint(0, len(touches))
@@ -101,13 +112,21 @@ def group(seed: int) -> Group | None:
     published = [*(Published(t, EARLIER) for t in first), *(Published(t, LATER) for t in second)]
     cuts: frozenset[Pair] = frozenset((frozenset(cut),)) if cut else frozenset()
     facts = Facts(published, cuts, [Erased(frozenset(gone), ASKED)] if gone else [], refuse=True)
-    if crowded:  # whoever is first, the number holds nobody together in the end
-        facts = facts._replace(said=published)
+    if (
+        crowded or contradicting
+    ):  # whoever is first: the number holds nobody together in the end, and no touch names the address alone
+        first_said, second_said = (published[: len(first)], published[len(first) :])
+        facts = facts._replace(said=[*first_said, *([Cut(*cut)] if cut else []), *second_said])
+    shown = {ids for ids in map(_ids, [*first, *second]) if len(ids) > 1}
+    conflicts = int(
+        contradicting and len(shown) == 2 and not cut
+    )  # a cut of one pair leaves the address to the other record
     try:
         wanted = past_oracle.holding(facts, POLICY, ID_KEY)
     except DoubtfulError:
         return None
-    return Group(first, Cut(*cut) if cut else None, erase.identifier if erase and gone else None, second, wanted)
+    asked = erase.identifier if erase and gone else None
+    return Group(first, Cut(*cut) if cut else None, asked, second, wanted, conflicts)
 
 
 def _ids(touch: Touch) -> tuple[str, ...]:
@@ -132,7 +151,9 @@ async def _erase(settings: Settings, groups: list[Group]) -> None:
 async def _request(settings: Settings, groups: list[Group], rng: random.Random) -> None:
     """Everything else that is asked for, and some findings are acknowledged."""
     held = sorted(backtest.standing(await reader.findings(settings)), key=lambda finding: finding.finding_id)
-    acknowledged = rng.sample([finding for finding in held if finding.rule in RULES], min(len(held) // 10, 40))
+    acknowledged = rng.sample(
+        [finding for finding in held if finding.rule in (*RULES, CONFLICT)], min(len(held) // 10, 40)
+    )
     async with Client(settings=settings) as client:
         for one in groups:
             if one.cut:
@@ -159,12 +180,16 @@ def wrong(emitted: list[Finding], groups: list[Group]) -> list[str]:
     problems += [f"{one.rule} {one.touch_ids} was retracted though somebody acts on it" for one in taken_away(emitted)]
     backtest.fold(known, emitted)
     standing: dict[str, list[Claimed]] = defaultdict(list)
+    conflicts = Counter[str]()
     for one in backtest.standing(known):
+        seed = one.touch_ids[0].partition("-")[0]
+        conflicts[seed] += one.rule == CONFLICT
         if one.rule in RULES:
-            seed = one.touch_ids[0].partition("-")[0]
             standing[seed].append(Claimed(one.event_time, one.rule, one.customer, one.touch_ids))
     for of in groups:
         seed = (of.first + of.second)[0].touch_id.partition("-")[0]
+        if conflicts[seed] != of.conflicts:
+            problems.append(f"seed {seed} (cut {of.cut}): {conflicts[seed]} conflicts of records, not {of.conflicts}")
         if sorted(standing[seed]) != of.wanted:
             missing = [claimed for claimed in of.wanted if claimed not in standing[seed]]
             many = [claimed for claimed in standing[seed] if claimed not in of.wanted]
@@ -239,8 +264,10 @@ def main() -> int:
     problems = wrong(emitted, groups)
     touches = sum(len(one.first) + len(one.second) for one in groups)
     cuts, erased = sum(one.cut is not None for one in groups), sum(one.erased is not None for one in groups)
+    contradictions = sum(one.conflicts for one in groups)
     print(
-        f"{len(groups)} histories, {touches} touches, {cuts} cuts, {erased} erasures, {len(emitted)} revisions of findings,"
+        f"{len(groups)} histories, {touches} touches, {cuts} cuts, {erased} erasures, {contradictions} contradictions,"
+        f" {len(emitted)} revisions of findings,"
         f" {asked.workers} workers, one killed; {len(problems)} problems; {time.monotonic() - began:.0f} s"
     )
     print("\n".join(problems[:20]))

@@ -87,7 +87,16 @@ def test_broken_lines_are_named(settings: Settings) -> None:
     assert "left out: 1 without a usable identifier" in result.stderr
 
 
-CAPPED = '[[rules]]\nname = "two-people-a-week"\nkind = "account_cap"\nwindow = "7d"\nlimit = 2\n'
+CAPPED = """
+[[rules]]
+name = "two-people-a-week"
+kind = "account_cap"
+window = "7d"
+limit = 2
+[[rules]]
+name = "hands-off-open-deals"
+enabled = true
+"""
 
 
 def test_a_company_is_looked_at_as_a_whole(settings: Settings, tmp_path: Path) -> None:
@@ -96,6 +105,7 @@ def test_a_company_is_looked_at_as_a_whole(settings: Settings, tmp_path: Path) -
     touch, are told alike."""
     policy = tmp_path / "capped.toml"
     policy.write_text(CAPPED, encoding="utf-8")
+    known_of = tmp_path / "standing.jsonl"
     acme = {"domain": "acme.example"}
     today = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
 
@@ -120,8 +130,23 @@ def test_a_company_is_looked_at_as_a_whole(settings: Settings, tmp_path: Path) -
         text = "\n".join(map(json.dumps, plans))
         from_file = touchstream(settings, "forecast", "-", "--policy", str(policy), stdin=text)
         assert from_file.exit_code == 0, from_file.stderr
+        lines = [
+            {"standing": {"account": "ACME.example", "do_not_contact": [{"scope": "account", "at": "2020-01-01T00:00:00Z"}]}},
+            {"customer": {"email": "eve@acme.example"}, "standing": {"open_deals": [{"id": "d", "since": "2020-01-01T00:00:00Z"}]}},
+            {"standing": {"owner": "kim"}}, {"customer": {"email": "nobody"}, "standing": {}}, {"customer": {}, "standng": {}},
+        ]  # fmt: skip
+        known_of.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+        listed = touchstream(
+            settings, "forecast", "-", "--policy", str(policy), "--standing", str(known_of), stdin=text
+        )
+        assert "3 on the do-not-contact list" in listed.stdout and "1 on customers with an open deal" in listed.stdout
+        assert "; 4 of 4 may not be made" in listed.stdout and listed.exit_code == 1
+        problems = [one for one in listed.stderr.splitlines() if one.startswith("--standing")]
+        assert [one.split(":")[0] for one in problems] == [f"--standing, line {n}" for n in (3, 4, 5)]
         assert told in from_file.stdout and "2 of 4 may not be made" in from_file.stdout
         assert touchstream(settings, "plan", "-", stdin=text).exit_code == 0
         wait_drained(settings)
         assert touchstream(settings, "forecast", "--policy", str(policy)).stdout == from_file.stdout
+        published = touchstream(settings, "forecast", "--policy", str(policy), "--standing", str(known_of))
+        assert (published.exit_code, published.stdout) == (1, listed.stdout)
     assert "with nothing" in touchstream(settings, "forecast").stdout

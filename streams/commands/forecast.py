@@ -29,11 +29,11 @@ from streams.commands.publishing import run_kafka
 from streams.core.entry import DamagedError
 from streams.core.govern.forecast import Outlook, Plan, sentence
 from streams.core.govern.forecast import forecast as foresee
-from streams.core.govern.planning import Planned, announced, planned
+from streams.core.govern.planning import Given, Planned, announced, planned
 from streams.core.identify import nodes
 from streams.core.identity_person import IdentityLog
 from streams.core.policy import DAY_MS, Policy
-from streams.core.touch import Touch
+from streams.core.touch import Customer, Touch
 from streams.edge.history import History, history
 from streams.edge.reader import read
 from streams.edge.topics import changelog
@@ -50,6 +50,12 @@ OVERLAP_MS = 300_000
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option("--follow", is_flag=True, help="Without FILE: go on, and print each plan again when it changes.")
 @click.option("--days", type=click.FloatRange(min=0, min_open=True, max=366), default=14.0, show_default=True)
+@click.option(
+    "--standing",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="JSON lines of what the CRM knows: customer (or none: for the whole account) and standing, as POST /v1/checks has them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, one for each plan.")
 @click.option("--now", metavar="TIME", help="RFC 3339 time from which on is looked; default the present.")
 @policy_option
@@ -58,6 +64,7 @@ def forecast(
     file: BinaryIO | None,
     follow: bool,
     days: float,
+    standing: BinaryIO | None,
     as_json: bool,
     now: str | None,
     policy_path: str | None,
@@ -72,8 +79,8 @@ def forecast(
     (UTC); the next one comes first. By the published policy, as the workers judge; `--policy` tries another one out. The exit code is 1
     when a line was broken or had no usable identifier.
     """
-    if follow and (file is not None or now):
-        raise click.UsageError("--follow is for published plans, as they change: without FILE and --now")
+    if follow and (file is not None or now or standing is not None):
+        raise click.UsageError("--follow is for published plans, as they change: without FILE, --now and --standing")
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
     policy = load_policy(policy_path, settings) if policy_path else policy_in_force(None, settings)
     start = moment_of(now, "--now") if now else time.time_ns() // 1_000_000
@@ -82,27 +89,51 @@ def forecast(
         with suppress(KeyboardInterrupt):  # Ctrl-C is how this ends
             run_kafka(_follow(settings, shown, None if policy_path else policy))
         return
+    broken: list[str] = []
     if file is None:
         with progress("reading timelines"):
             held = run_kafka(history(settings))
+        if standing is not None:
+            shown.given = _given(
+                settings, policy, standing, run_kafka(read_log(settings, policy.identity.shared_after)), broken
+            )
         click.echo(_left_out(shown.published(held, start)), err=True)
+        _end(broken)
         return
-    broken: list[str] = []
     touches = _touches(file, broken)
     with progress("reading identities and timelines"):
         log, timelines = run_kafka(_read(settings, policy))
+    given = None if standing is None else _given(settings, policy, standing, log, broken)
+    people = _people(settings, policy, log)
     try:
         plan = planned(
-            touches, _people(settings, policy, log), timelines, timelines.belongings, policy, start, shown.end(start)
+            touches,
+            lambda touch: people(touch.customer),
+            timelines,
+            timelines.belongings,
+            policy,
+            start,
+            shown.end(start),
+            given,
         )
         shown.show(plan, start)
     except DamagedError as error:
         raise unreadable(error, settings) from None
     click.echo(_left_out(plan), err=True)
+    _end(broken, plan.nobody)
+
+
+def _end(broken: list[str], nobody: int = 0) -> None:
     for problem in broken:
         click.echo(rendering.clean(problem), err=True)
-    if broken or plan.nobody:
+    if broken or nobody:
         sys.exit(1)
+
+
+def _given(settings: Settings, policy: Policy, lines: BinaryIO, log: IdentityLog, broken: list[str]) -> Given:
+    from streams.commands.standing import Told  # pydantic, which nobody else here needs
+
+    return Told(lines, _people(settings, policy, log), broken).of
 
 
 class Shown:
@@ -111,6 +142,7 @@ class Shown:
     def __init__(self, settings: Settings, policy: Policy, days: float, as_json: bool) -> None:
         self._settings, self._policy, self._days, self._as_json = settings, policy, days, as_json
         self._before: dict[Plan, Outlook] = {}
+        self.given: Given | None = None
 
     def use(self, policy: Policy) -> None:
         """From now on by this policy."""
@@ -123,7 +155,7 @@ class Shown:
     def published(self, held: History, start: int) -> Planned:
         """Show the plans that timelines hold. Raises CommandError."""
         try:
-            plan = announced(held.planned(), held, held.belongings, self._policy, start, self.end(start))
+            plan = announced(held.planned(), held, held.belongings, self._policy, start, self.end(start), self.given)
             self.show(plan, start)
         except DamagedError as error:
             raise unreadable(error, self._settings) from None
@@ -175,8 +207,8 @@ async def _read(settings: Settings, policy: Policy) -> tuple[IdentityLog, Histor
 def _people(settings: Settings, policy: Policy, log: IdentityLog) -> Any:
     roles = frozenset(policy.identity.role_addresses)
 
-    def people(touch: Touch) -> tuple[str, ...]:
-        ids = nodes(touch.customer, settings.id_key, settings.default_region, roles, policy.identity.same_mailbox)
+    def people(customer: Customer) -> tuple[str, ...]:
+        ids = nodes(customer, settings.id_key, settings.default_region, roles, policy.identity.same_mailbox)
         return tuple(dict.fromkeys(map(log.customer, ids)))
 
     return people

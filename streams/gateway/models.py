@@ -261,9 +261,8 @@ def contact_of(asked: CheckIn, now: int) -> Contact:
     )  # fmt: skip
 
 
-def standing_of(asked: CheckIn) -> Standing:
-    """What the request says of the customer."""
-    s = asked.standing
+def standing_of(s: StandingIn) -> Standing:
+    """What somebody says of a customer."""
     if s is NO_STANDING:
         return NOTHING
     return Standing(

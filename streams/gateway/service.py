@@ -74,7 +74,10 @@ class Service:
             )  # fmt: skip
         account = asked.standing.account
         return Ask(
-            ids, models.contact_of(asked, now), models.standing_of(asked), account and self.eyes.people.account(account)
+            ids,
+            models.contact_of(asked, now),
+            models.standing_of(asked.standing),
+            account and self.eyes.people.account(account),
         )
 
     def out(self, answer: Answer, asked: models.CheckIn, now: int) -> dict[str, Any]:

@@ -103,19 +103,24 @@ def forecast(
             for ruling, hit in hits:
                 found[plan][_cause(ruling, hit, contact, planned)].append(customer)
 
+    def of_company(customer: str) -> tuple[Sequence[Entry], Standing]:
+        history, standing = known(customer)
+        company = companies.of.get(customer)
+        return history, standing if standing.account or not company else replace(standing, account=company)
+
     together: dict[str, list[str]] = defaultdict(list)
     for customer in named:
         if compiled.account_wide and customer in companies.of:
             together[account_name(companies.of[customer])].append(customer)
         else:
-            judge(customer, *known(customer))
+            judge(customer, *of_company(customer))
     for name, judged in together.items():
         company, held = Company(compiled), {}
         for member in dict.fromkeys((*companies.people.get(name, ()), *judged)):
-            history, standing = known(member)
+            history, standing = of_company(member)
             _take(company, member, history, standing, named.get(member, ()), policy, now)
             if member in named:
-                held[member] = history, replace(standing, account=standing.account or companies.of.get(member))
+                held[member] = history, standing
         for customer in judged:
             judge(customer, *held[customer], company)
     return tuple(

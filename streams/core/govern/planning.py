@@ -16,7 +16,7 @@ from streams.core import claims
 from streams.core.entry import DELETED, DamagedError, Entry, key
 from streams.core.govern import compiled
 from streams.core.govern.check import known
-from streams.core.govern.colleagues import NONE, Belonging, Companies, companies
+from streams.core.govern.colleagues import NONE, Belonging, Companies, belonging, companies
 from streams.core.govern.forecast import Known
 from streams.core.govern.records import NOTHING, Contact, Standing
 from streams.core.identity_graph import Graph
@@ -44,6 +44,9 @@ class Planned(Struct, frozen=True):
     nobody: int
 
 
+Given = Callable[[Sequence[str], str], Standing]
+"""What is known besides the timelines of a person with these ids, of this company ("": of none)."""
+
 Belongings = Callable[[], Mapping[str, Belonging]]
 """What everybody's touches say of their company, by customer id: asked for only where a rule about a whole account needs it."""
 
@@ -56,6 +59,7 @@ def planned(
     policy: Policy,
     start: int,
     end: int,
+    given: Given | None = None,
 ) -> Planned:
     """What is planned in [start, end), UTC ms. Plans whose identifiers lead to several customers are one person's, as their touches would
     make them."""
@@ -84,11 +88,11 @@ def planned(
             plans.append((who, contact_of(touch)))
             account = touch.account and (touch.account.id or touch.account.domain)
             named[who] += [account] if account else []
-    alias = {id_: who for who, some in held.items() for id_, _ in some}
+    of = _companies(named, held, belongings, policy, given)
     return Planned(
         tuple(plans),
-        _knows(held, timelines, policy, start),
-        _companies(named, belongings, policy, alias),
+        _knows(held, timelines, policy, start, _given(members, of, given)),
+        of,
         made=len(theirs) - len(plans),
         elsewhen=len(standing) - len(inside),
         withdrawn=len(latest) - len(standing),
@@ -103,6 +107,7 @@ def announced(
     policy: Policy,
     start: int,
     end: int,
+    given: Given | None = None,
 ) -> Planned:
     """The same of the plans that timelines hold, by customer id: what tools have published."""
     held: dict[str, _Held] = {}
@@ -119,10 +124,11 @@ def announced(
                 named[customer] += [plan.account] if plan.account else []
             else:
                 elsewhen += 1
+    of = _companies(named, held, belongings, policy, given)
     return Planned(
         tuple(plans),
-        _knows(held, timelines, policy, start),
-        _companies(named, belongings, policy, {}),
+        _knows(held, timelines, policy, start, _given({who: (who,) for who in held}, of, given)),
+        of,
         made=0,
         elsewhen=elsewhen,
         withdrawn=withdrawn,
@@ -131,20 +137,39 @@ def announced(
 
 
 def _companies(
-    named: Mapping[str, Sequence[str]], belongings: Belongings, policy: Policy, alias: Mapping[str, str]
+    named: Mapping[str, Sequence[str]],
+    held: Mapping[str, _Held],
+    belongings: Belongings,
+    policy: Policy,
+    given: Given | None,
 ) -> Companies:
-    """Whose colleagues those with plans are, by what their plans and everybody's touches name."""
-    if not (named and compiled.of(policy).account_wide):
+    """Of which companies those with plans are, and whose colleagues, by what their plans and everybody's touches name."""
+    everybody = bool(compiled.of(policy).account_wide)
+    if not named or not (everybody or given is not None):
         return NONE
-    return companies(named, belongings(), lambda id_: alias.get(id_, id_))
+    own = {id_: (who, timeline) for who, some in held.items() for id_, timeline in some}
+    known = belongings() if everybody else {id_: belonging(one.entries) for id_, (_, one) in own.items()}
+    return companies(named, known, lambda id_: own[id_][0] if id_ in own else id_)
 
 
-def _knows(held: Mapping[str, _Held], timelines: Mapping[str, Timeline], policy: Policy, at: int) -> Known:
+def _given(ids: Mapping[str, Iterable[str]], companies: Companies, given: Given | None) -> Callable[[str], Standing]:
+    if given is None:
+        return lambda customer: NOTHING
+    return lambda customer: given(sorted(ids.get(customer, ())), companies.of.get(customer, ""))
+
+
+def _knows(
+    held: Mapping[str, _Held],
+    timelines: Mapping[str, Timeline],
+    policy: Policy,
+    at: int,
+    given: Callable[[str], Standing],
+) -> Known:
     """What is known of those with plans, and of their colleagues."""
 
     def knows(customer: str) -> tuple[Sequence[Entry], Standing]:
         known_of = held.get(customer)
-        return _known(((customer, timelines[customer]),) if known_of is None else known_of, policy, at)
+        return _known(((customer, timelines[customer]),) if known_of is None else known_of, policy, at, given(customer))
 
     return knows
 
@@ -194,9 +219,8 @@ def _made(touch: Touch, customer: str, timeline: Timeline) -> bool:
         raise error.of(customer) from None
 
 
-def _known(held: _Held, policy: Policy, at: int) -> tuple[Sequence[Entry], Standing]:
+def _known(held: _Held, policy: Policy, at: int, standing: Standing) -> tuple[Sequence[Entry], Standing]:
     entries: Sequence[Entry] = ()
-    standing = NOTHING
     for customer, timeline in held:
         try:
             more, standing = known(timeline, policy, at, standing)

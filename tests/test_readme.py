@@ -72,6 +72,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "PLANS.jsonl").write_text(
         _form("dana", days=1).replace("inbound", "outbound").replace("lead_form", "impression")
     )
+    (tmp_path / "CONSENTS.jsonl").write_text(
+        '{"customer": "dana@example.com", "status": "granted", "source": "cmp", "recorded_by": "cmp"}\n',
+        encoding="utf-8",
+    )
     (tmp_path / "forms.jsonl").write_text(_form("lee") + _form("kim"), encoding="utf-8")
     (tmp_path / "teams.toml").write_text('[[teams]]\nname = "north"\n[[teams.reps]]\nid = "ana"\n', encoding="utf-8")
     for name in ("deals", "costs", "leads"):

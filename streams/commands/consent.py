@@ -1,10 +1,12 @@
-"""`touchstream consent give|deny|withdraw|show`: what a customer agreed to, for a channel and a purpose."""
+"""`touchstream consent give|deny|withdraw|import|show`: what a customer agreed to, for a channel and a purpose."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, BinaryIO, TypeVar, get_args
 
 import click
 import msgspec
@@ -14,8 +16,9 @@ from streams.commands.asking import by_option
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
 from streams.commands.identifiers import Known, kind_option, look_up
 from streams.commands.policy_in_force import in_force
-from streams.commands.publishing import run_kafka
+from streams.commands.publishing import Counts, Ticker, run_kafka
 from streams.commands.timeline_json import consents_json
+from streams.core import consent_json
 from streams.core.consent import LawfulBasis, Status
 from streams.core.consent_json import ConsentError
 from streams.core.govern.check import known as seen
@@ -25,7 +28,8 @@ from streams.core.policy import Policy
 from streams.core.timeline import Timeline
 from streams.core.touch import CHANNELS
 from streams.core.touch_json import rfc3339
-from streams.edge.client import Client, Recorded
+from streams.edge.client import IN_FLIGHT, Client, PublishError, Recorded
+from streams.edge.publisher import Record
 from streams.edge.reader import open_codec
 from streams.settings import Settings
 
@@ -102,6 +106,53 @@ def _record(status: Status, said: dict[str, Any]) -> None:
 async def _publish(settings: Settings, who: dict[str, str], status: Status, said: dict[str, Any]) -> Recorded:
     async with Client(settings=settings) as client:
         return await client.consent(who, status, **said)
+
+
+@consent.command("import")
+@click.argument("file", type=click.File("rb"), metavar="FILE", default="-")
+@kafka_options
+def import_(file: BinaryIO, bootstrap: str | None, topic_prefix: str | None) -> None:
+    """Publish records of consent from JSON lines (FILE, or standard input), as POST /v1/consents takes them.
+
+    A record with a known consent_id takes the place of the former; the same one again changes nothing. A broken line is named with its
+    number, the rest goes on; the exit code is then 1.
+
+    \b
+    {"customer": {"email": "dana@example.com"}, "status": "granted", "channel": "email", "purpose": "newsletter",
+     "at": "2026-03-02T09:00:00Z", "source": "cmp", "form": "sign-up, version 4", "recorded_by": "cmp", "consent_id": "cmp-88123"}
+    """
+    settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    broken: list[str] = []
+    counts = Counts()
+    run_kafka(_import(settings, file, counts, broken))
+    click.echo(f"recorded {counts.sent}, broken {len(broken)}")
+    for problem in broken:
+        click.echo(rendering.clean(problem), err=True)
+    if broken:
+        sys.exit(1)
+
+
+async def _import(settings: Settings, lines: Iterable[bytes], counts: Counts, broken: list[str]) -> None:
+    async with Client(settings=settings) as client:
+        ticker = Ticker(counts)
+        records = _records(client, lines, broken)
+        while chunk := list(islice(records, IN_FLIGHT)):
+            results = await client.publisher.publish_many(chunk)
+            lost = next((result for result in results if isinstance(result, PublishError)), None)
+            counts.sent += sum(not isinstance(result, PublishError) for result in results)
+            if lost is not None:
+                raise CommandError(f"{lost} (so far: recorded {counts.sent})")
+            ticker.tick()
+        ticker.end()
+
+
+def _records(client: Client, lines: Iterable[bytes], broken: list[str]) -> Iterator[Record]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield client.encode_consent(consent_json.parse(line, time.time_ns() // 1_000_000))
+            except ConsentError as error:
+                broken.append(f"line {number}: {error}")
 
 
 @consent.command()

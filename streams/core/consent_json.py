@@ -45,6 +45,17 @@ class _Change(Struct, forbid_unknown_fields=True):
     deleted: bool = False
 
 
+def parse(line: bytes, now: int) -> ConsentChange:
+    """One JSON object to a record, as `from_mapping`. Raises ConsentError."""
+    try:
+        values = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ConsentError(f"not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ConsentError("not a record of consent: expected a JSON object")
+    return from_mapping(values, now)
+
+
 def from_mapping(values: Mapping[str, Any], now: int) -> ConsentChange:
     """A record from a dict of these names; without `at` the customer said it `now` (UTC ms). Without `consent_id` it gets one from its
     content, so that the same said twice is one record.

@@ -38,11 +38,34 @@ def test_what_is_no_record_is_refused(settings: Settings, gateway: Gateway) -> N
     assert refused.exit_code == 1 and "no identifier is usable" in refused.stderr
     unnamed = touchstream(settings, "consent", "deny", "--by", "jo")
     assert unnamed.exit_code == 1 and "say whom" in unnamed.stderr
+    lines = "\n".join(
+        [
+            json.dumps(right | {"consent_id": "cmp-7", "purpose": "news"}),
+            "",
+            "{",
+            json.dumps({"status": "granted"}),
+            "[]",
+        ]
+    )
+    imported = touchstream(settings, "consent", "import", "-", stdin=lines)
+    assert (imported.exit_code, imported.stdout) == (1, "recorded 1, broken 3\n"), imported.stderr
+    assert "line 3: not JSON" in imported.stderr and "line 4: not a record of consent" in imported.stderr
+    given = touchstream(
+        settings, "consent", "give", "--phone", "+1 415 555 0132", "--at", "2026-03-02T09:00:00Z", "--by", "jo"
+    )
+    assert given.exit_code == 0, given.stderr
     right = right | {"at": "2026-03-02T09:00:00Z"}
     del right["recorded_by"]
     ids = {gateway.call("POST", "/v1/consents", right)[1]["consent_id"] for _ in range(2)}
     commands = [Codec().decode_command(record.value or b"") for record in stored(settings, COMMANDS)]
     told = [one.consent for one in commands if one.kind == CHANGED and one.consent]
+    assert [one.consent_id for one in told[:1]] == ["cmp-7"]
+    assert (told[1].customer.phone, told[1].at, told[1].source) == (
+        "+1 415 555 0132",
+        1_772_442_000_000,
+        "touchstream consent",
+    )
+    told = told[2:]
     assert len(told) == 2 and {one.consent_id for one in told} == ids and len(ids) == 1
     assert (told[0].status, told[0].source, told[0].customer.email) == ("granted", "crm", DANA["email"])
     assert told[0].recorded_by == "touchstream gateway"

@@ -36,7 +36,7 @@ def find(timeline: Timeline, lo: int, hi: int, policy: Policy, customer: str) ->
     for opt_out in _opt_outs(timeline, lo):
         latest["" if everywhere else opt_out.channel] = opt_out
     new_opt_outs = [(j, entry) for j, entry in enumerate(entries[lo:hi], lo) if is_opt_out(entry)]
-    consents = consent.told(timeline.consents)
+    consents = () if timeline.consents is None else consent.told(timeline.consents)
     if not (latest or new_opt_outs or consents):
         return []
     found = []

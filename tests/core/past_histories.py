@@ -7,10 +7,11 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from streams.core.consent import ConsentChange, Status
 from streams.core.identify import nodes
 from streams.core.touch import Customer, Touch
 from tests.core import strategies as made
-from tests.core.past_events import Acknowledge, Erase, Event, happened
+from tests.core.past_events import Acknowledge, Consented, Erase, Event, happened
 from tests.core.past_people import Cut
 
 _KNOWN: tuple[dict[str, str], ...] = (
@@ -38,6 +39,28 @@ crowds = st.sampled_from((*_KNOWN, *_MEETING, *_MEETING)).map(lambda ids: Custom
 _ids = st.sampled_from(_PAIRS).map(lambda ids: nodes(Customer(**ids), made.ID_KEY, made.REGION))
 cuts = _ids.map(lambda ids: Cut(ids[0], ids[1]))
 erasures = st.sampled_from(_KNOWN).map(lambda ids: Erase(nodes(Customer(**ids), made.ID_KEY, made.REGION)[0]))
+
+
+def _consented(
+    who: Customer, n: int, hours: int, lasts: int | None, said: tuple[Status, str, str], deleted: bool
+) -> Event:
+    at, id_ = made.START + hours * made.HOUR, f"consent {n} {who.crm_id} {who.email} {who.phone}"
+    until = None if lasts is None else at + lasts * made.HOUR
+    change = ConsentChange(id_, who, said[0], at, said[1], said[2], until, deleted=deleted)
+    return Consented(Touch(id_, "email", "marketing", "inbound", "opened", at, who), change)
+
+
+_said = st.tuples(
+    st.sampled_from(("granted", "granted", "denied", "withdrawn")),
+    st.sampled_from(("", "email", "calls")),
+    st.sampled_from(("", "", "offer")),
+)
+consents = st.builds(
+    _consented, customers, st.integers(0, 1), st.integers(0, 72), st.sampled_from((None, None, 8, 30)), _said,
+    st.sampled_from((False, False, False, True)),
+)  # fmt: skip
+"""Records of consent; two of one person may be one, said anew or taken back."""
+
 acknowledgements = st.integers(0, 5).map(Acknowledge)
 
 

@@ -19,7 +19,7 @@ from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core import past
 from tests.core.oracle import DoubtfulError
 from tests.core.past_events import Event
-from tests.core.past_histories import acknowledgements, crowds, cuts, erasures, histories, schedules
+from tests.core.past_histories import acknowledgements, consents, crowds, cuts, erasures, histories, schedules
 from tests.core.past_world import World, scheduled, wrong
 from tests.core.segmented import length
 from tests.core.strategies import HOUR, START, one_customer, policies, with_leads
@@ -59,6 +59,13 @@ def test_guards(events: list[Event], schedule: list[int], policy: Policy, partit
     comes apart, with its touches and findings."""
     policy = replace(policy, identity=replace(policy.identity, shared_after=shared_after))
     holds(events, schedule, policy, World(policy, partitions))
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(consents, consents, cuts, erasures), schedules, never_late, st.integers(1, 3), st.booleans())
+def test_consent(events: list[Event], schedule: list[int], policy: Policy, partitions: int, refuse: bool) -> None:
+    """So also with records of consent, late, said anew and taken back, of persons who meet, part and are erased."""
+    holds(events, schedule, policy, World(policy, partitions, refuse=refuse))
 
 
 @settings(max_examples=150, deadline=None)

@@ -125,7 +125,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     gateway_tokens_path: Annotated[
         str,
         Meta(
-            description="File with the gateway's tokens, as `touchstream gateway token` makes them. Empty: none is asked for."
+            description="File with the gateway's tokens, as `touchstream gateway token` makes them; read again when it changes."
+            " Empty: none is asked for."
         ),
     ] = ""
     gateway_rate: Annotated[

@@ -17,7 +17,7 @@ from streams.gateway.memory import Memory
 from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.problems import Problem
 from streams.gateway.seeing import Ask, Eyes
-from streams.gateway.tokens import Book, Token
+from streams.gateway.tokens import Book, File, Token
 from streams.settings import Settings
 
 KAFKA_SECONDS = 10.0
@@ -39,14 +39,16 @@ class Service:
         self.eyes = Eyes(settings, policy, memory, self.metrics.redis_failed)
         self.gate = Gate(settings, policy, self.eyes, memory)
         self.policies = Policies(settings, self.client.codec, self.use)
-        self._following: asyncio.Task[None] | None = None
+        self._following: tuple[asyncio.Task[None], ...] = ()
         self.metrics.policy.labels(self.gate.rules.fingerprint).set(1)
 
     async def start(self) -> None:
         """Connect to Kafka. PublishError when it is away: a gateway that can hold nothing should not look ready."""
         await self.client.__aenter__()
         await self.policies.catch_up()
-        self._following = asyncio.create_task(self.policies.follow())
+        self._following = (asyncio.create_task(self.policies.follow()),)
+        if self.settings.gateway_tokens_path:
+            self._following += (asyncio.create_task(File(self.settings.gateway_tokens_path, self.book).follow()),)
         gc.collect()
         gc.freeze()  # the modules and schemas stay: no collection between two answers has to walk through them
 
@@ -58,9 +60,10 @@ class Service:
 
     async def close(self) -> None:
         """Disconnect."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait({self._following})
+        for task in self._following:
+            task.cancel()
+        if self._following:
+            await asyncio.wait(self._following)
         await self.eyes.close()
         await self.client.close()
 

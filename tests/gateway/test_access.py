@@ -19,6 +19,7 @@ from streams.gateway.server import is_loopback
 from streams.gateway.tokens import Book, TokensError
 from streams.settings import Settings
 from tests.gateway.running import Gateway
+from tests.support.waiting import wait_until
 
 
 def made(scope: str, name: str) -> tuple[str, str]:
@@ -52,6 +53,37 @@ def test_a_token_may_do_what_its_scopes_say_and_no_more(settings: Settings, tmp_
         assert [status("/v1/checks", slow) for _ in range(2)] == [200, 429]
         assert status("/healthz", "", "GET") == 200
         assert not any(secret in line for line in gateway.log for secret in (check, admin, slow))
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(120)
+def test_a_token_is_revoked_without_a_restart(settings: Settings, tmp_path: Path) -> None:
+    """What is taken out of the file is refused, what comes into it is taken, within seconds; a file with a mistake changes nothing; one
+    without tokens lets nobody in."""
+    (mailer, mailer_lines), (crm, crm_lines) = made("check", "mailer"), made("check", "crm")
+    file = tmp_path / "tokens.toml"
+    file.write_text(mailer_lines)
+    body = {"customer": {"email": "a@example.com"}, "channel": "email", "department": "marketing"}
+    with Gateway(settings, TOUCHSTREAM_GATEWAY_TOKENS_PATH=str(file)) as gateway:
+
+        def answers() -> list[int]:
+            bearers = [{"Authorization": f"Bearer {token}"} for token in (mailer, crm)]
+            return [gateway.call("POST", "/v1/checks", body, one)[0] for one in bearers]
+
+        def told(text: str) -> bool:
+            return any(text in line for line in gateway.log)
+
+        assert answers() == [200, 401]
+        replaced = tmp_path / "new.toml"
+        replaced.write_text(crm_lines)
+        replaced.rename(file)
+        wait_until(lambda: answers() == [401, 200], 20, "the other token")
+        assert told("new crm; revoked mailer")
+        file.write_text("[[token]")
+        wait_until(lambda: told("the tokens stay as they were"), 20, "the mistake to be told")
+        assert answers() == [401, 200]
+        file.write_text("# nobody")
+        wait_until(lambda: answers() == [401, 401], 20, "nobody to be let in")
 
 
 def test_who_has_no_token_has_no_body_read() -> None:

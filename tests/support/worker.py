@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Self
 
+from streams.edge import crash_points
 from streams.settings import PREFIX, Settings, fields
 from tests.support.waiting import wait_until
 
@@ -32,7 +33,7 @@ class Worker:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Self:
-        """Start it and wait until it processes touches."""
+        """Start it and wait until it processes touches, or has come to its crash point already."""
         command = [sys.executable, "-m", "streams", "worker"]
         self.process = subprocess.Popen(  # the child's own session: a Ctrl-C of the test run does not reach it
             command,
@@ -43,7 +44,8 @@ class Worker:
         )
         threading.Thread(target=self._read, daemon=True).start()
         wait_until(lambda: self._ready() or self.process.poll() is not None, 120, "the worker to be ready")
-        assert self.process.poll() is None, "the worker ended:\n" + "".join(self.log[-40:])
+        crashed = "TOUCHSTREAM_CRASH_AT" in self._extra and self.process.poll() == crash_points.EXIT_CODE
+        assert crashed or self.process.poll() is None, "the worker ended:\n" + "".join(self.log[-40:])
         return self
 
     def _read(self) -> None:

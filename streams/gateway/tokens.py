@@ -20,7 +20,7 @@ import secrets
 import time
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -31,7 +31,6 @@ EVERY = 1.0
 """Seconds between two looks at the file."""
 
 Scope = Literal["read", "check", "publish", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 class TokensError(ValueError):

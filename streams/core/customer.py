@@ -316,9 +316,10 @@ def _taken(timeline: Timeline, command: Command, policy: Policy, decode: Callabl
 def _lead_told(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Effect:
     """What sales says goes where the customer went."""
     customer, at = command.customer_id, command.decided_at
-    into, since = timeline.left.get(customer, (timeline.merged_into or "", timeline.identity_at))
-    # After a split that gave the id back its lead is here again.
-    here = timeline.lead is not None and command.lead_id in (None, timeline.lead.id)
+    own = asked.identifier_of(command)
+    into, since = timeline.left.get(own or customer, (timeline.merged_into or "", timeline.identity_at))
+    # After a split that gave the id back its lead is here again. What is said by an identifier finds the way by the moments of decisions.
+    here = not own and timeline.lead is not None and command.lead_id in (None, timeline.lead.id)
     if into and at < since and not here:
         onward = replace(command, customer_id=into, decided_at=since)
         return Effect(timeline, "forwarded", commands=(onward,))

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, cast, get_args
 
+from msgspec.structs import replace
+
 from streams.core.commands import LEAD_KINDS, Command
 from streams.core.entry import Entry
 from streams.core.ids import command_id
@@ -75,7 +77,12 @@ def problem(command: Command) -> str | None:
         return f"{kind} needs a reason of {', '.join(REASONS)}; {_given(command.reason)}"
     if kind not in _DATED and (command.recycle_at is not None or command.nurture_with is not None):
         return f"recycle_at and nurture_with go with {' and '.join(_DATED)} only, not with {kind}"
-    for name, value in (("requested_by", command.requested_by), ("lead_id", command.lead_id)):
+    ids = (
+        ("requested_by", command.requested_by),
+        ("lead_id", command.lead_id),
+        ("identifiers", identifier_of(command)),
+    )
+    for name, value in ids:
         if len((value or "").encode()) > LONGEST_ID:
             return f"{name} takes more than {LONGEST_ID} bytes: it is an id"
     if len((command.nurture_with or "").encode()) > LONGEST:
@@ -117,4 +124,11 @@ def act(command: Command, at: int) -> Entry:
     )  # fmt: skip
     # A deal counts from when the CRM says it did: a list that is sent once a fortnight is not late, as a touch would be.
     published_at = at if command.kind == DEAL else command.issued_at
-    return entry_of(cast(ActKind, command.kind), act_id(command.command_id), at, said, published_at)
+    entry = entry_of(cast(ActKind, command.kind), act_id(command.command_id), at, said, published_at)
+    return replace(entry, identifier=identifier_of(command))
+
+
+def identifier_of(command: Command) -> str:
+    """The identifier by which a deal is the customer's, if the ledger says so, as in `Entry`: the deal goes where it goes."""
+    own = command.identifiers[0] if command.identifiers and command.requested_by == LEDGER else ""
+    return "" if own == command.customer_id else own

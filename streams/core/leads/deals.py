@@ -60,27 +60,34 @@ class Deals:
         if not (deal.deleted or is_refund(deal.amount) or self._facts.customer_of(deal) != was):
             return []
         mistake = deal.deleted or is_refund(deal.amount)
-        return [gone_command(deal, was, received_at, deal.version if mistake else before.version)]
+        version = deal.version if mistake else before.version
+        return [gone_command(deal, was, received_at, version, self._seen(before))]
+
+    def _seen(self, deal: DealFact) -> str:
+        """The identifier by which a deal is its customer's, as `Facts.customer_of` has it."""
+        return next((id_ for id_ in deal.ids if id_ in self._facts.homes), deal.ids[0])
 
     def _told(self, deal: DealFact, before: DealFact | None, received_at: int) -> list[Command]:
         for id_ in deal.ids:
             self._waiting.get(id_, set()).discard(deal.deal_id)
-        command = deal_command(deal, before, self._facts.customer_of(deal), received_at)
+        command = deal_command(deal, before, self._facts.customer_of(deal), received_at, self._seen(deal))
         return [] if command is None else [command]
 
 
-def gone_command(deal: DealFact, customer: str, received_at: int, version: int) -> Command:
+def gone_command(deal: DealFact, customer: str, received_at: int, version: int, identifier: str) -> Command:
     """That a deal is not, and never was, this customer's, up to the version: should it come back, it is theirs."""
     id_ = command_id(asked.DEAL, deal.deal_id, str(deal.version), asked.DELETED)
     return Command(
         id_, customer, asked.DEAL, received_at, f"deal {deal.deal_id} of the CRM", requested_by=asked.LEDGER, deal_id=deal.deal_id,
-        deal_stage=asked.DELETED, deal_version=version,
+        deal_stage=asked.DELETED, deal_version=version, identifiers=(identifier,),
     )  # fmt: skip
 
 
-def deal_command(deal: DealFact, before: DealFact | None, customer: str, received_at: int) -> Command | None:
-    """What a deal says of its customer's lead; None when nothing that was not said of it `before`, or when the deal was a mistake, or is
-    money paid back."""
+def deal_command(
+    deal: DealFact, before: DealFact | None, customer: str, received_at: int, identifier: str
+) -> Command | None:
+    """What a deal says of the lead of its customer, whose it is by the identifier; None when nothing that was not said of it `before`, or
+    when the deal was a mistake, or is money paid back."""
     if before is not None and (before.deleted or is_refund(before.amount) or before.ids != deal.ids):
         before = None  # to this customer it is new
     if deal.deleted or is_refund(deal.amount) or (before is not None and before.stage == deal.stage):
@@ -94,5 +101,5 @@ def deal_command(deal: DealFact, before: DealFact | None, customer: str, receive
     issued_at = received_at if at is None else max(received_at, at)
     return Command(
         id_, customer, asked.DEAL, issued_at, f"deal {deal.deal_id} of the CRM", requested_by=asked.LEDGER, deal_id=deal.deal_id,
-        deal_stage=deal.stage, deal_at=at, deal_version=deal.version,
+        deal_stage=deal.stage, deal_at=at, deal_version=deal.version, identifiers=(identifier,),
     )  # fmt: skip

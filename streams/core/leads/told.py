@@ -95,7 +95,8 @@ def _deleted(timeline: Timeline, command: Command, policy: Policy, load: Load) -
     gone = [buried(entry) for entry, its in theirs if its <= version or not version]
     stay = [entry for entry, its in theirs if its > version > 0]
     moved = [one for one in placed(stay) if one not in stay]
-    marks = [mark(deal, version, command.issued_at)] if version else []  # earlier releases of the ledger gave none
+    said_so = replace(mark(deal, version, command.issued_at), identifier=asked.identifier_of(command))
+    marks = [said_so] if version else []  # earlier releases of the ledger gave none
     after, findings = _corrected(timeline, [*gone, *moved, *marks], policy, customer)
     done = followed(timeline, after, policy, customer, command.issued_at, load=load, findings=tuple(findings))
     told = Told(done.timeline, done.events, done.findings)

@@ -16,6 +16,7 @@ from tests.core.leads.world import CUSTOMER, TEAM, at
 OTHER = "c2-00000000000000000000000b"
 ASKED, TOLD, MERGED = at("2026-03-03T08:00"), at("2026-03-04T08:00"), at("2026-03-05T08:00")
 HOUR = 3_600_000
+DAY = 24 * HOUR
 
 
 def asked_and_called(policy: str = "") -> People:
@@ -26,11 +27,13 @@ def asked_and_called(policy: str = "") -> People:
     return people
 
 
-def tell(people: People, who: str, version: int, stage: str, deal_at: int | None = None) -> None:
-    """The ledger tells a customer of the deal."""
+def tell(
+    people: People, who: str, version: int, stage: str, deal_at: int | None = None, by: str = "", after: int = 0
+) -> None:
+    """The ledger tells a customer of the deal, whose it is `by` an identifier, some time after `TOLD`."""
     people.say(
-        who, asked.DEAL, TOLD + version, deal_id="d1", deal_stage=stage, deal_at=deal_at, deal_version=version,
-        requested_by=asked.LEDGER,
+        who, asked.DEAL, TOLD + after + version, deal_id="d1", deal_stage=stage, deal_at=deal_at, deal_version=version,
+        requested_by=asked.LEDGER, identifiers=(by or who,),
     )  # fmt: skip
 
 
@@ -102,3 +105,22 @@ def test_a_mark_goes_when_its_customer_is_erased() -> None:
     assert find(people.timeline(OTHER), gone_id("d1")) is not None
     people.erase(OTHER, MERGED)
     assert find(people.timeline(OTHER), gone_id("d1")) is None
+
+
+def test_a_deal_goes_with_the_identifier_that_it_is_the_customers_by() -> None:
+    """Told to the merged customer, it leaves with OTHER's touches when they are split off; its deletion, told to who had it by a ledger
+    that did not know of the split yet, is sent on."""
+    people = asked_and_called()
+    people.touch(CUSTOMER, "mine", "opened", ASKED)
+    people.merge(OTHER, CUSTOMER, MERGED)
+    tell(people, CUSTOMER, 1, "open", ASKED + 2 * HOUR, by=OTHER, after=2 * DAY)
+    assert sound(people) == "opportunity d1"
+    people.split(OTHER, MERGED + 2 * DAY)
+    lead = people.timeline(OTHER).lead
+    assert lead is not None and (lead.state, lead.deal) == ("opportunity", "d1")
+    assert [entry.id for entry in people.timeline(CUSTOMER).entries] == ["mine"]
+    tell(people, CUSTOMER, 2, asked.DELETED, by=OTHER, after=4 * DAY)
+    lead = people.timeline(OTHER).lead
+    assert lead is not None and lead.state == "working"
+    assert find(people.timeline(OTHER), gone_id("d1")) is not None
+    assert [entry.id for entry in people.timeline(CUSTOMER).entries] == ["mine"]

@@ -68,14 +68,15 @@ class Customers(RuleBasedStateMachine):
 
     @rule(
         who=who, stage=st.sampled_from(["open", "won", "lost", "deleted", "deleted"]), deal=st.sampled_from(["a", "b"]),
-        behind=st.sampled_from([0, 0, 1, 3]), days=st.sampled_from([0, 0, 1, 40]),
+        behind=st.sampled_from([0, 0, 1, 3]), days=st.sampled_from([0, 0, 1, 40]), knows=st.booleans(),
     )  # fmt: skip
-    def deal(self, who: str, stage: str, deal: str, behind: int, days: int) -> None:
-        """What the ledger tells: of the newest version, or of one before it, on some day until now; in the customer's id of before a merge,
-        too."""
+    def deal(self, who: str, stage: str, deal: str, behind: int, days: int, knows: bool) -> None:
+        """What the ledger tells: of the newest version, or of one before it, on some day until now; to the customer who has the identifier,
+        or to who had it, where it does not know of a merge yet."""
         now = self._go_on(1)
         self.people.say(
-            who, "lead_deal", now, deal_id=deal, deal_stage=stage, requested_by=asked.LEDGER,
+            self.people.home.get(who, who) if knows else who, "lead_deal", now, identifiers=(who,), deal_id=deal,
+            deal_stage=stage, requested_by=asked.LEDGER,
             deal_version=max(1, self.n - behind), deal_at=None if stage == "deleted" else now - days * 24 * HOUR,
         )  # fmt: skip
 

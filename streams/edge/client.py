@@ -12,6 +12,8 @@
 
     await client.plan({"channel": "email", "department": "sales", "occurred_at": <a time to come>, ...})
 
+    await client.consent("dana@example.com", "withdrawn", channel="email", purpose="offer", source="cmp", recorded_by="cmp")
+
 A touch sent again with a higher `version` corrects the one of its `touch_id`, with `deleted` it takes it back. A touch is a
 `streams.core.touch.Touch` or a dict of the names in `streams.core.touch_json`. It is checked before it is sent;
 `send` returns when all replicas have it. Settings come from the environment (TOUCHSTREAM_...), keyword arguments win.

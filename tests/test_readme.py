@@ -186,6 +186,7 @@ def test_make_demo_works_on_a_fresh_clone_and_offline_the_second_time(tmp_path: 
     first = subprocess.run(make, cwd=clone, capture_output=True, text=True, timeout=600)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "J. Okafor at 15:40, 6 h 28 min later." in first.stdout
+    assert "127.0.0.1" not in first.stdout, "no address of what is stopped"
     nowhere = "http://127.0.0.1:9"
     offline = os.environ | {  # noqa: TID251 - the child needs it
         "HTTP_PROXY": nowhere,

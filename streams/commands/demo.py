@@ -62,8 +62,9 @@ def demo(once: bool, count: int) -> None:
         with running(settings, count, kafka_port=0, redis_port=0) as stack:
             story = _publish_story(stack.settings)
             found = _await_findings(stack, story)
-            click.echo(_summary(story, found, stack))
+            click.echo(_summary(story, found))
             if not once:
+                click.echo(_where(stack))
                 _live(stack, found)
 
 
@@ -126,7 +127,7 @@ def _findings(settings: Settings) -> list[Finding]:
     return backtest.standing(asyncio.run(reader.findings(settings)))
 
 
-def _summary(story: Story, found: list[Finding], stack: Running) -> str:
+def _summary(story: Story, found: list[Finding]) -> str:
     channels = Counter(touch.channel for touch in story.touches)
     conflicts = [finding for finding in found if finding.finding == "conflict"]
     handoffs = [finding for finding in found if finding.finding == "handoff"]
@@ -137,12 +138,13 @@ def _summary(story: Story, found: list[Finding], stack: Running) -> str:
     lines += [rendering.indented(rendering.finding(finding)) for finding in conflicts]
     lines += ["", f"Hand-offs from marketing to sales ({len(handoffs)}):"]
     lines += [rendering.indented(rendering.finding(finding)) for finding in handoffs]
-    lines += [
-        "",
-        "The same touches without Kafka (`touchstream backtest`) give the same findings.",
-        "",
-        "Where to look:",
-    ]
+    lines += ["", "The same touches without Kafka (`touchstream backtest`) give the same findings."]
+    return "\n".join(lines)
+
+
+def _where(stack: Running) -> str:
+    """Where to look while it goes on; nothing of it is left afterwards."""
+    lines = ["", "Where to look:"]
     lines += [f"  metrics   {address}" for address in stack.metrics]
     lines += [
         f"  Kafka     {stack.settings.bootstrap}: {sys.argv[0]} tail conflicts --from-beginning --bootstrap {stack.settings.bootstrap}",

@@ -12,13 +12,13 @@ from streams.core.commands import Command
 from streams.core.customer import on_command, on_touch
 from streams.core.entry import DELETED, Entry, encode_entry
 from streams.core.erasure import WITHDRAWN
-from streams.core.leads.asked import tick_command
+from streams.core.leads.asked import lead_command, tick_command
 from streams.core.leads.states import LeadState
 from streams.core.moving import merge_command, split_command
 from streams.core.outcome import Finding
-from streams.core.policy import PlannedPolicy, Policy
+from streams.core.policy import PlannedPolicy, Policy, parse
 from streams.core.timeline import EMPTY, STALE, Timeline, decode, due, due_of, encode, may_have_plans
-from streams.core.touch import Customer, IdentifiedTouch, Touch
+from streams.core.touch import Account, Customer, IdentifiedTouch, Touch
 from streams.core.touch_check import TouchError
 from tests.core.govern import worlds
 from tests.core.govern.worlds import DAY, HOUR
@@ -63,6 +63,43 @@ def touch(id_: str, at: int, **values: Any) -> IdentifiedTouch:
 def states(findings: list[Finding] | tuple[Finding, ...]) -> list[tuple[str, str, int]]:
     """Plan, state and revision."""
     return [(*one.touch_ids, one.state, one.revision) for one in findings]
+
+
+SOLD = parse(
+    """
+    [leads.owners]
+    "acme" = "kim"
+    [[teams]]
+    name = "all"
+    sla = "4h"
+    calendar = { time_zone = "UTC", start = "00:00", end = "23:59" }
+    [[teams.reps]]
+    id = "ana"
+    """
+)
+
+
+def test_a_plan_for_a_lead_that_sales_has_is_told_until_it_gives_it_back() -> None:
+    """A mail of marketing is planned, then the customer asks for sales: the plan is in the way until sales gives the lead back. A call by
+    another rep than the one who has it is told, too, and where nobody has it, by another than the account's."""
+    colleague = replace(CALL, actor_id="bob", actor_kind="person")
+    timeline, found = play(EMPTY, planned(MAIL), planned(replace(colleague, at=MAIL.at + 2 * DAY)), policy=SOLD)
+    assert found == []
+    asks = {"channel": "email", "department": "marketing", "direction": "inbound", "kind": "replied"}
+    effect = on_touch(timeline, touch("asks", NOON - HOUR, **asks), SOLD)
+    about = [one for one in effect.findings if one.rule == "planned_conflict"]
+    assert states(about) == [("mail", "detected", 1), ("call", "detected", 1)]
+    assert "the rule 'sales-has-the-lead': sales has the customer's lead (ana) since 26 March 2026" in about[0].reason
+    assert "the rule 'owner-first': the customer is owned by ana, not by bob" in about[1].reason
+    lead = effect.timeline.lead
+    assert lead is not None
+    back = lead_command("lead_recycled", WHO, "ana", NOON, lead.id, "no_budget", None, None, None, None)
+    timeline, found = play(effect.timeline, back, policy=SOLD)
+    assert states([one for one in found if one.rule == "planned_conflict"]) == [
+        ("mail", "retracted", 2), ("call", "retracted", 2)
+    ]  # fmt: skip
+    of_acme = on_touch(timeline, touch("opens", NOON, **asks | {"kind": "opened"}, account=Account(id="acme")), SOLD)
+    assert states(of_acme.findings) == [("call", "detected", 3)] and "owned by kim" in of_acme.findings[0].reason
 
 
 def test_two_plans_that_collide_are_two_findings_until_one_is_withdrawn() -> None:

@@ -14,7 +14,7 @@ from streams.core.commands import Command
 from streams.core.customer import on_command
 from streams.core.detect import planned_conflict
 from streams.core.entry import DELETED, Entry, encode_entry, key
-from streams.core.govern.loading import on_timelines
+from streams.core.govern.loading import on_plans
 from streams.core.govern.records import USUAL_KIND, Contact, Standing
 from streams.core.outcome import Finding
 from streams.core.policy import PlannedPolicy, Policy
@@ -108,7 +108,7 @@ def test_the_findings_are_the_oracles(
     ]
     standing_plans = [contact for plan, contact in left.values() if plan.kind != DELETED]
     clock = planned_conflict.clock(timeline)
-    judged = {rule.name for rule in policy.rules if on_timelines(rule)}
+    judged = {rule.name for rule in policy.rules if on_plans(rule)}
     wanted = {}
     for one in standing_plans:
         if one.at <= clock + planned_policy.horizon_days * DAY:

@@ -3,7 +3,8 @@
 One conflict for each plan, with all rules that it would break: against touches that were made, and against the customer's other plans,
 of which each has its own finding. It is amended as plans and touches change, and retracted when nothing hinders the plan any more, when it
 is withdrawn, made, or past. Judged are plans up to `planned.horizon_days` ahead of the customer's clock, by the rules that a timeline can
-tell, whether they are found after the fact or not. It is no rule of `detect.RULES`, whose findings belong to touches that were made.
+tell, whether they are found after the fact or not: also by who has the customer's lead, or their account, now. It is no rule of
+`detect.RULES`, whose findings belong to touches that were made.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from streams.core.claims.offers import normal
 from streams.core.entry import Entry
 from streams.core.govern import counting, facts, pairs, times
-from streams.core.govern.loading import account_wide, kind_of, on_companies, on_timelines
+from streams.core.govern.loading import account_wide, kind_of, on_companies, on_plans, on_timelines
 from streams.core.govern.policy import Counting, Filter, Governance, NeverWith, Rule
 from streams.core.govern.records import USUAL_KIND, Reached
 from streams.core.govern.ruling import Ruling
@@ -192,13 +192,13 @@ def offers_of(contact: Reached) -> tuple[str, ...]:
 
 
 Use = Literal["checks", "findings", "plans", "history"]
-"""Rules for checks; those that are found after the fact; those that a timeline can tell, whether they are found or not; and those that all
-timelines can."""
+"""Rules for checks; those that are found after the fact; those that a timeline can tell of plans; and those that all timelines can of the
+past."""
 
 _USES: dict[Use, Callable[[Rule], bool]] = {
     "checks": lambda rule: True,
     "findings": lambda rule: rule.find and on_timelines(rule),
-    "plans": on_timelines,
+    "plans": on_plans,
     "history": lambda rule: on_timelines(rule) or on_companies(rule),
 }
 

@@ -11,7 +11,7 @@ from streams.core.govern import segments
 from streams.core.govern.clocks import known_zone
 from streams.core.govern.defaults import RULES
 from streams.core.govern.mistakes import Problem, narrowed, problem, suggestion
-from streams.core.govern.policy import AccountCap, Counting, Governance, Rule
+from streams.core.govern.policy import AccountCap, Counting, Governance, OwnerCollision, Rule, SalesLead
 from streams.core.govern.windows import reach_ms
 
 _DAY_MS = 86_400_000
@@ -94,6 +94,14 @@ _ONLY_ASKED = ("do_not_contact", "owner_collision", "open_deal", "sales_lead")
 def on_timelines(rule: Rule) -> bool:
     """Whether a customer's timeline alone tells who broke the rule, so that it can be found after the fact."""
     return _on_touches(rule) and not account_wide(rule)
+
+
+def on_plans(rule: Rule) -> bool:
+    """Whether the timeline as it stands tells whether a plan would break the rule: it knows who has the lead now, and of what account the
+    customer is, while of the past it does not tell what was known when."""
+    return on_timelines(rule) or (
+        isinstance(rule, SalesLead | OwnerCollision) and not segments.needs_attributes(rule.segment)
+    )
 
 
 def on_companies(rule: Rule) -> bool:

@@ -11,6 +11,7 @@ opt-out holds again.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Literal
 
 import msgspec
@@ -28,6 +29,9 @@ MOST = 100
 
 LONGEST = 512
 """Characters of each of a record's texts."""
+
+LARGEST = 200_000
+"""Bytes of all of a customer's records: a timeline stays within one Kafka record."""
 
 Status = Literal["granted", "denied", "withdrawn"]
 """As in the policy's rules and in `POST /v1/checks`. `denied`: asked for and not given; `withdrawn`: given once."""
@@ -149,21 +153,49 @@ def _place(one: Consent) -> tuple[int, str]:
 
 
 def _within_bounds(ordered: list[Consent]) -> tuple[Consent, ...]:
-    """The records without the oldest of those that are superseded, where there are too many; what counts now always stays."""
-    if len(ordered) <= MOST:
+    """The records without the oldest of those that are superseded, where there are too many, or too large ones; what counts, now or once
+    a later one has ended, always stays."""
+    spare = len(ordered) - MOST
+    size = _size(ordered)
+    if spare <= 0 and size <= LARGEST:
         return tuple(ordered)
-    latest = {(one.identifier, one.channel, one.purpose): one.id for one in ordered if not one.deleted}
-    counting = set(latest.values())
-    spare = [one.id for one in ordered if one.id not in counting]
-    gone = set(spare[: len(ordered) - MOST])
+    counting = _counting(ordered)
+    gone: set[str] = set()
+    for one in ordered:
+        if len(gone) >= spare and size <= LARGEST:
+            break
+        if one.id not in counting:
+            gone.add(one.id)
+            size -= _size((one,))
     return tuple(one for one in ordered if one.id not in gone)
+
+
+def _counting(ordered: Iterable[Consent]) -> set[str]:
+    """Ids of the records that a later one of the same channel and purpose does not outlast."""
+    outlasted: dict[tuple[str, str, str], float] = {}
+    counting = set[str]()
+    for one in sorted(ordered, key=_order, reverse=True):
+        place, until = (one.identifier, one.channel, one.purpose), inf if one.until is None else one.until
+        if not one.deleted and until > outlasted.get(place, 0):
+            outlasted[place] = until
+            counting.add(one.id)
+    return counting
+
+
+def _size(records: Iterable[Consent]) -> int:
+    return sum(len(_encoder.encode(one)) for one in records)
 
 
 def too_many(held: tuple[Consent, ...] | None) -> str | None:
     """Why a customer cannot have what came; None when there is room."""
-    if held is None or len(held) <= MOST:
+    if held is None:
         return None
-    return f"the customer would have records of consent for {len(held)} channels and purposes, and may have {MOST}; use fewer names"
+    if len(held) > MOST:
+        return f"the customer would have records of consent for {len(held)} channels and purposes, and may have {MOST}; use fewer names"
+    size = _size(held)
+    if size > LARGEST:
+        return f"the customer's records of consent would take {size} bytes, and may take {LARGEST}; shorten their texts"
+    return None
 
 
 def leave(

@@ -186,12 +186,12 @@ def node(digit: str, value: str, key: str) -> str:
     return f"c{digit}-{hmac.digest(key.encode(), f'{digit}:{value}'.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:24]}"
 
 
-@lru_cache(maxsize=65_536)
 def account_name(account: str) -> str:
     """The id or domain of a company, in one case."""
     return account.strip().lower()
 
 
+@lru_cache(maxsize=65_536)
 def account_node(account: str, key: str) -> str:
     """Pseudonymous id of a company by its id or domain, in whatever case it is written."""
     said = account_name(account).encode("utf-8", "surrogatepass")

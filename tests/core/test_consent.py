@@ -214,6 +214,34 @@ def test_too_many_records_leave_out_what_is_superseded() -> None:
     )
 
 
+def test_what_counts_once_a_later_record_has_ended_stays() -> None:
+    """Neither a withdrawal that outlasts any number of later consents, nor one of the same moment as a consent, makes room for more."""
+    withdrawn = record("w", "withdrawn", NOON)
+    brief = [record(f"b{n:03}", "granted", NOON + n + 1, until=NOON + n + 2) for n in range(150)]
+    for some in ([withdrawn, *brief], [*brief, withdrawn]):
+        held: tuple[Consent, ...] | None = None
+        for one in some:
+            held = consent.put(held, [one])
+        assert held is not None and len(held) == 100
+        assert consent.in_force(held, NOON + DAY) == {("email", ""): withdrawn}
+    both = [withdrawn, record("x", "granted", NOON)]
+    others = [record(f"o{n:03}", "granted", NOON + n + 1, purpose=f"p{n % 30}") for n in range(150)]
+    assert withdrawn in (consent.put(None, [*both, *others]) or ())
+
+
+def test_records_take_a_part_of_a_timeline_only() -> None:
+    """Records with texts as long as they may be leave out what is superseded, too; those of which each counts are refused, and no touch
+    goes for them."""
+    text = "\U0001f600" * 512
+    proof = {"source": text, "form": text, "recorded_by": text}
+    superseded = consent.put(None, [record(f"r{n}", "granted", NOON + n, **proof) for n in range(100)])
+    assert superseded is not None and 1 < len(superseded) < 40 and superseded[-1].id == "r99"
+    many = [record(f"r{n}", "granted", NOON + n, purpose=f"p{n}", **proof) for n in range(40)]
+    effect = on_command(EMPTY, told(*many), POLICY)
+    assert effect.timeline is EMPTY
+    assert effect.refused is not None and effect.refused[1].endswith("and may take 200000; shorten their texts")
+
+
 def test_a_merge_joins_what_was_agreed_and_a_split_gives_it_back() -> None:
     """Records travel with their identifiers, say whose they are, and end the opt-out of the other one until they part again."""
     merged, _ = play(told(GIVEN))

@@ -168,6 +168,11 @@ def test_role_addresses(customer: Customer, ranks: str) -> None:
     assert "".join(digit for digit, _ in identify.identifiers(customer, "US")) == ranks
 
 
+def test_a_company_is_hashed_once() -> None:
+    """The id of a company that many touches name is remembered."""
+    assert identify.account_node("acme.example", "k") is identify.account_node("acme.example", "k")
+
+
 def test_role_addresses_are_policy() -> None:
     """Which addresses are an office's is for the caller to say."""
     customer = Customer(email="info@example.com", phone="+14155550100")

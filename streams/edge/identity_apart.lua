@@ -307,6 +307,8 @@ local function take_back(kind, a, b) -- a record of the log without a value, whi
     forget_told(a, b)
   elseif kind == 'erased' then
     ensure(a).erased = nil
+  elseif kind == 'acted' or kind == 'ended' then
+    redis.call('HDEL', kind == 'acted' and acts or ends, a .. '|' .. b)
   elseif a == b then
     if kind == 'link' then ensure(a).used = nil end
   else
@@ -323,7 +325,8 @@ local TRUSTED = 60 * 1000000 -- us that another clock may be ahead
 
 -- Everything about a person goes; each identifier keeps the mark that it was erased. The moment is that of the decision,
 -- but not before `asked` (ms). Answers, line by line: customer, clock, identifiers, used ids, keys of the log; then what was decided of their
--- pairs and must still be told: cuts that the log may not have, and conflicts that stand, to be withdrawn, with who acts on them; each as
+-- pairs and must still be told: cuts that the log may not have, and conflicts that stand, or whose end it may not have, to be withdrawn, with who
+-- acts on them; each as
 -- fact, HEAD, cause.
 local function erase(id, asked, cause)
   local time = redis.call('TIME')
@@ -353,13 +356,13 @@ local function erase(id, asked, cause)
       local ended = redis.call('HEXISTS', ends, name) == 1
       keys[#keys + 1] = 'blocked:' .. name
       if acted then keys[#keys + 1] = 'acted:' .. name end
-      if ended then
-        keys[#keys + 1] = 'ended:' .. name
-      elseif told then -- the finding is to be withdrawn
+      if ended then keys[#keys + 1] = 'ended:' .. name end
+      local known = ended and not drop(home, 'ended:' .. name) -- people have been told that it ended
+      if told and not known then -- the finding is to be withdrawn
         decided[#decided + 1] = 'blocked:' .. name .. '\n' .. told
         if acted then decided[#decided + 1] = 'acted:' .. name .. '\n' .. acted end
       end
-      for _, fact in ipairs({'blocked:', 'acted:', 'ended:'}) do drop(home, fact .. name) end
+      for _, fact in ipairs({'blocked:', 'acted:'}) do drop(home, fact .. name) end
     end
     unpair(strong, weak)
   end

@@ -240,6 +240,54 @@ def test_an_erasure_of_one_of_two(settings: Settings, acts: bool) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("acts", [False, True])
+def test_an_end_that_kafka_does_not_have(settings: Settings, acts: bool) -> None:
+    """A worker ends after the index ended a conflict, before people were told, and one of the two is erased: the erasure takes the conflict
+    back."""
+
+    async def run() -> None:
+        async with workers(settings) as ((worker,), _):
+            await take(worker, "t-0", A, B)
+            (one,) = told(await take(worker, "t-1", X, B))
+            stage = requests(settings, worker.index)
+            if acts:
+                acted = asked("finding_acknowledged", "r-1", one.customer, finding_id=one.finding_id)
+                await safe(settings, worker, await stage.run([acted]))
+            await stage.run([asked("identity_split", "r-2", identifiers=(X, B))])
+            erasure = asked("customer_erased", "r-3")
+            write = await stage.run([erasure])
+            (gone,) = published(settings, write)
+            assert (gone.finding_id, gone.state, gone.revision) == (one.finding_id, "retracted", 3 if acts else 2)
+            assert published(settings, await stage.run([erasure])) == [gone]
+
+    asyncio.run(run())
+
+
+def test_a_pair_that_was_taken_back_may_contradict_itself_anew(settings: Settings) -> None:
+    """Of a conflict that ended and of which the log has null values, in whatever order its partitions are read, an index that is built
+    remembers nothing: the next one of the same two is told of, acted on and ended as the first was."""
+
+    async def run() -> None:
+        async with workers(settings) as ((worker,), _):
+            await take(worker, "t-0", A, B)
+            (one,) = told(await take(worker, "t-1", X, B))
+            ended = (await worker.cut(X, B)).ended
+            assert ended is not None
+            for key in (f"blocked:{X}|{B}", f"cut:{X}|{B}"):
+                await worker.take_back(key)
+            await worker.publish([])
+            await worker.send(ended)
+            await worker.take_back(ended.key)
+            await worker.publish([])
+            flush(settings)
+            (again,) = told(await take(worker, "t-3", X, B))
+            assert again.finding_id != one.finding_id
+            (conflict,) = await worker.index.conflicts(A)
+            assert (await worker.index.act(conflict, "r-9", because("r-9"))).standing == "acted"
+
+    asyncio.run(run())
+
+
 def test_other_findings_are_the_timelines(settings: Settings) -> None:
     """Who acts on a finding of a timeline says so to the timeline, also when the customer has a conflict of the index."""
 

@@ -33,8 +33,8 @@ from streams.gateway.bounds import BATCH, BATCH_BYTES, BATCH_CUSTOMERS, LINE_BYT
 from streams.gateway.gate import Conflict, Expired, TouchIdTaken, Unavailable
 from streams.gateway.limits import Limits
 from streams.gateway.problems import Problem
+from streams.gateway.questions import Ask
 from streams.gateway.refusals import ERRORS, PROBLEM, REFUSED
-from streams.gateway.seeing import Ask
 from streams.gateway.service import Service
 from streams.gateway.tokens import Scope, Token
 

@@ -17,8 +17,9 @@ from streams.core.policy import DAY_MS, Policy
 from streams.core.reservation import Reservation, reservation_id
 from streams.gateway import rules
 from streams.gateway.memory import Memory, MemoryLost
+from streams.gateway.questions import Ask, Seen
 from streams.gateway.rules import Rules
-from streams.gateway.seeing import AWAY, BREATH, FAILURES, Ask, Eyes, Seen
+from streams.gateway.seeing import AWAY, BREATH, FAILURES, Eyes
 from streams.settings import Settings
 
 ATTEMPTS = 200
@@ -201,8 +202,8 @@ class Gate:
                 if not answer.allowed:
                     return answer, None
                 self._memory.admit()
-                one = _made(ask, seen, seconds, by, now, rules_)
-                guards = self._eyes.guards(ask, seen.person, rules_)
+                one = _made(seen, seconds, by, now, rules_)
+                guards = self._eyes.guards(seen.ask, seen.person, rules_)
                 if await self._eyes.holds.hold(one, seen.found, guards, now, known[1] if known else b"") == "held":
                     if await self._kept(one):
                         return answer, one
@@ -299,13 +300,13 @@ def _answer(ask: Ask, seen: Seen, now: int, by: Rules) -> Answer:
     return Answer(verdict.allowed and not closed, verdict, seen, by)
 
 
-def _made(ask: Ask, seen: Seen, seconds: float, by: str, now: int, rules_: Rules) -> Reservation:
-    c = ask.contact
+def _made(seen: Seen, seconds: float, by: str, now: int, rules_: Rules) -> Reservation:
+    c = seen.ask.contact
     ends = None if c.offer_ends is None else c.offer_ends.toordinal() - 719_163
     return Reservation(
         reservation_id(c.id), "held", seen.person.customer_id, seen.person.persons, c.id, max(c.at, now),
         now + int(seconds * 1000), c.channel, c.department, c.kind, c.campaign, c.category, c.sequence, c.actor_id,
-        c.actor_kind, c.priority, c.offer, ends, ask.account, now, now, by, rules_.version,
+        c.actor_kind, c.priority, c.offer, ends, seen.ask.account, now, now, by, rules_.version,
     )  # fmt: skip
 
 

@@ -71,7 +71,8 @@ class SuppressionIn(_Strict):
 
 class StandingIn(_Strict):
     """What you know of the customer that no touch says. `account` is the company's id as your touches give it, or its domain where they
-    give none: contacts with its other people count towards rules for the whole account."""
+    give none: contacts with its other people count towards rules for the whole account. Left out, it is the company that the customer's
+    newest touch names."""
 
     account: Text | None = None
     owner: Text | None = None

@@ -1,8 +1,8 @@
 """What is known of customers now: their timelines from the view, their reservations, and how fresh all of that is.
 
 One round trip to Redis, whatever the number of customers, for who they are and all that stands under their ids; another one for the
-older parts of long timelines, and two where a rule looks at whole companies. What cannot be seen is named as a gap; a check with gaps is
-degraded.
+older parts of long timelines, two where a rule looks at whole companies, and one more where only a touch says which company. What cannot
+be seen is named as a gap; a check with gaps is degraded.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import redis.asyncio as redis
-from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -24,9 +23,9 @@ from redis.exceptions import TimeoutError as TimedOut
 
 from streams.core.entry import DamagedError, Entry, key
 from streams.core.govern import compiled as ready
-from streams.core.govern.check import known
+from streams.core.govern.check import company, known
 from streams.core.govern.colleagues import contacts_of
-from streams.core.govern.records import Contact, Standing
+from streams.core.govern.records import Contact
 from streams.core.policy import DAY_MS, HOUR_MS, Policy
 from streams.core.timeline import WHOLE, Timeline, decode, segment_key
 from streams.edge import companies, view
@@ -34,12 +33,11 @@ from streams.edge.lane import partition_of
 from streams.gateway.holds import Found, Holds
 from streams.gateway.memory import Memory, MemoryLost
 from streams.gateway.people import Glance, People, Person
+from streams.gateway.questions import Ask, Freshness, Gap, Seen
 from streams.gateway.rules import Rules
 from streams.settings import Settings
 
 log = logging.getLogger("touchstream.gateway")
-
-Gap = Literal["redis_away", "identity_incomplete", "view_incomplete", "view_behind", "reservations_incomplete"]
 
 PATIENCE = 1.0
 CONNECTIONS = 32
@@ -74,33 +72,6 @@ FAILURES = (RedisError, OSError)
 
 Contacts = tuple[dict[str, Contact], dict[str, Contact]]
 """What colleagues got, and what is planned for them, each by touch id."""
-
-
-class Ask(Struct, frozen=True):
-    """One question. `ids` are the node ids of the customer, `account` the pseudonymous id of the company."""
-
-    ids: tuple[str, ...]
-    contact: Contact
-    standing: Standing
-    account: str | None = None
-
-
-class Freshness(Struct, frozen=True):
-    """Up to when the view has everything (UTC ms), and how many records wait, of the partition that is furthest behind."""
-
-    fresh_at: int
-    lag: int
-
-
-class Seen(Struct, frozen=True):
-    """What a check looks at. `gaps` is empty when all could be seen."""
-
-    person: Person
-    history: Sequence[Entry]
-    standing: Standing
-    found: Found
-    freshness: Freshness | None
-    gaps: tuple[Gap, ...]
 
 
 class _Counted(Retry):
@@ -180,6 +151,11 @@ class Eyes:
             with contextlib.suppress(MemoryLost):  # the builder logs it
                 if await self.holds.complete(BUILDING):
                     glance, freshness = await self._glance(asks, companies_)
+        if rules.account_wide and None in companies_:
+            asks = [self._of_company(ask, one, glance.timelines) for ask, one in zip(asks, glance.people, strict=True)]
+            if companies_ != (named := [ask.account for ask in asks]):  # what is reserved for these is to be seen, too
+                companies_ = named
+                glance, freshness = await self._glance(asks, companies_)
         gaps: list[Gap] = [] if glance.synced else ["identity_incomplete"]
         if self._behind(freshness, now):
             gaps.append("view_behind")
@@ -202,6 +178,21 @@ class Eyes:
             if n % BREATH == 0:
                 await asyncio.sleep(0)
         return told
+
+    def _of_company(self, ask: Ask, person: Person, timelines: Mapping[str, tuple[bytes | None, bytes | None]]) -> Ask:
+        """The question with the company that the customer's newest touch names, where who asks names none."""
+        if ask.account is not None:
+            return ask
+        named: list[tuple[int, str]] = []
+        for customer in person.customers:
+            value = timelines[customer][1]
+            with contextlib.suppress(DamagedError):  # said when it is used
+                found = company(self._timeline(customer, value, {})) if value else None
+                named += [found] if found else []
+        if not named:
+            return ask
+        _, name = max(named)
+        return replace(ask, account=self.people.account(name), standing=replace(ask.standing, account=name))
 
     async def _glance(self, asks: Sequence[Ask], companies_: Sequence[str | None]) -> tuple[Glance, Freshness | None]:
         """What stands under these, and how fresh that is."""
@@ -264,7 +255,7 @@ class Eyes:
             except DamagedError as error:  # changed while it was read; or a layout of a newer worker
                 log.warning("the view of %s cannot be read: %s", customer, error)
                 gaps = (*gaps, "view_incomplete")
-        return Seen(person, history, standing, found, freshness, tuple(dict.fromkeys(gaps)))
+        return Seen(ask, person, history, standing, found, freshness, tuple(dict.fromkeys(gaps)))
 
     async def _colleagues(
         self, asked: Sequence[str | None], people: Sequence[Person], now: int, policy: Policy
@@ -377,7 +368,7 @@ class Eyes:
 
     def _blind(self, ask: Ask) -> Seen:
         person = Person(ask.ids[:1], ask.ids)
-        return Seen(person, (), ask.standing, Found({}, (), {}), None, ("redis_away",))
+        return Seen(ask, person, (), ask.standing, Found({}, (), {}), None, ("redis_away",))
 
 
 def _now() -> int:

@@ -16,7 +16,8 @@ from streams.gateway.gate import Answer, Gate
 from streams.gateway.memory import Memory
 from streams.gateway.metrics import GatewayMetrics
 from streams.gateway.problems import Problem
-from streams.gateway.seeing import Ask, Eyes
+from streams.gateway.questions import Ask
+from streams.gateway.seeing import Eyes
 from streams.gateway.tokens import Book, File, Token
 from streams.settings import Settings
 

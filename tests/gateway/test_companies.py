@@ -11,7 +11,7 @@ import redis
 from msgspec.structs import replace
 
 from streams.core.identify import account_node
-from streams.core.touch import Account, Touch
+from streams.core.touch import Account, Customer, Touch
 from streams.core.touch_json import rfc3339, to_json
 from streams.edge import companies
 from streams.settings import Settings
@@ -31,10 +31,10 @@ def mail(email: str, ago_ms: int, account: Account) -> Touch:
     return replace(touch(email, ago_ms), account=account)
 
 
-def refused_by(gateway: Gateway, email: str, account: str) -> tuple[str, ...] | None:
+def refused_by(gateway: Gateway, email: str, account: str | None) -> tuple[str, ...] | None:
     """Names of the rules that a mail to this person of this company would break; None while the gateway cannot see enough."""
     body: dict[str, Any] = {"customer": {"email": email}, "channel": "email", "department": "marketing"}
-    status, answer, _ = gateway.call("POST", "/v1/checks", body | {"standing": {"account": account}})
+    status, answer, _ = gateway.call("POST", "/v1/checks", body | {"standing": {"account": account} if account else {}})
     assert status == 200, answer
     return None if answer["degraded"] else tuple(one["rule"] for one in answer["violations"])
 
@@ -69,6 +69,30 @@ def test_contacts_with_colleagues_count(make_settings: Callable[..., Settings]) 
         refused("eve@acme.example", "acme.example")
         name = companies.key(settings, account_node("acme.example", settings.id_key))
         wait_until(lambda: client.zcard(name) == 2, 30, "Bo to be gone from the company")
+
+
+def test_the_company_is_that_of_the_newest_touch(make_settings: Callable[..., Settings]) -> None:
+    """Ann of Acme got a mail; Cy and Eve opened older ones. A slot for Cy, reserved by a tool that names no company, counts for Acme:
+    Eve may not be written to, if who asks names no company; whoever names another one is believed."""
+    settings = make_settings(policy_path=CAPPED, view_max_age=3600.0)
+    acme = Account(domain="acme.example")
+    opened = replace(mail("cy@acme.example", HOUR, acme), direction="inbound", kind="opened")
+    show(
+        settings,
+        [
+            mail("ann@acme.example", 2 * HOUR, acme),
+            opened,
+            replace(opened, touch_id="eve", customer=Customer(email="eve@acme.example")),
+        ],
+    )
+    body = {"customer": {"email": "cy@acme.example"}, "channel": "email", "department": "marketing", "touch_id": "slot"}
+    with Gateway(settings) as gateway:
+        wait_until(lambda: refused_by(gateway, "cy@acme.example", None) == (), 60, "the view")
+        status, made, _ = gateway.call("POST", "/v1/reservations", body)
+        assert status == 201, made
+        assert refused_by(gateway, "eve@acme.example", None) == ("two-people-a-week",)
+        assert refused_by(gateway, "eve@acme.example", "other.example") == ()
+        assert refused_by(gateway, "cy@acme.example", None) == ()
 
 
 def test_plans_for_colleagues_are_told(make_settings: Callable[..., Settings]) -> None:

@@ -16,7 +16,8 @@ from streams.core.policy import Policy
 from streams.core.reservation import Reservation
 from streams.gateway import holds, rules, seeing
 from streams.gateway.memory import MemoryLost
-from streams.gateway.seeing import Ask, Eyes, Seen
+from streams.gateway.questions import Ask, Seen
+from streams.gateway.seeing import Eyes
 from streams.settings import Settings
 from tests.gateway.running import now_ms, show
 from tests.support.samples import RESERVATION

@@ -15,8 +15,9 @@ from streams.gateway import gate as gate_module
 from streams.gateway.gate import LOOKS, TOGETHER, Answer, Gate, Unavailable
 from streams.gateway.holds import Found
 from streams.gateway.people import Person
+from streams.gateway.questions import Ask, Seen
 from streams.gateway.rules import Rules
-from streams.gateway.seeing import Ask, Seen, _Counted
+from streams.gateway.seeing import _Counted
 from streams.settings import Settings
 
 
@@ -41,7 +42,7 @@ class Slow:
         await self.may_see.wait()
         if self.is_broken:
             raise RuntimeError("a bug")
-        return [Seen(Person(ask.ids, ask.ids), (), ask.standing, Found({}, (), {}), None, ()) for ask in asks]
+        return [Seen(ask, Person(ask.ids, ask.ids), (), ask.standing, Found({}, (), {}), None, ()) for ask in asks]
 
 
 def ask(n: int) -> Ask:

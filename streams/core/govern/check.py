@@ -158,6 +158,12 @@ def known(
     return timeline.entries[start:], replace(standing, opt_outs=opt_outs, **newest)
 
 
+def company(timeline: Timeline) -> tuple[int, str] | None:
+    """The company that the newest touch names, and when that was (UTC ms); None where no recent touch does. Old segments stay closed."""
+    near = past(timeline, len(timeline.entries))[1]
+    return next(((one.at, one.account) for one in reversed(near) if one.account and not one.late), None)
+
+
 def _descriptions(entries: Sequence[Entry]) -> dict[str, str]:
     """What the newest of the entries with such a thing say of the customer."""
     found: dict[str, str] = {}

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from streams.commands.backtest import moment_of
 from streams.commands.check_file import ask_all, questions
 from streams.commands.common import CommandError, load_settings
 from streams.core.touch import CHANNELS, DEPARTMENTS
@@ -27,7 +28,8 @@ _WHO = ("email", "phone", "linkedin_url", "crm_id")
     "--file",
     type=click.File("rb"),
     metavar="FILE",
-    help="Many: JSON lines, or a .csv with a head line, of these fields; options stand in for what a line leaves open. - is stdin.",
+    help="Many: JSON lines (- is stdin), or a .csv with a head line. A line has the fields of POST /v1/checks, and email, account,"
+    " owner, time_zone, country, attributes.NAME; options stand in for what it leaves open.",
 )
 @click.option("--channel", type=click.Choice(CHANNELS))
 @click.option("--department", type=click.Choice(DEPARTMENTS))
@@ -43,7 +45,7 @@ _WHO = ("email", "phone", "linkedin_url", "crm_id")
     "--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="For segments, such as plan=enterprise."
 )
 @click.option("--touch-id", metavar="ID", help="The touch's id, so that its own plan or reservation is not in its way.")
-@click.option("--at", metavar="TIME", help="When, as 2026-03-02T09:00:00Z; default now.")
+@click.option("--at", metavar="TIME", help="When, as 2026-03-02T09:00:00Z; default, and what is past counts as: now.")
 @click.option("--gateway", "gateway_url", metavar="URL", help="The gateway; default TOUCHSTREAM_GATEWAY_URL.")
 @click.option("--json", "as_json", is_flag=True, help="The gateway's answer as JSON.")
 @click.option("--exit-code", is_flag=True, help="End with 3 when the answer is no.")
@@ -78,6 +80,8 @@ def check(
         raise CommandError("say whom: --email, --phone, --linkedin-url or --crm-id")
     if wrong := [one for one in attributes if not one.partition("=")[1]]:
         raise CommandError(f"--attribute {wrong[0]}: write NAME=VALUE")
+    if asked["at"] is not None:
+        moment_of(asked["at"], "--at")
     standing = {"account": account, "attributes": dict(one.split("=", 1) for one in attributes)}
     asked["standing"] = {name: value for name, value in standing.items() if value} or None
     asked |= {"actor_id": actor_id, "actor_kind": "person"} if actor_id else {}

@@ -17,6 +17,15 @@ from streams.gateway.remote import Answer, GatewayError, Remote, Unanswered, ask
 from streams.settings import Settings
 
 WHO = ("email", "phone", "linkedin_url", "crm_id", "click_id", "cookie_id")
+FIELDS = (
+    "channel", "department", "at", "kind", "campaign", "category", "sequence", "actor_id", "actor_kind", "priority", "offer",
+    "offer_ends", "approved_by", "touch_id", "ref",
+)  # fmt: skip
+"""Of a check, with a value that a table can hold."""
+
+STANDING = ("account", "owner", "time_zone", "country")
+"""What a line may say of the customer beside its attributes."""
+
 ATTRIBUTE = "attributes."
 """What columns of segments' attributes begin with: `attributes.plan`."""
 
@@ -55,8 +64,9 @@ class Outcome:
 def questions(file: BinaryIO, common: Mapping[str, Any], broken: list[str]) -> Iterator[Question]:
     """What the lines of a file ask, with what is `common` to all where a line does not say it; what is no question is named in `broken`.
 
-    A line has identifiers (`email`, ...), fields of a check (`channel`, `at`, ...), `account` and attributes; or `customer` and `standing`
-    as POST /v1/checks has them. Files named .csv have a head line. Raises CommandError for a file of which no line can be read.
+    A line has identifiers (`email`, ...), fields of a check (`channel`, `at`, ...), `account`, `owner`, `time_zone`, `country` and
+    attributes; or `customer` and `standing` as POST /v1/checks has them. Files named .csv have a head line. Raises CommandError for a file
+    that is neither, or whose columns mean nothing.
     """
     rows = _csv(file, broken) if str(getattr(file, "name", "")).lower().endswith(".csv") else _json(file, broken)
     for number, row in rows:
@@ -73,20 +83,29 @@ def _question(row: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, An
     if isinstance(customer, dict):  # else the gateway says what it must be
         customer = customer | {name: given.pop(name) for name in WHO if name in given}
     attributes = {name: given.pop(name) for name in list(given) if name.startswith(ATTRIBUTE)}
-    known: dict[str, Any] = {name: given.pop(name) for name in ("account", "attributes") if name in given}
+    known: dict[str, Any] = {name: given.pop(name) for name in (*STANDING, "attributes") if name in given}
     if attributes:
         known["attributes"] = {name.removeprefix(ATTRIBUTE): value for name, value in attributes.items()}
     shared = dict(common)
     own = shared.pop("standing", None) or {}
+    if isinstance(known.get("attributes"), dict):
+        known["attributes"] = own.get("attributes", {}) | known["attributes"]
     if isinstance(standing, dict):
         standing = own | known | standing
     return {**asked_of({}, **shared), "customer": customer, **given, **({"standing": standing} if standing else {})}
 
 
 def _json(file: BinaryIO, broken: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    first = True
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
+        if first and not line.lstrip().startswith(b"{"):
+            raise CommandError(
+                f"line {number}: not a JSON object; give one for each customer, on a line of its own, or a table with a head line as a"
+                " file called .csv"
+            )
+        first = False
         try:
             row = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -102,10 +121,8 @@ def _csv(file: BinaryIO, broken: list[str]) -> Iterator[tuple[int, dict[str, Any
     rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), restkey=None, strict=True)
     try:
         names = [name.strip() for name in rows.fieldnames or ()]
-        if not set(names) & set(WHO):
-            raise CommandError(
-                f"line 1: no column is called {', '.join(WHO[:-1])} or {WHO[-1]}; the first line names the columns"
-            )
+        if (wrong := _head(names)) is not None:
+            raise CommandError(f"line 1: {wrong}")
         rows.fieldnames = names
         for row in rows:
             more: dict[Any, Any] = row
@@ -119,6 +136,26 @@ def _csv(file: BinaryIO, broken: list[str]) -> Iterator[tuple[int, dict[str, Any
         ) from None
     except csv.Error as error:
         raise CommandError(f"line {rows.line_num + 1}: {error}; what is quoted must end") from None
+
+
+def _head(names: list[str]) -> str | None:
+    """What is wrong with the names of a table's columns, and what to do; None when nothing is. A column without a name is empty."""
+    if not names:
+        return f"the file is empty; its first line names the columns: {', '.join(WHO)}, ..."
+    if not set(names) & set(WHO):
+        return (
+            f"no column is called {', '.join(WHO[:-1])} or {WHO[-1]}; the first line names the columns, in small letters and with commas"
+            f" between them, and is {','.join(names)[:200]!r}"
+        )
+    known = (*WHO, *FIELDS, *STANDING)
+    unknown = [name for name in names if name and name not in known and not name.startswith(ATTRIBUTE)]
+    if unknown:
+        return (
+            f"unknown columns: {', '.join(unknown)}; leave them out, or call what segments ask for {ATTRIBUTE}NAME. Known are"
+            f" {', '.join(known)}"
+        )
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    return f"several columns are called {twice[0]}; which one is meant?" if twice else None
 
 
 async def ask_all(settings: Settings, asked: Iterable[Question], broken: list[str], as_json: bool) -> Outcome:

@@ -209,6 +209,10 @@ class Remote:
         return self._session
 
     def _away(self, error: BaseException) -> GatewayError:
+        if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+            return GatewayError(
+                f"{self._url!r} is no address of a gateway: {PREFIX}GATEWAY_URL or --gateway is written as http://127.0.0.1:8484"
+            )
         return GatewayError(
             f"the gateway at {self._url} cannot be asked: {str(error) or type(error).__name__}; `touchstream gateway` starts one,"
             f" {PREFIX}GATEWAY_URL says where it is"
@@ -249,9 +253,13 @@ def _answer_of(line: bytes) -> Answer | Unanswered:
 
 
 def _said(problem: Mapping[str, Any]) -> str:
-    """A problem (RFC 9457) in one line."""
-    wrong = "; ".join(f"{one['pointer']}: {one['detail']}" for one in problem.get("errors", []))
-    return f"{problem.get('detail', 'no answer')}{': ' + wrong if wrong else ''}"
+    """A problem (RFC 9457) in one line: the mistakes that it names, else its detail."""
+    wrong = "; ".join(f"{_place(one['pointer'])}: {one['detail']}" for one in problem.get("errors", []))
+    return wrong or str(problem.get("detail", "no answer"))
+
+
+def _place(pointer: str) -> str:
+    return pointer.removeprefix("/body").strip("/").replace("/", ".") or "the request"
 
 
 def _refused(path: str, status: int, raw: bytes) -> GatewayError:
@@ -259,7 +267,10 @@ def _refused(path: str, status: int, raw: bytes) -> GatewayError:
         problem = msgspec.json.decode(raw, type=dict[str, Any])
     except msgspec.DecodeError:
         return GatewayError(f"{path}: {status}, and what answers is no gateway; is {PREFIX}GATEWAY_URL right?", status)
-    return GatewayError(f"{_said(problem)} (request {problem.get('request_id', 'unknown')})", status)
+    hint = (
+        f"; {PREFIX}GATEWAY_TOKEN holds it, or the file that {PREFIX}GATEWAY_TOKEN_FILE names" if status == 401 else ""
+    )
+    return GatewayError(f"{_said(problem)}{hint} (request {problem.get('request_id', 'unknown')})", status)
 
 
 def asked_of(customer: Mapping[str, Any] | str, **contact: Any) -> dict[str, Any]:

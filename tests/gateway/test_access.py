@@ -32,7 +32,8 @@ def made(scope: str, name: str) -> tuple[str, str]:
 @pytest.mark.stack
 @pytest.mark.timeout(120)
 def test_a_token_may_do_what_its_scopes_say_and_no_more(settings: Settings, tmp_path: Path) -> None:
-    """None: 401. A wrong one: 401. The scope check cannot publish: 403. admin can. More than its rate: 429. The file has no token."""
+    """None: 401. A wrong one: 401. The scope check cannot publish: 403. admin can. More than its rate: 429. The file has no token.
+    `touchstream check` says which setting holds one."""
     check, check_lines = made("check", "mailer")
     admin, admin_lines = made("admin", "ops")
     slow, slow_lines = made("check", "slow")
@@ -52,6 +53,9 @@ def test_a_token_may_do_what_its_scopes_say_and_no_more(settings: Settings, tmp_
         assert [status("/metrics", token, "GET") for token in ("", check, admin)] == [401, 403, 200]
         assert [status("/v1/checks", slow) for _ in range(2)] == [200, 429]
         assert status("/healthz", "", "GET") == 200
+        asked = ["check", "--email", "a@example.com", "--channel", "email", "--department", "marketing", "--gateway"]
+        wrong = CliRunner().invoke(main, [*asked, gateway.url], env={"TOUCHSTREAM_GATEWAY_TOKEN": "ts_wrong"})
+        assert wrong.exit_code == 1 and "TOUCHSTREAM_GATEWAY_TOKEN holds it" in wrong.stderr
         assert not any(secret in line for line in gateway.log for secret in (check, admin, slow))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from msgspec.structs import replace
 
 from streams import Client
 from streams.cli import main
+from streams.commands.check_file import FIELDS, STANDING, WHO, questions
+from streams.gateway import models
 from streams.gateway.remote import Answer, GatewayError, Unanswered
 from streams.settings import Settings
 from tests.gateway.running import Gateway
@@ -98,7 +101,7 @@ def test_a_file_of_customers(gateway: Gateway, tmp_path: Path) -> None:
     problems = told.stderr.splitlines()
     assert [one.split(":")[0] for one in problems] == ["line 4", "line 5", "line 7", "line 8"]
     assert "not a JSON object" in problems[0] and "not JSON" in problems[1] and "nobody: give email" in problems[2]
-    assert "chanel" in problems[3]
+    assert problems[3] == "line 8: chanel: Extra inputs are not permitted"
     by_table = check(gateway, table)
     assert by_table.exit_code == 1
     assert by_table.stdout.splitlines()[0].startswith("line 3: NO, dana@example.com: departments-apart")
@@ -122,7 +125,13 @@ def test_answers_for_scripts(gateway: Gateway, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
+        ("a.csv", b"", "line 1: the file is empty; its first line names the columns"),
         ("a.csv", b"name,city\nx,y\n", "line 1: no column is called email, phone"),
+        ("a.csv", b"email;campaign\nx;y\n", "with commas between them, and is 'email;campaign'"),
+        ("a.csv", b"email,name\na@example.com,A\n", "line 1: unknown columns: name; leave them out"),
+        ("a.csv", b"email,ref,email\na@example.com,1,\n", "line 1: several columns are called email"),
+        ("a.txt", b"email\na@example.com\n", "line 1: not a JSON object"),
+        ("a.json", b'[{"email": "a@example.com"}]\n', "a table with a head line as a file called .csv"),
         ("a.csv", b"email\na@example.com\n\xff\n", "not UTF-8 text"),
         ("a.csv", b'email\n"a@example.com\n', "what is quoted must end"),
     ],
@@ -133,6 +142,34 @@ def test_a_table_that_is_none(gateway: Gateway, tmp_path: Path, name: str, conte
     file.write_bytes(content)
     told = check(gateway, file)
     assert told.exit_code == 1 and words in told.stderr, told.output
+
+
+def test_a_line_says_what_the_crm_knows() -> None:
+    """Company, owner, time zone, country and attributes of a line are the customer's standing; an attribute that it leaves open is that of
+    the options, and a column without a name and a value is nothing."""
+    file = BytesIO(
+        b"email,account,owner,time_zone,country,attributes.plan,\na@example.com,acme,ana,Europe/Berlin,DE,pro,\n"
+    )
+    file.name = "a.csv"
+    common = {"channel": "email", "standing": {"account": "other", "attributes": {"tier": "gold", "plan": "free"}}}
+    broken: list[str] = []
+    ((number, question),) = questions(file, common, broken)
+    assert (number, broken) == (2, [])
+    assert question == {
+        "customer": {"email": "a@example.com"},
+        "channel": "email",
+        "standing": {
+            "account": "acme", "owner": "ana", "time_zone": "Europe/Berlin", "country": "DE",
+            "attributes": {"tier": "gold", "plan": "pro"},
+        },
+    }  # fmt: skip
+
+
+def test_a_table_may_have_all_fields_of_a_check() -> None:
+    """Each that is no object is a column."""
+    assert set(FIELDS) == models.CheckIn.model_fields.keys() - {"customer", "standing"}
+    assert models.StandingIn.model_fields.keys() >= set(STANDING)
+    assert models.CustomerIn.model_fields.keys() >= set(WHO)
 
 
 def test_what_the_command_cannot_do(tmp_path: Path) -> None:
@@ -146,3 +183,7 @@ def test_what_the_command_cannot_do(tmp_path: Path) -> None:
     assert alone.exit_code == 2 and "Missing option '--channel'" in alone.output
     away = run(main, ["check", "--file", str(file), "--gateway", "http://127.0.0.1:1", *kind])
     assert away.exit_code == 1 and "cannot be asked" in away.output and "0 customers were answered" in away.output
+    nowhere = run(main, ["check", "--file", str(file), "--gateway", "127.0.0.1:8484", *kind])
+    assert nowhere.exit_code == 1 and "'127.0.0.1:8484' is no address of a gateway" in nowhere.output
+    when = run(main, ["check", "--file", str(file), "--at", "tomorrow", *kind])
+    assert when.exit_code == 1 and "--at: 'tomorrow' is not an RFC 3339 time" in when.output

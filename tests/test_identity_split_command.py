@@ -39,12 +39,19 @@ def commands(settings: Settings) -> list[Command]:
 
 def test_what_it_says(settings: Settings) -> None:
     """Before anything is asked for: which touch linked the two and who is who afterwards; if others hold them together, which links do; if
-    no touch showed both, the way between them; two customers and strangers are an error. What is asked for stands in `commands`."""
+    no touch showed both, the way between them; two customers, strangers, one identifier twice and an endless
+    reason are an error. What is asked for stands in `commands`."""
     tell(settings, TANGLE)
     crm, mail = node_of(settings, crm_id="7"), node_of(settings, email=DANA)
     phone, profile = node_of(settings, phone=PHONE), node_of(settings, linkedin_url=PROFILE)
     bo = node_of(settings, email="bo@example.com")
 
+    same = touchstream(settings, "identity", "split", "7", crm)
+    assert (same.exit_code, same.stderr) == (
+        1, f"Error: both are {crm}: name two identifiers that a touch showed together\n"
+    )  # fmt: skip
+    long = touchstream(settings, "identity", "split", "7", DANA, "--reason", "x" * 513)
+    assert long.exit_code == 1 and "--reason: at most 512 characters are allowed, and it has 513" in long.stderr
     indirect = touchstream(settings, "identity", "split", "7", PHONE)
     assert indirect.exit_code == 1
     assert (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any, BinaryIO, TypeVar, get_args
 
@@ -12,7 +13,7 @@ import click
 import msgspec
 
 from streams.commands import holding, rendering
-from streams.commands.asking import by_option
+from streams.commands.asking import by_option, you
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
 from streams.commands.identifiers import Known, kind_option, look_up
 from streams.commands.policy_in_force import in_force
@@ -69,21 +70,21 @@ def _said(command: F) -> F:
     return command
 
 
-@consent.command()
+@consent.command(short_help="Record that a customer gave consent.")
 @_said
 def give(**said: Any) -> None:
     """Record that a customer gave consent. It ends an earlier opt-out of what it covers."""
     _record("granted", said)
 
 
-@consent.command()
+@consent.command(short_help="Record that consent was asked for, not given.")
 @_said
 def deny(**said: Any) -> None:
     """Record that a customer was asked for consent and did not give it."""
     _record("denied", said)
 
 
-@consent.command()
+@consent.command(short_help="Record that a customer withdrew consent.")
 @_said
 def withdraw(**said: Any) -> None:
     """Record that a customer withdrew consent: a contact after it is a conflict, contact_after_opt_out."""
@@ -108,10 +109,11 @@ async def _publish(settings: Settings, who: dict[str, str], status: Status, said
         return await client.consent(who, status, **said)
 
 
-@consent.command("import")
-@click.argument("file", type=click.File("rb"), metavar="FILE", default="-")
+@consent.command("import", short_help="Publish records from a file of JSON lines.")
+@click.argument("file", type=click.File("rb"), metavar="[FILE]", default="-")
+@click.option("--by", help="Who records what a line does not say it of; default: you.")
 @kafka_options
-def import_(file: BinaryIO, bootstrap: str | None, topic_prefix: str | None) -> None:
+def import_(file: BinaryIO, by: str | None, bootstrap: str | None, topic_prefix: str | None) -> None:
     """Publish records of consent from JSON lines (FILE, or standard input), as POST /v1/consents takes them.
 
     A record with a known consent_id takes the place of the former; the same one again changes nothing. A broken line is named with its
@@ -122,9 +124,12 @@ def import_(file: BinaryIO, bootstrap: str | None, topic_prefix: str | None) -> 
      "at": "2026-03-02T09:00:00Z", "source": "cmp", "form": "sign-up, version 4", "recorded_by": "cmp", "consent_id": "cmp-88123"}
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    if by is None:
+        with suppress(click.UsageError):  # in some containers nobody has a name, and lines that say who need none
+            by = you()
     broken: list[str] = []
     counts = Counts()
-    run_kafka(_import(settings, file, counts, broken))
+    run_kafka(_import(settings, file, by or "", counts, broken))
     click.echo(f"recorded {counts.sent}, broken {len(broken)}")
     for problem in broken:
         click.echo(rendering.clean(problem), err=True)
@@ -132,10 +137,10 @@ def import_(file: BinaryIO, bootstrap: str | None, topic_prefix: str | None) -> 
         sys.exit(1)
 
 
-async def _import(settings: Settings, lines: Iterable[bytes], counts: Counts, broken: list[str]) -> None:
+async def _import(settings: Settings, lines: Iterable[bytes], by: str, counts: Counts, broken: list[str]) -> None:
     async with Client(settings=settings) as client:
         ticker = Ticker(counts)
-        records = _records(client, lines, broken)
+        records = _records(client, lines, by, broken)
         while chunk := list(islice(records, IN_FLIGHT)):
             results = await client.publisher.publish_many(chunk)
             lost = next((result for result in results if isinstance(result, PublishError)), None)
@@ -146,16 +151,16 @@ async def _import(settings: Settings, lines: Iterable[bytes], counts: Counts, br
         ticker.end()
 
 
-def _records(client: Client, lines: Iterable[bytes], broken: list[str]) -> Iterator[Record]:
+def _records(client: Client, lines: Iterable[bytes], by: str, broken: list[str]) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                yield client.encode_consent(consent_json.parse(line, time.time_ns() // 1_000_000))
+                yield client.encode_consent(consent_json.parse(line, time.time_ns() // 1_000_000, by))
             except ConsentError as error:
                 broken.append(f"line {number}: {error}")
 
 
-@consent.command()
+@consent.command(short_help="Show what holds, each with its proof.")
 @click.argument("identifier", metavar="ID")
 @kind_option
 @click.option("--json", "as_json", is_flag=True, help="What holds and all records, as JSON.")

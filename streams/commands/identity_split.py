@@ -19,6 +19,9 @@ from streams.core.touch_json import rfc3339
 from streams.edge.client import Client
 from streams.settings import Settings
 
+LONGEST = 512
+"""Characters of a reason."""
+
 _HINT = "give its id, such as `touchstream identity show` prints"
 
 
@@ -60,6 +63,8 @@ def split(
     them together all the same, name those with --also.
     """
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
+    if len(reason) > LONGEST:
+        raise CommandError(f"--reason: at most {LONGEST} characters are allowed, and it has {len(reason)}")
     first = look_up(a, None, settings, hint=_HINT)
     others = [look_up(one, None, settings, first, _HINT) for one in (b, *(one for pair in also for one in pair))]
     known = [first, *others]
@@ -101,6 +106,8 @@ def _planned(log: IdentityLog, pairs: list[Pair]) -> Plan:
 
 def _cut(log: IdentityLog, links: Links, a: str, b: str) -> list[Event]:
     """The link of two ids, which is taken out of `links`; or the conflicts that keep them apart."""
+    if a == b:
+        raise CommandError(f"both are {a}: name two identifiers that a touch showed together")
     path = links.path(a, b)
     if links.cut(a, b):
         event = log.event(Fact(a, b).key) or log.event(Fact(b, a).key)

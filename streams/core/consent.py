@@ -120,8 +120,10 @@ def problem(change: ConsentChange) -> str | None:
     for name in ("purpose", "source", "form", "recorded_by"):
         if len(getattr(c, name)) > LONGEST:
             return f"{name}: at most {LONGEST} characters are allowed"
-    if not c.deleted and not (c.source and c.recorded_by):
-        return "source, recorded_by: a record without them proves nothing; say in which system it was said, and who recorded it"
+    if not c.deleted and not c.source:
+        return "source: a record without it proves nothing; say in which system it was said"
+    if not c.deleted and not c.recorded_by:
+        return "recorded_by: a record without it proves nothing; say who recorded it"
     if c.until is not None and c.until <= c.at:
         return "until: lies at or before `at`, so the record was never in force"
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 from streams.core import consent
 from streams.core.consent import ConsentChange, LawfulBasis, Status
 from streams.core.ids import consent_id
-from streams.core.touch import Channel
+from streams.core.mistakes import explained
+from streams.core.touch import CHANNELS, Channel
 from streams.core.touch import Customer as CustomerValue
 from streams.core.touch_check import EARLIEST_MS, IDENTIFIERS, LATEST_MS
 from streams.core.touch_json import Customer
@@ -45,14 +46,20 @@ class _Change(Struct, forbid_unknown_fields=True):
     deleted: bool = False
 
 
-def parse(line: bytes, now: int) -> ConsentChange:
-    """One JSON object to a record, as `from_mapping`. Raises ConsentError."""
+_FIELDS: dict[str, type[Struct]] = {"": _Change, "customer": Customer}
+_ALLOWED = {"status": get_args(Status), "channel": CHANNELS, "basis": get_args(LawfulBasis)}
+
+
+def parse(line: bytes, now: int, recorded_by: str) -> ConsentChange:
+    """One JSON object to a record, as `from_mapping`; `recorded_by` is who records what does not say it. Raises ConsentError."""
     try:
         values = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ConsentError(f"not JSON: {error}") from None
     if not isinstance(values, dict):
         raise ConsentError("not a record of consent: expected a JSON object")
+    if values.get("recorded_by") is None:
+        values["recorded_by"] = recorded_by
     return from_mapping(values, now)
 
 
@@ -69,9 +76,8 @@ def from_mapping(values: Mapping[str, Any], now: int) -> ConsentChange:
     try:
         read = msgspec.convert(given, _Change)
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        where = path.rstrip("`").lstrip(".")
-        raise ConsentError(f"{where}: {problem}" if where else f"not a record of consent: {problem}") from None
+        told = explained(str(error), "record of consent", _FIELDS, _ALLOWED, {"at", "until"})
+        raise ConsentError(told) from None
     except (UnicodeError, RecursionError) as error:
         raise ConsentError(f"not a record of consent: {error}") from None
     if not any((getattr(read.customer, name) or "").strip() for name in IDENTIFIERS):

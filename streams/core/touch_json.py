@@ -8,7 +8,6 @@ content, so the same line sent twice is one touch.
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import json
 from collections.abc import Mapping
 from decimal import Decimal
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.ids import touch_id as derive_id
+from streams.core.mistakes import explained
 from streams.core.touch import CHANNELS, DEPARTMENTS, KINDS, ActorKind, Channel, Department, Direction, Kind
 from streams.core.touch import Account as AccountValue
 from streams.core.touch import Actor as ActorValue
@@ -105,7 +105,7 @@ _ALLOWED = {
     "kind": KINDS,
     "actor.kind": ACTOR_KINDS,
 }
-_FIELDS = {
+_FIELDS: dict[str, type[Struct]] = {
     "": Touch,
     "customer": Customer,
     "account": Account,
@@ -114,8 +114,6 @@ _FIELDS = {
     "message.price": Money,
     "cost": Money,
 }
-
-_PATHS = {f"{path}.{name}".lstrip(".") for path, record in _FIELDS.items() for name in record.__struct_fields__}
 
 
 def parse(line: bytes | str) -> TouchValue:
@@ -181,7 +179,7 @@ def _touch(value: object) -> TouchValue:
     try:
         read = msgspec.convert(value, Touch)
     except msgspec.ValidationError as error:
-        raise TouchError(_explain(str(error))) from None
+        raise TouchError(explained(str(error), "touch", _FIELDS, _ALLOWED, {"occurred_at"})) from None
     except UnicodeEncodeError:  # msgspec compares names as UTF-8
         raise TouchError("a field name holds half of a surrogate pair, which is not Unicode text") from None
     touch = TouchValue(
@@ -258,28 +256,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise TouchError(f"{name} is not a JSON number")
-
-
-def _explain(error: str) -> str:
-    """msgspec's text with the field path first and, where it helps, what is allowed there."""
-    problem, _, place = error.rpartition(" - at `$")
-    path = place.rstrip("`").lstrip(".")
-    if not problem or path not in _PATHS:
-        problem, path = error, ""
-    if path in _ALLOWED and problem.startswith("Invalid enum value"):
-        return f"{path}: {problem[len('Invalid enum value ') :]} is not one of {', '.join(_ALLOWED[path])}"
-    if problem.startswith("Object contains unknown field"):
-        name = problem.split("`")[1]
-        known = sorted(_FIELDS[path].__struct_fields__)
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-        return f"{f'{path}.{name}' if path else name}: unknown field; {hint}"
-    if problem.startswith("Object missing required field"):
-        name = problem.split("`")[1]
-        full = f"{path}.{name}" if path else name
-        allowed = f"; one of {', '.join(_ALLOWED[full])}" if full in _ALLOWED else ""
-        return f"{full}: missing, but required{allowed}"
-    if path == "occurred_at":
-        what = f"{problem[0].lower()}{problem[1:]}"
-        return f"occurred_at: {what}; write RFC 3339 with a time zone, such as 2026-03-02T09:12:00Z"
-    return f"{path}: {problem}" if path else f"not a touch: {problem[0].lower()}{problem[1:]}"

@@ -215,7 +215,7 @@ class ConsentChangeIn(_Strict):
     basis: LawfulBasis | None = None
     form: Short = ""
     recorded_by: Text | None = None
-    consent_id: Id | None = None
+    consent_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     deleted: bool = False
 
 

@@ -318,8 +318,8 @@ def test_a_damaged_record_is_refused_whole() -> None:
         ({"consent_id": ""}, "consent_id: 1 to 200"),
         ({"channel": "fax"}, "channel: 'fax' is none of email, ads, linkedin, calls"),
         ({"purpose": "p" * 513}, "purpose: at most 512"),
-        ({"source": ""}, "a record without them proves nothing"),
-        ({"recorded_by": ""}, "a record without them proves nothing"),
+        ({"source": ""}, "source: a record without it proves nothing"),
+        ({"recorded_by": ""}, "recorded_by: a record without it proves nothing"),
         ({"until": NOON}, "was never in force"),
     ],
 )

@@ -43,13 +43,13 @@ def test_what_is_no_record_is_refused(settings: Settings, gateway: Gateway) -> N
             json.dumps(right | {"consent_id": "cmp-7", "purpose": "news"}),
             "",
             "{",
-            json.dumps({"status": "granted"}),
+            json.dumps({"status": "maybe"}),
             "[]",
         ]
     )
     imported = touchstream(settings, "consent", "import", "-", stdin=lines)
     assert (imported.exit_code, imported.stdout) == (1, "recorded 1, broken 3\n"), imported.stderr
-    assert "line 3: not JSON" in imported.stderr and "line 4: not a record of consent" in imported.stderr
+    assert "line 3: not JSON" in imported.stderr and "line 4: status: 'maybe' is not one of granted" in imported.stderr
     given = touchstream(
         settings, "consent", "give", "--phone", "+1 415 555 0132", "--at", "2026-03-02T09:00:00Z", "--by", "jo"
     )

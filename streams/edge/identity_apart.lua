@@ -325,9 +325,8 @@ local TRUSTED = 60 * 1000000 -- us that another clock may be ahead
 
 -- Everything about a person goes; each identifier keeps the mark that it was erased. The moment is that of the decision,
 -- but not before `asked` (ms). Answers, line by line: customer, clock, identifiers, used ids, keys of the log; then what was decided of their
--- pairs and must still be told: cuts that the log may not have, and conflicts that stand, or whose end it may not have, to be withdrawn, with who
--- acts on them; each as
--- fact, HEAD, cause.
+-- pairs and must still be told: cuts that the log may not have, and conflicts that stand, or whose end it may not have, to be withdrawn,
+-- with who acts on them; each as fact, HEAD, cause.
 local function erase(id, asked, cause)
   local time = redis.call('TIME')
   advance_clock(math.min(asked * 1000, time[1] * 1000000 + time[2] + TRUSTED))

@@ -54,6 +54,22 @@ end
 
 local function take_out(a, b) report(find(a), 'gone:' .. a .. '|' .. b, '\n') end
 
+-- The log's records of a pair were taken back. What was decided anew meanwhile is to be there all the same: it may have been written before.
+local function restate(a, b)
+  local record, name = load(b), a .. '|' .. b
+  if not record then return end
+  if a == b then
+    if record.used then report(find(a), name, '\n') end
+    return
+  end
+  for _, state in ipairs(STATES) do
+    if record.pairs[a] == state or record.also[SIGNS[state] .. a] then
+      local decided = DECIDED[state]
+      report(find(a), (decided and state .. ':' or '') .. name, decided and redis.call('HGET', decided, name) or '\n')
+    end
+  end
+end
+
 local function apply(kind, a, b, value)
   if value == '-' then return take_back(kind, a, b) end
   if kind == 'cut' then return apply_cut(a, b, value) end
@@ -153,6 +169,9 @@ elseif operation == 'logged' then
     local kind, a, b = parse(ARGV[i])
     if kind == 'told' then
       apply(kind, a, b, ARGV[i + 1])
+    elseif kind == 'gone' then
+      drop(find(a), ARGV[i])
+      restate(a, b)
     elseif not drop(find(a), ARGV[i]) then
       -- A cut that the index decided and knows no more was taken out with an erasure while it was on its way.
       local lost = kind == 'cut' and erased_till(a, b) > 0 and redis.call('HEXISTS', cuts, a .. '|' .. b) == 0

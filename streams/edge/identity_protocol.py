@@ -51,6 +51,10 @@ def fact_of(key: bytes, value: bytes) -> Fact:
 def resolved(answer: Sequence[bytes], ids: Sequence[str], at: int) -> Resolved:
     """The script's answer for a touch with these ids, strongest first, at a moment of its clock; `ids` are empty when no touch asked."""
     facts = tuple(map(fact_of, answer[1::2], answer[2::2])) if len(answer) > 1 else ()
+    if len(facts) > 1 and any(
+        fact.kind == "gone" for fact in facts
+    ):  # first, for what was decided anew since stands in the log behind it
+        facts = tuple(sorted(facts, key=lambda fact: fact.kind != "gone"))
     customer, *more = answer[0].decode().split(" ")
     place, erased_at, refused = map(int, more) if more else (1, 0, 0)
     own = ids[place - 1] if ids else customer

@@ -1,4 +1,4 @@
-"""Redis is lost in the middle of an erasure."""
+"""Redis is lost in the middle of an erasure, or a worker is slow to take out of the log what an erasure left there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from streams.core.identity_facts import Fact, taken_back
 from streams.settings import Settings
-from tests.edge.test_identity_erasure import NOON, A, B, C, D, held, named, take
+from tests.edge.test_identity_erasure import NOON, A, B, C, D, cause, end, erase, held, named, take
 from tests.support.identities import because, flush, workers
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(200), pytest.mark.usefixtures("quick_index")]
 
 
 @pytest.mark.parametrize("refuse", [True, False])
@@ -36,5 +36,27 @@ def test_redis_is_lost_before_the_null_values(settings: Settings, refuse: bool) 
                 await worker.take_back(key)
             await worker.publish([])
             assert await named(settings) == {D}
+
+    asyncio.run(run())
+
+
+def test_a_pair_is_linked_anew_while_it_is_taken_out(settings: Settings) -> None:
+    """Of what a slow worker takes out of the log, that which a later touch decided anew stays there, in whatever order both are written."""
+
+    async def run() -> None:
+        async with workers(settings, 2, refuse_erased=False) as ((first, second), _):
+            await take(first, (A,), 0)
+            in_flight = await first.index.resolve([(A, B)], lambda _: cause(10))
+            gone = await erase(second, A, 20)
+            await first.publish(in_flight)
+            slow = await second.index.overdue()
+            assert [fact.kind for who in slow for fact in who.facts] == ["gone"]
+            late = await take(first, (A, B), end(gone) + 10)
+            assert late.facts[0].kind == "gone"
+            await second.publish(slow)
+            await second.mend()
+            assert await first.index.overdue() == []
+            flush(settings)
+            assert (await take(first, (B,), end(gone) + 20)).customer_id == A
 
     asyncio.run(run())

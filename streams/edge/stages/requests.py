@@ -249,10 +249,12 @@ class Requests(Stage):
             return
         try:
             held = await self._reservations.erase([one.gone.identifiers for one in erased])
-            for fact in await self._index.to_take_back():
-                write.last += self.taken_back(fact)
+            back = await self._index.to_take_back()
         except (RedisError, ReadError, IndexUnavailable) as error:
             raise NotNow(f"an erasure waits: {error}") from None
+        write.last += [out for fact in back for out in self.taken_back(fact)]
+        if back:
+            _then(write, lambda: self._ingest.logged(back))
         for one, theirs in zip(erased, held, strict=True):
             decided, done = erasures.identity_part(
                 self._settings, self._codec, one.command, one.gone, one.timelines, len(theirs)

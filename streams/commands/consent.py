@@ -116,8 +116,9 @@ async def _publish(settings: Settings, who: dict[str, str], status: Status, said
 def import_(file: BinaryIO, by: str | None, bootstrap: str | None, topic_prefix: str | None) -> None:
     """Publish records of consent from JSON lines (FILE, or standard input), as POST /v1/consents takes them.
 
-    A record with a known consent_id takes the place of the former; the same one again changes nothing. A broken line is named with its
-    number, the rest goes on; the exit code is then 1.
+    A record with a known consent_id takes the place of the former; the same one again changes nothing. Without a consent_id it is the same
+    when it says the same `at`; without `at` it was said now. A broken line is named with its number, the rest goes on; the exit code is
+    then 1.
 
     \b
     {"customer": {"email": "dana@example.com"}, "status": "granted", "channel": "email", "purpose": "newsletter",

@@ -45,6 +45,7 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     touch: Touch | None = None
     deal_version: int | None = None
     consent: ConsentChange | None = None
+    rule: str | None = None
 
 
 LEAD_KINDS = frozenset(
@@ -56,7 +57,7 @@ FROM_OUTSIDE = LEAD_KINDS | {
     "finding_acknowledged", "identity_split", "customer_erased", "policy_changed", "touch_planned",
     "consent_changed",
 }  # fmt: skip
-"""What others may ask for: that `requested_by` acts on `finding_id` of this customer; that the two `identifiers` are not one person;
-that all that is held of the person with the id `customer_id` be erased;
+"""What others may ask for: that `requested_by` acts on `finding_id`, a finding of `rule`, of this customer; that the two
+`identifiers` are not one person; that all that is held of the person with the id `customer_id` be erased;
 that the policy in `entries` be in force (`streams.core.published`); what sales says of a lead; that `touch` is planned; what the
 person of `consent` agreed to."""

@@ -239,6 +239,7 @@ class Client(Encoding):
         by: str,
         identifiers: tuple[str, ...] = (),
         finding_id: str | None = None,
+        rule: str | None = None,
         because: str = "",
     ) -> str:
         """Ask for what is no touch, by a command (`streams.core.commands.FROM_OUTSIDE`); returns its id once all replicas have it.
@@ -250,7 +251,15 @@ class Client(Encoding):
         now = time.time_ns() // 1_000_000
         id_ = command_id(kind, customer_id, finding_id or "", by, str(now), *identifiers)
         command = Command(
-            id_, customer_id, kind, now, because or by, identifiers=identifiers, finding_id=finding_id, requested_by=by
+            id_,
+            customer_id,
+            kind,
+            now,
+            because or by,
+            identifiers=identifiers,
+            finding_id=finding_id,
+            requested_by=by,
+            rule=rule,
         )
         return await self.publish_command(command)
 
@@ -271,7 +280,9 @@ class Client(Encoding):
         Raises:
             PublishError: Kafka did not acknowledge it.
         """
-        return await self.request("finding_acknowledged", finding.customer, by=by, finding_id=finding.finding_id)
+        return await self.request(
+            "finding_acknowledged", finding.customer, by=by, finding_id=finding.finding_id, rule=finding.rule
+        )
 
     async def answer_handoff(
         self, answer: HandoffAnswer, customer_id: str, *, by: str, lead_id: str | None = None, reason: LeadReason | None = None,

@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from streams.core.commands import Command
-from streams.core.identity_conflict import finding
+from streams.core.identity_conflict import RULE, finding
 from streams.core.identity_facts import Cause, Fact, Resolved
 from streams.core.identity_facts import decode as fact_of
 from streams.core.outcome import Finding
+from streams.edge.gather import NotNow
 from streams.edge.lane import Out, Write
 from streams.edge.topics import CONFLICTS, IDENTIFIED, IDENTITIES
 from streams.settings import Settings
@@ -301,3 +302,21 @@ def test_other_findings_are_the_timelines(settings: Settings) -> None:
 
     outputs: list[Out] = asyncio.run(run()).outputs
     assert [out.topic for out in outputs] == [settings.topic(IDENTIFIED)]
+
+
+def test_other_findings_do_not_wait_for_the_index(settings: Settings) -> None:
+    """While Redis is away, who acts on a finding and says of which rule it is says so to the timeline; only what may be a conflict of the
+    index waits."""
+
+    async def run(**said: str) -> Write:
+        async with workers(settings) as ((worker,), _):
+            worker.index._away_until = float("inf")
+            return await requests(settings, worker.index).run(
+                [asked("finding_acknowledged", "r-1", finding_id="another", **said)]
+            )
+
+    assert [out.topic for out in asyncio.run(run(rule="double_contact")).outputs] == [settings.topic(IDENTIFIED)]
+    kinds: list[dict[str, str]] = [{}, {"rule": RULE}]
+    for said in kinds:
+        with pytest.raises(NotNow):
+            asyncio.run(run(**said))

@@ -147,7 +147,7 @@ def entry_of(identified: IdentifiedTouch) -> Entry:
         touch.category,
         touch.priority,
         touch.sequence,
-        (account.id or account.domain) if account else None,
+        account.name if account else None,
         customer.time_zone,
         customer.country,
     )

@@ -71,6 +71,11 @@ class Account(Struct, frozen=True, gc=False, omit_defaults=True):
     id: str | None = None
     domain: str | None = None
 
+    @property
+    def name(self) -> str | None:
+        """What the company goes by: its id, or the domain where there is none."""
+        return self.id or self.domain
+
 
 class Actor(Struct, frozen=True, gc=False, omit_defaults=True):
     """Who acted for us. `kind` is "person" (a rep) or "automation" (a campaign, a sequence step, a bot)."""

@@ -69,7 +69,7 @@ def of_plans(customer: str, before: Sequence[Entry], after: Sequence[Entry], sec
 def of_touch(identified: IdentifiedTouch, secret: str) -> Members:
     """What one touch says of its customer."""
     account, touch = identified.touch.account, identified.touch
-    name = account and (account.id or account.domain)
+    name = account and account.name
     return {("company", account_node(name, secret), identified.customer_id): touch.occurred_at} if name else {}
 
 

@@ -86,7 +86,7 @@ def planned(
         who = graph.find(ids[0])
         if not any(_made(touch, *one) for one in held[who]):
             plans.append((who, contact_of(touch)))
-            account = touch.account and (touch.account.id or touch.account.domain)
+            account = touch.account and touch.account.name
             named[who] += [account] if account else []
     of = _companies(named, held, belongings, policy, given)
     return Planned(

@@ -246,12 +246,7 @@ def _planned(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     full = plans.too_many(timeline, after, policy)
     if full is not None:
         return Effect(timeline, "refused", commands=commands, refused=("unroutable", full))
-    cause, new = cause_of(command), None
-    if not command.source_customer_id:
-        plan = here[0]
-        known = any(one.id == plan.id for one in timeline.plans)
-        cause = Cause("deletion" if plan.kind == DELETED else ("correction" if known else "touch"), plan.id)
-        new = None if known else plan.id
+    cause, new = _told_by(command, here[0], here[0].kind == DELETED, timeline.plans)
     findings, after = plans.follow(before, after, policy, command.customer_id, cause, new=new)
     return Effect(after, "applied", findings, commands)
 
@@ -269,13 +264,18 @@ def _consented(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     full = consent.too_many(held)
     if full is not None:
         return Effect(timeline, "refused", commands=commands, refused=("unroutable", full))
-    cause, new = cause_of(command), None
-    if not command.source_customer_id:
-        known = any(one.id == here[0].id for one in timeline.consents or ())
-        cause = Cause("deletion" if here[0].deleted else ("correction" if known else "touch"), here[0].id)
-        new = None if known else here[0].id
+    cause, new = _told_by(command, here[0], here[0].deleted, timeline.consents or ())
     after, findings = pipeline.reconsented(timeline, held, policy, command.customer_id, cause, new)
     return Effect(after, "applied", findings, commands)
+
+
+def _told_by(command: Command, one: K, deleted: bool, held: Iterable[K]) -> tuple[Cause, str | None]:
+    """What findings change for when a plan or a record of consent comes, and its id if it came for the first time; of those that move from
+    another customer id, only why they do."""
+    if command.source_customer_id:
+        return cause_of(command), None
+    known = any(each.id == one.id for each in held)
+    return Cause("deletion" if deleted else ("correction" if known else "touch"), one.id), None if known else one.id
 
 
 def _taken(timeline: Timeline, command: Command, policy: Policy, decode: Callable[[bytes], K]) -> Effect | Taken[K]:

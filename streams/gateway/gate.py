@@ -146,8 +146,8 @@ class Gate:
     async def _answers(self, asks: Sequence[Ask]) -> AsyncIterator[Answer]:
         now, by = _now(), self.rules
         seen = await self._eyes.see(asks, now, by)
-        for n, (ask, one) in enumerate(zip(asks, seen, strict=True), start=1):
-            yield _answer(ask, one, now, by)
+        for n, one in enumerate(seen, start=1):
+            yield _answer(one, now, by)
             if n % BREATH == 0:
                 await asyncio.sleep(0)
 
@@ -186,7 +186,7 @@ class Gate:
                 if "redis_away" in seen.gaps or "reservations_incomplete" in seen.gaps:
                     raise Unavailable("reservations cannot be read now")
                 now = _now()  # not before anything that was seen: a cap looks at what is before
-                answer = _answer(ask, seen, now, rules_)
+                answer = _answer(seen, now, rules_)
                 same = seen.found.live.get(id_)  # perhaps a colleague's, whose company the rules look at
                 holder = same or (known[0] if known is not None and known[0].is_live(now) else None)
                 if holder is not None and seen.person.persons_apart(holder.persons):
@@ -294,8 +294,8 @@ class Gate:
         return stands
 
 
-def _answer(ask: Ask, seen: Seen, now: int, by: Rules) -> Answer:
-    verdict = check(seen.history, ask.contact, by.policy, now, seen.standing)
+def _answer(seen: Seen, now: int, by: Rules) -> Answer:
+    verdict = check(seen.history, seen.ask.contact, by.policy, now, seen.standing)
     closed = bool(seen.gaps) and by.degraded == "fail_closed"
     return Answer(verdict.allowed and not closed, verdict, seen, by)
 

@@ -75,8 +75,8 @@ class Erasure(Struct):
         return set(self.identity.timelines) <= {id_ for id_, part in self.timelines.items() if part.gone}
 
     def add(self, receipt: Receipt) -> None:
-        """Of several records of one part the first holds (read again after a crash, a timeline has nothing left to count), and any of
-        them says that it is gone."""
+        """Of several records of one part that which was decided first holds, whatever the order of partitions; any of them says that it
+        is gone. A request that is read again after a crash finds less to count, and a Redis that was lost meanwhile another id."""
         if receipt.part == IDENTITY:
             self.identity = _folded(self.identity, receipt)
         elif receipt.part == TIMELINE:
@@ -84,7 +84,10 @@ class Erasure(Struct):
 
 
 def _folded(first: Receipt | None, later: Receipt) -> Receipt:
-    return later if first is None else replace(first, gone=first.gone or later.gone)
+    if first is None:
+        return later
+    holds = later if later.done_at < first.done_at else first
+    return replace(holds, gone=first.gone or later.gone)
 
 
 def blank(finding: Finding) -> Finding:
@@ -94,7 +97,7 @@ def blank(finding: Finding) -> Finding:
 
 
 def folded(receipts: Iterable[Receipt]) -> dict[str, Erasure]:
-    """Erasures by request id. Parts of one customer id must come in the order of their partition."""
+    """Erasures by request id. Parts of one customer id must come in the order of their partition, those of several in any."""
     known: dict[str, Erasure] = {}
     for receipt in receipts:
         known.setdefault(receipt.request_id, Erasure()).add(receipt)

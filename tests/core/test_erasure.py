@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from msgspec.structs import replace
 
 from streams.core.entry import Entry
@@ -101,3 +103,13 @@ def test_a_receipt_is_complete_once_all_is_gone() -> None:
             erasure.add(part)
         assert complete == [False, False, True, True]
         assert erasure == Erasure(replace(identity, gone=True), {"c1-a": replace(timeline, gone=True)})
+
+
+def test_parts_of_several_partitions_fold_in_any_order() -> None:
+    """After a crash with a loss of Redis the identity part may come again under another id, so in another partition, with less left to
+    count: what was decided first holds, whichever partition is read first, and either says that it is gone."""
+    first = Receipt("r", IDENTITY, "c1-a", AT, AT, timelines=("c1-a",), identifiers=4, gone=False)
+    again = Receipt("r", IDENTITY, "c2-b", AT, AT + 1, timelines=("c2-b",), identifiers=1)
+    timeline = Receipt("r", TIMELINE, "c1-a", AT, AT, touches=3)
+    for parts in itertools.permutations((first, again, timeline)):
+        assert folded(parts) == {"r": Erasure(replace(first, gone=True), {"c1-a": timeline})}

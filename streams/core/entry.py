@@ -57,6 +57,11 @@ class Entry(Struct, frozen=True, gc=False, array_like=True):
     time_zone: str | None = None
     country: str | None = None
 
+    @property
+    def customer(self) -> str:
+        """Whose it is, as planned contacts say it: that of the timeline."""
+        return ""
+
 
 DELETED = "deleted"
 

@@ -243,13 +243,14 @@ def _violation(
     ruling: Ruling, hit: Hit, contact: Contact, t: int, scene: Scene, plans: Sequence[Reached] = ()
 ) -> Violation:
     rule = ruling.common
+    of_others = set(map(id, plans))
     return Violation(
         rule.name,
         ruling.reason,
         rule.action,
         rule.severity,
         rule.priority,
-        tuple(proof_of(one, any(one is plan for plan in plans)) for one in hit.proof),
+        tuple(proof_of(one, id(one) in of_others) for one in hit.proof),
         None if hit.until >= FOREVER else hit.until,
         ruling.text(hit, contact, t, scene),
     )

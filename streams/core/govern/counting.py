@@ -18,6 +18,8 @@ from streams.core.govern.ruling import AT, Hit, Ruling
 from streams.core.govern.scene import Scene
 from streams.core.govern.windows import bucket_at, is_calendar, length_ms, said
 
+_WHO = attrgetter("customer")
+
 
 def per(rule: Any) -> Any:
     """What contacts must share to be counted together, as a function of a contact, or None."""
@@ -65,33 +67,50 @@ class Cap(_Windowed):
         low, high = bisect_left(counted, self.first(t, scene), key=AT), bisect_right(counted, t, key=AT)
         hit = None
         if high - low >= self.limit:
-            hit = Hit(self.leaves(counted[high - self.limit].at, t, scene), tuple(counted[low:high]))
+            until = self.leaves(counted[high - self.limit].at, t, scene)
+            hit = Hit(until, tuple(counted[max(low, high - self.most) : high]), high - low)
         if counts and later:
             hit = self._harm(contact, t, scene, counted, hit)
         return hit
 
     def _harm(self, contact: Reached, t: int, scene: Scene, counted: Sequence[Reached], hit: Hit | None) -> Hit | None:
-        """The same, when a contact at t would also be one too many for a later one."""
+        """The same, when a contact at t would also be one too many for a later one. Of those the last says until when, and the first is
+        the proof: so the others need not be looked at, of which a company may have thousands."""
         later, shared = scene.later[self.i], self.shared
-        for one in later[bisect_left(later, t, key=AT) :]:
-            first = self.first(one.at, scene)
-            if first > t:
-                break
-            if shared is not None and shared(one) != shared(contact):
-                continue
-            window = counted[bisect_left(counted, first, key=AT) : bisect_right(counted, one.at, key=AT)]
-            others = [other for other in window if other is not one]
-            if len(others) + 1 >= self.limit:
-                until = max(one.at + 1, hit.until if hit else 0)
-                hit = Hit(until, hit.proof if hit else (*others, one))
-        return hit
+        start = bisect_left(later, t, key=AT)
+        behind = bisect_right(later, t, lo=start, key=lambda one: self.first(one.at, scene))
+        if start == behind:
+            return hit
+        low = bisect_left(counted, self.first(later[start].at, scene), key=AT)
+        if bisect_right(counted, later[behind - 1].at, key=AT) - low + 1 < self.limit:
+            return hit  # all windows together have room
+        near = later[start:behind]
+        if shared is not None:
+            mine = shared(contact)
+            near = [one for one in near if shared(one) == mine]
+        last = next((one for one in reversed(near) if self._full(one, counted, scene)), None)
+        if last is None:
+            return hit
+        until = max(last.at + 1, hit.until if hit else 0)
+        if hit is not None:
+            return Hit(until, hit.proof, hit.many)
+        first, (low, high) = next((one, place) for one in near if (place := self._full(one, counted, scene)))
+        others = [one for one in counted[max(low, high - self.most) : high] if one is not first]
+        is_counted = any(one is first for one in counted[low:high])
+        return Hit(until, (*others, first), high - low + (not is_counted))
+
+    def _full(self, one: Reached, counted: Sequence[Reached], scene: Scene) -> tuple[int, int] | None:
+        """Where the window of a contact to come stands; None where it has room for one more."""
+        low, high = bisect_left(counted, self.first(one.at, scene), key=AT), bisect_right(counted, one.at, key=AT)
+        others = high - low
+        if others + 1 == self.limit:
+            others -= any(other is one for other in counted[bisect_left(counted, one.at, key=AT) : high])
+        return (low, high) if others + 1 >= self.limit else None
 
     def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
         of = "" if self.shared is None else f" of one {self.rule.per}"
         whom = "The company has" if self.rule.scope == "account" else "The customer has"
-        return (
-            f"{whom} {len(hit.proof)} other contacts{of} in {said(self.rule.window)}; at most {self.limit} are allowed."
-        )
+        return f"{whom} {hit.many} other contacts{of} in {said(self.rule.window)}; at most {self.limit} are allowed."
 
 
 class PeopleCap(_Windowed):
@@ -101,16 +120,20 @@ class PeopleCap(_Windowed):
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         counted = scene.counted[self.i]
-        high = bisect_right(counted, t, key=AT)
-        newest: dict[str, Reached] = {}
-        for one in counted[bisect_left(counted, self.first(t, scene), key=AT) : high]:
-            newest["" if scene.is_own(one) else one.customer] = one  # type: ignore[union-attr]
-        if "" in newest or len(newest) < self.limit:
+        low, high = bisect_left(counted, self.first(t, scene), key=AT), bisect_right(counted, t, key=AT)
+        people = set(map(_WHO, counted[low:high]))
+        if len(people) < self.limit or not people.isdisjoint(("", scene.customer)):
             return None
-        proof = sorted(newest.values(), key=AT)
-        until = self.leaves(proof[len(proof) - self.limit].at, t, scene)
-        own = next((one.at for one in counted[high:] if scene.is_own(one)), until)
-        return Hit(min(until, own), tuple(proof))
+        newest: dict[str, Reached] = {}
+        for one in reversed(counted[low:high]):
+            newest.setdefault(one.customer, one)
+            if len(newest) >= max(self.limit, self.most):
+                break
+        proof = tuple(newest.values())
+        until = self.leaves(proof[self.limit - 1].at, t, scene)
+        after = list(map(_WHO, counted[high:]))
+        own = [counted[high + after.index(who)].at for who in ("", scene.customer) if who in after]
+        return Hit(min([until, *own]), proof[: self.most][::-1], len(people))
 
     def text(self, hit: Hit, contact: Reached, t: int, scene: Scene) -> str:
-        return f"{len(hit.proof)} other people of the company are contacted in {said(self.rule.window)}; at most {self.limit} are allowed."
+        return f"{hit.many} other people of the company are contacted in {said(self.rule.window)}; at most {self.limit} are allowed."

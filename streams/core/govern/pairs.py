@@ -35,22 +35,28 @@ class _Pairs(Ruling):
 
     def hinders(self, contact: Reached, t: int, scene: Scene, counts: bool) -> Hit | None:
         counted, later = scene.counted[self.i], scene.later[self.i]
-        until, proof = 0, []
+        until = 0
+        before, after = list[Reached](), list[Reached]()
         if counted:
             low, high = bisect_left(counted, t - self.longest + 1, key=AT), bisect_right(counted, t, key=AT)
-            for one in self.candidates(contact, counted[low:high]):
+            for one in reversed(self.candidates(contact, counted[low:high])):
+                if len(before) >= self.most and one.at + self.longest <= until:
+                    break  # what is older hinders no longer than that
                 window = self.window(contact, one, scene)
                 if t - one.at < window:
                     until = max(until, one.at + window)
-                    proof.append(one)
+                    before.append(one)
         if counts and later:
-            for one in later[bisect_left(later, t, key=AT) :]:
-                if one.at - t >= self.longest:
-                    break
+            near = later[bisect_left(later, t, key=AT) : bisect_left(later, t + self.longest, key=AT)]
+            for one in near:
                 if one.at - t < self.window(one, contact, scene):
-                    until = max(until, one.at + 1)
-                    proof.append(one)
-        return Hit(until, tuple(proof)) if proof else None
+                    after.append(one)
+                    if len(after) >= self.most:
+                        break
+            if after:
+                last = next(one for one in reversed(near) if one.at - t < self.window(one, contact, scene))
+                until = max(until, last.at + 1)
+        return Hit(until, (*before[: self.most][::-1], *after)) if before or after else None
 
     def candidates(self, contact: Reached, near: list[Reached]) -> list[Reached]:
         """Those of the earlier contacts that can concern this one."""
@@ -140,6 +146,9 @@ class TwoSequences(_Pairs):
     """`duplicate_sequence`."""
 
     reason = Reason.DUPLICATE_SEQUENCE
+
+    def candidates(self, contact: Reached, near: list[Reached]) -> list[Reached]:
+        return [one for one in near if one.sequence] if contact.sequence else []
 
     def window(self, later: Reached, earlier: Reached, scene: Scene) -> int:
         if not later.sequence or not earlier.sequence:

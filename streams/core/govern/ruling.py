@@ -7,9 +7,11 @@ again, until nothing hinders. That is exact to the millisecond, because no jump 
 
 from __future__ import annotations
 
+import sys
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from streams.core.govern.loading import account_wide
 from streams.core.govern.policy import Common, Segment
 from streams.core.govern.reasons import Reason
 from streams.core.govern.records import Reached
@@ -21,11 +23,17 @@ FOREVER = 1 << 62
 AT = attrgetter("at")
 
 
+MOST = 200
+"""Contacts of a whole company that are shown as proof at most, those nearest: with thousands of colleagues there are thousands."""
+
+
 class Hit(NamedTuple):
-    """The rule is broken. `proof`: touches, reservations or records with an `at`; the nearest one last."""
+    """The rule is broken. `proof`: touches, reservations or records with an `at`; the nearest one last. `many` says of how many contacts
+    these are the nearest, in a cap."""
 
     until: int
     proof: tuple[Any, ...]
+    many: int = 0
 
 
 class Ruling:
@@ -37,6 +45,8 @@ class Ruling:
         self.rule: Any = rule
         self.i = i
         self.everyone = rule.segment == Segment()
+        self.most = MOST if account_wide(rule) else sys.maxsize
+        """How many contacts are shown as proof."""
 
     def idle(self, scene: Scene) -> bool:
         """Whether there is nothing in the scene that this rule looks at: then it hinders no contact at any instant."""

@@ -109,7 +109,7 @@ class Scene:
 
     def is_own(self, contact: Reached) -> bool:
         """Whether it is a contact of this customer, and not of a colleague."""
-        return getattr(contact, "customer", "") in ("", self.customer)
+        return contact.customer in ("", self.customer)
 
     @property
     def zones(self) -> tuple[ZoneInfo, ...]:

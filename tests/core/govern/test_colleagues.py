@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.core.entry import Entry, key
+from streams.core.govern import counting
+from streams.core.govern.check import check
 from streams.core.govern.colleagues import Companies, belonging, companies
 from streams.core.govern.forecast import forecast, plan_of
 from streams.core.govern.records import NOTHING, Contact, Standing, Suppression
+from streams.core.govern.windows import bucket_at
 from streams.core.policy import Policy, parse
 from tests.core.govern import oracle, worlds
 from tests.core.govern.worlds import DAY, HOUR
@@ -160,3 +164,54 @@ def test_a_plan_for_two_hundred_colleagues() -> None:
         ("do-not-contact", ""): 2,
     }
     assert (outlook.contacts, outlook.stopped) == (200, 190 + 2 + 2)
+
+
+WEEKLY = parse(
+    """
+    [[rules]]
+    name = "twenty-a-week"
+    kind = "frequency_cap"
+    scope = "account"
+    window = "week"
+    limit = 20
+    """
+)
+
+
+def test_a_plan_for_a_whole_company_does_not_look_at_everybody_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each of 400 planned mails, of which each is one too many for the others, a cap looks at some windows, not at those of all."""
+    asked: list[int] = []
+
+    def counted(window: str, at: int, zone: Any) -> tuple[int, int]:
+        asked.append(at)
+        return bucket_at(window, at, zone)
+
+    monkeypatch.setattr(counting, "bucket_at", counted)
+    mail = Contact(TUESDAY, "email", "marketing", campaign="spring")
+    plans = [(f"p{n}", replace(mail, at=TUESDAY + n * 60_000, id=f"m{n}")) for n in range(400)]
+    firms = companies({who: ["acme"] for who, _ in plans}, {})
+    (outlook,) = forecast(plans, lambda who: ((), NOTHING), WEEKLY, worlds.START, firms)
+    assert (outlook.stopped, len(asked) < 400 * 40) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "until"),
+    [
+        ('kind = "frequency_cap"\nscope = "account"\nwindow = "7d"\nlimit = 900', 7 * DAY - 900_000),
+        ('kind = "account_cap"\nwindow = "7d"\nlimit = 900', 7 * DAY - 900_000),
+        ('kind = "minimum_gap"\nscope = "account"\nwindow = "7d"', 7 * DAY - 1000),
+    ],
+)
+def test_of_a_thousand_colleagues_the_nearest_are_the_evidence(rule: str, until: int) -> None:
+    """Who asks hears that a thousand others were contacted, and until when that hinders; the evidence are the 200 nearest of them."""
+    policy = parse(f'[[rules]]\nname = "wide"\n{rule}\n')
+    now = TUESDAY
+    others = [
+        Contact(now - (n + 1) * 1000, "email", "marketing", "sent", f"m{n}", customer=f"c{n}")
+        for n in reversed(range(1000))
+    ]
+    verdict = check((), Contact(now, "email", "marketing"), policy, now, Standing(account_contacts=tuple(others)), None)
+    (found,) = [one for one in verdict.violations if one.rule == "wide"]
+    assert [one.id for one in found.evidence] == [f"m{n}" for n in reversed(range(200))]
+    assert found.until == now + until
+    assert "1000 other" in found.text or "minimum_gap" in rule

@@ -5,6 +5,7 @@ Whose a touch is, the identity log decides, as the workers do: a shared number a
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,7 +38,7 @@ from streams.core.timeline import Timeline, customer_of, decode, segment_key
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from streams.core.touch_json import TouchError, rfc3339
 from streams.edge.codec import Codec, DecodeError
-from streams.edge.reader import Stored, decoded, latest, read
+from streams.edge.reader import Stored, decoded, in_order, latest, read
 from streams.edge.topics import (
     COMMANDS,
     CONFLICTS,
@@ -204,7 +205,7 @@ class Search:
 
     async def ledger(self) -> None:
         """What the ledger knows of them, for longer than its sources are kept."""
-        for value in (await latest(self._settings, self._settings.topic(LEDGER_FACTS))).values():
+        for _, value in sorted((await latest(self._settings, self._settings.topic(LEDGER_FACTS))).items()):
             try:
                 fact = facts.decode(value)
             except msgspec.MsgspecError as error:
@@ -289,6 +290,16 @@ def _counting(what: str) -> Iterator[Callable[[], None]]:
             click.echo(f"  {what}: {count:,} records read", err=True)
 
     yield one
+
+
+def as_published(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records of a `Holding` in the order in which they were published, whichever partition was read first."""
+    return in_order(held, lambda one: (one["topic"], one["partition"]), published_at)
+
+
+def published_at(one: dict[str, Any]) -> dt.datetime:
+    """When a record of a `Holding` was published."""
+    return dt.datetime.fromisoformat(one["published_at"])
 
 
 def _place(stored: Stored) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import heapq
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -81,6 +81,15 @@ async def read(
                     yield Stored(
                         record.topic, record.partition, record.offset, record.timestamp, record.key, record.value
                     )
+
+
+def in_order(records: Iterable[T], place: Callable[[T], tuple[str, int]], at: Callable[[T], Any]) -> list[T]:
+    """Records as `read` brings them, in an order that does not depend on which partition came first: those of one `place` (topic and
+    partition) stay as they are, those of several go by their time (`at`), then by place."""
+    places: dict[tuple[str, int], list[T]] = {}
+    for record in records:
+        places.setdefault(place(record), []).append(record)
+    return list(heapq.merge(*(places[one] for one in sorted(places)), key=at))
 
 
 class Stretch(Struct, frozen=True, gc=False):

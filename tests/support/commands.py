@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from streams.cli import main
 from streams.core.dead_letter import DeadLetter
 from streams.core.touch import Touch
-from streams.edge.reader import Stored, make_codec, read
+from streams.edge.reader import Stored, in_order, make_codec, read
 from streams.edge.topics import DEAD_LETTER, TOUCH_TOPICS
 from streams.settings import Settings
 
@@ -35,13 +35,13 @@ def objects(output: str) -> list[dict[str, Any]]:
 
 
 def stored(settings: Settings, *names: str) -> list[Stored]:
-    """All records of topics, named as in the catalogue."""
+    """All records of topics, named as in the catalogue, by the time at which they were written."""
 
     async def run() -> list[Stored]:
         topics = [settings.topic(name) for name in names]
         return [record async for record in read(settings, topics, start="beginning", follow=False)]
 
-    return asyncio.run(run())
+    return in_order(asyncio.run(run()), lambda one: (one.topic, one.partition), lambda one: one.timestamp)
 
 
 def published(settings: Settings) -> list[Touch]:

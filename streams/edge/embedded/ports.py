@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import itertools
+import os
 import socket
 
 import psutil
@@ -11,13 +13,31 @@ from streams.edge.embedded.errors import StackError
 
 LOOPBACK = "127.0.0.1"
 
+PORTS = range(20_011, 32_300)
+"""Where free ports are looked for: below those that systems hand out by themselves, to connections and to whoever binds port 0, which
+may take one between the look and the server's start, seconds later. Their number is a prime."""
+
+_numbers = itertools.count()
+
 
 def free_port() -> int:
-    """A port that nobody listens on now. Another process can take it before we do; then the start fails and says so."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that nobody listens on now, and that no other process of ours is likely to be given. Another program can still take it
+    before we do; then the start fails and says so.
+
+    Raises:
+        StackError: none of `PORTS` is free.
+    """
+    for _ in PORTS:
+        port = PORTS[(401 * os.getpid() + next(_numbers)) % len(PORTS)]
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    continue
+                raise
+            return port
+    raise StackError(f"none of the ports {PORTS[0]} to {PORTS[-1]} at {LOOPBACK} is free; name one")
 
 
 def claim(port: int, server: str, option: str) -> int:

@@ -8,27 +8,44 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from streams.edge import topic_admin
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.settings import Settings
+from tests.support import stack as stack_module
 from tests.support.stack import fresh_settings, started
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
+
+# The same examples in each run, so that a run fails because of what was changed; `--hypothesis-profile default` looks for new ones.
+hypothesis.settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--update-scenarios` writes what comes out now into tests/scenarios; read the difference before committing."""
+    """`--update-scenarios` writes what comes out now into tests/scenarios; read the difference before committing. `--id-key` puts customers
+    into other partitions: no test may depend on it."""
     parser.addoption("--update-scenarios", action="store_true", help="rewrite the expectations in tests/scenarios")
+    parser.addoption(
+        "--id-key", default=stack_module.id_key, help="the key of pseudonyms, by which partitions are chosen"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any installation is made."""
+    stack_module.id_key = config.getoption("--id-key")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with the longest time limits begin first: a long file that begins last keeps one core busy and the other idle."""
+    """Files with the longest time limits begin first: a long file that begins last keeps one core busy and the other idle. The limits
+    are for a quick machine; a slower one gets more."""
     limits: dict[Path, float] = defaultdict(float)
     for item in items:
         mark = item.get_closest_marker("timeout")
         limits[item.path] = max(limits[item.path], mark.args[0] if mark else 0)
+        if mark:
+            item.add_marker(pytest.mark.timeout(mark.args[0] * SLOWER))
     items.sort(key=lambda item: -limits[item.path])
 
 

@@ -20,6 +20,8 @@ from streams.edge.topics import COSTS, DEAD_LETTER, DEALS
 from streams.settings import Settings
 from tests.core.ledger.test_records import COST, DEAL, line
 
+pytestmark = pytest.mark.stack
+
 CODEC = Codec()
 
 

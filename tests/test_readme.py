@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import os
 import re
-import select
 import shlex
 import shutil
 import signal
@@ -15,11 +14,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from streams.settings import Settings
 from tests.gateway.running import Gateway
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
 from tests.support.worker import ROOT, Worker, environment
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -133,7 +133,9 @@ def test_every_command_of_the_readme_runs(settings: Settings, folder: Path) -> N
 
 
 def _run(command: str, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, shell=True, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, shell=True, env=env, cwd=folder, capture_output=True, text=True, timeout=120 * SLOWER
+    )
 
 
 def _runs_until_stopped(command: str, env: dict[str, str], folder: Path) -> None:
@@ -141,13 +143,17 @@ def _runs_until_stopped(command: str, env: dict[str, str], folder: Path) -> None
         shlex.split(command), env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        assert process.stdout is not None
-        # It has begun once it says something: a slow machine imports for long.
-        select.select([process.stdout], [], [], 15)
+        port = int(env["TOUCHSTREAM_BOOTSTRAP"].rsplit(":", 1)[1])
+
+        def begun() -> bool:  # a slow machine imports for long; whatever runs on has asked Kafka first
+            peers = [one.raddr for one in psutil.Process(process.pid).net_connections("tcp") if one.raddr]
+            return process.poll() is not None or any(peer.port == port for peer in peers)
+
+        wait_until(begun, 60, f"{command} to begin")
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(3)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=60 * SLOWER)
         assert process.returncode == 0, said
     finally:
         process.kill()
@@ -170,7 +176,12 @@ def test_the_python_block_runs(settings: Settings, folder: Path) -> None:
     """The SDK example of the README publishes its touch."""
     (code,) = blocks("python")
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(settings), cwd=folder, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        env=environment(settings),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120 * SLOWER,
     )
     assert done.returncode == 0, done.stderr
     assert "touches.calls" in done.stdout
@@ -183,7 +194,7 @@ def test_make_demo_works_on_a_fresh_clone_and_offline_the_second_time(tmp_path: 
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     make = ["make", "demo", "ARGS=--once", f"PYTHON={sys.executable}"]
-    first = subprocess.run(make, cwd=clone, capture_output=True, text=True, timeout=600)
+    first = subprocess.run(make, cwd=clone, capture_output=True, text=True, timeout=600 * SLOWER)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "J. Okafor at 15:40, 6 h 28 min later." in first.stdout
     assert "127.0.0.1" not in first.stdout, "no address of what is stopped"
@@ -195,7 +206,7 @@ def test_make_demo_works_on_a_fresh_clone_and_offline_the_second_time(tmp_path: 
         "https_proxy": nowhere,
         "NO_PROXY": "127.0.0.1",
     }
-    second = subprocess.run(make, cwd=clone, env=offline, capture_output=True, text=True, timeout=300)
+    second = subprocess.run(make, cwd=clone, env=offline, capture_output=True, text=True, timeout=300 * SLOWER)
     assert second.returncode == 0, second.stdout + second.stderr
     assert "J. Okafor at 15:40, 6 h 28 min later." in second.stdout
 

@@ -65,7 +65,7 @@ def _run(machine: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": str(machine), "TMPDIR": str(machine.parent), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -73,7 +73,7 @@ def _run(machine: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_it_is_executable_and_plain_shell() -> None:
     """The script may be called by its name and is accepted by the system's plain shell."""
     assert os.access(SCRIPT, os.X_OK)
-    assert subprocess.run([SHELL, "-n", str(SCRIPT)], timeout=60, check=False).returncode == 0
+    assert subprocess.run([SHELL, "-n", str(SCRIPT)], timeout=180, check=False).returncode == 0
 
 
 def test_nothing_to_do(machine: Path) -> None:

@@ -79,7 +79,7 @@ def test_the_health_check_sees_a_live_worker() -> None:
 
 
 def _status(arguments: list[str], environment: dict[str, str]) -> int:
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, timeout=180, check=False)
     return done.returncode
 
 

@@ -125,7 +125,7 @@ def test_a_worker_is_ready_when_it_has_recovered(recovering: str, status: int) -
     assert python == "python"
     with exercised_worker(f"--recovering={recovering}") as address:
         arguments[-1] = arguments[-1].replace(f"127.0.0.1:{Settings().metrics_port}", address)
-        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=180, check=False)
     assert (done.returncode, done.stderr) == (status, "")
 
 

@@ -60,7 +60,7 @@ def crash_and_go_on(settings: Settings, point: str, touches: list[Touch]) -> tup
         while process.poll() is None and rest:
             publish(settings, rest[:20])
             del rest[:20]
-        assert process.wait(60) == crash_points.EXIT_CODE
+        assert worker.ended() == crash_points.EXIT_CODE
         log = "".join(worker.log)
     publish(settings, rest)
 

@@ -180,8 +180,7 @@ def crash_twice(settings: Settings, point: str) -> list[str]:
 def ended(settings: Settings, point: str) -> None:
     """A worker that ends at the point."""
     with Worker(settings, TOUCHSTREAM_CRASH_AT=point) as worker:
-        assert worker.process is not None
-        assert worker.process.wait(60) == crash_points.EXIT_CODE, "".join(worker.log[-30:])
+        assert worker.ended() == crash_points.EXIT_CODE, "".join(worker.log[-30:])
     assert any(f"crash point {point}" in line for line in worker.log)
 
 

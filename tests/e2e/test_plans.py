@@ -112,17 +112,17 @@ def test_timers_of_plans(make_settings: Callable[..., Settings], tmp_path: Path)
     """Two plans further ahead than the policy looks, and nobody writes to the customer any more. The worker is killed; another one judges
     them when they come near, once. Then a policy comes into force that has nothing against them, and their findings end."""
     path = tmp_path / "policy.toml"
-    now = time.time_ns() // 1_000_000
-    at = now + 10 * MINUTE
-    horizon = "[planned]\nhorizon_days = {}\n"
-    path.write_text(horizon.format((at - now - 12_000) / 86_400_000), encoding="utf-8")
+    path.write_text(f"[planned]\nhorizon_days = {10 * MINUTE / 86_400_000}\n", encoding="utf-8")
     settings = make_settings(policy_path=str(path), commit_interval=0.3, session_timeout=6.0)
-    mails = [touch("m", at, PEOPLE[0]), touch("s", at + 1_000, PEOPLE[0], department="sales", campaign="demo")]
     with Worker(settings) as worker:
+        near = time.time_ns() // 1_000_000 + 12_000
+        at = near + 10 * MINUTE
+        mails = [touch("m", at, PEOPLE[0]), touch("s", at + 1_000, PEOPLE[0], department="sales", campaign="demo")]
         planned = touchstream(settings, "plan", "-", stdin="\n".join(map(json.dumps, mails)))
         assert planned.exit_code == 0, planned.stderr
         wait_drained(settings)
-        assert standing(settings) == {}, "still too far ahead"
+        found = standing(settings)
+        assert found == {} or time.time_ns() // 1_000_000 > near, "still too far ahead"
         worker.stop(signal.SIGKILL)
     with Worker(settings) as again:
         wait_until(lambda: standing(settings).keys() == {"m", "s"}, 60, "the plans to be judged")
@@ -132,7 +132,7 @@ def test_timers_of_plans(make_settings: Callable[..., Settings], tmp_path: Path)
         wait_until(lambda: standing(settings) == {}, 60, "the plans to be judged by the other policy")
         wait_drained(settings)
         assert again.stop() == 0, "".join(again.log[-30:])
-    found = [Codec().decode_finding(record.value or b"") for record in stored(settings, CONFLICTS)]
+    published = [Codec().decode_finding(record.value or b"") for record in stored(settings, CONFLICTS)]
     steps = (("detected", 1), ("retracted", 2))
-    told = {(one.touch_ids[0], one.state, one.revision) for one in found}
+    told = {(one.touch_ids[0], one.state, one.revision) for one in published}
     assert told == {(id_, *step) for id_ in ("m", "s") for step in steps}

@@ -133,7 +133,7 @@ def test_unknown_topics_are_not_created(stack: EmbeddedStack) -> None:
 
 def test_paused_server_answers_nothing_until_resumed(stack: EmbeddedStack) -> None:
     """A paused Redis keeps its connections and is silent; resumed, it answers again."""
-    with redis.Redis.from_url(stack.redis_url, socket_timeout=0.3, retry=None) as client:
+    with redis.Redis.from_url(stack.redis_url, socket_timeout=2, retry=None) as client:
         assert client.ping()
         stack.redis.pause()
         try:

@@ -27,7 +27,7 @@ from tests.support.committed import committed
 from tests.support.lanes import contents, ends, lane_of
 from tests.support.publishing import publish
 from tests.support.topic_config import set_topic_config
-from tests.support.waiting import wait_until, wait_until_async
+from tests.support.waiting import SLOWER, wait_until, wait_until_async
 from tests.support.worker import Worker, environment
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(200)]
@@ -147,7 +147,7 @@ def test_barrier_waits_for_the_writes_begun_before_it_and_no_longer(settings: Se
             await wait_until_async(lambda: _sent(producer.log, 2), 30, "both writes to be sent")
             assert not barrier.done()
             first.set()
-            await asyncio.wait_for(barrier, 30)
+            await asyncio.wait_for(barrier, 90)
             assert done == ["first"]
             assert lane.under_way == 1
             later.set()
@@ -179,7 +179,7 @@ def test_back_pressure(settings: Settings) -> None:
             assert begun == list(range(IN_FLIGHT))
             assert lane.under_way == IN_FLIGHT
             held.set()
-            await asyncio.wait_for(submitting, 30)
+            await asyncio.wait_for(submitting, 90)
 
     asyncio.run(run())
     assert len(asyncio.run(contents(settings, settings.topic(CONFLICTS)))) == IN_FLIGHT + 3
@@ -210,7 +210,9 @@ def test_more_than_a_record_batch_holds(settings: Settings) -> None:
 
 def run_child(settings: Settings, scenario: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(CHILD), scenario, "60"]
-    return subprocess.run(command, env=environment(settings), capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, env=environment(settings), capture_output=True, text=True, timeout=120 * SLOWER, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,8 +233,7 @@ def test_no_commit_past_a_failed_changelog_record(settings: Settings) -> None:
     with Worker(settings) as worker:
         asyncio.run(set_topic_config(settings, changelog(settings), {"max.message.bytes": "100"}))
         publish(settings, list(histories.touches(seed=1, customers=5, count=50)))
-        assert worker.process is not None
-        assert worker.process.wait(60) == EXIT_CODE
+        assert worker.ended() == EXIT_CODE
     assert any("MessageSizeTooLarge" in line for line in worker.log), "".join(worker.log)
     offsets = asyncio.run(committed(settings))
     assert [
@@ -255,7 +256,7 @@ def test_stopped_broker_ends_the_process_and_loses_nothing(stack: EmbeddedStack,
         read_until(child, 20)
         stack.broker.pause()
         try:
-            rest, error = child.communicate(timeout=60)
+            rest, error = child.communicate(timeout=60 * SLOWER)
         finally:
             stack.broker.resume()
         assert child.returncode == EXIT_CODE, error
@@ -267,7 +268,9 @@ def test_stopped_broker_ends_the_process_and_loses_nothing(stack: EmbeddedStack,
 def test_long_time_without_writes_is_no_silence(settings: Settings) -> None:
     """A process that runs but has nothing to write, as in a long recovery, may write afterwards."""
     command = [sys.executable, str(CHILD), "late", "1"]
-    ended = subprocess.run(command, env=environment(settings), capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(
+        command, env=environment(settings), capture_output=True, text=True, timeout=120 * SLOWER, check=False
+    )
     assert (ended.returncode, ended.stdout) == (0, "committed 1\n"), ended.stderr
     assert len(asyncio.run(contents(settings, settings.topic(CONFLICTS)))) == 1
 
@@ -300,7 +303,7 @@ def test_process_that_stood_still_writes_no_more(settings: Settings) -> None:
         stopped = time.monotonic()
         wait_until(lambda: still() and time.monotonic() > stopped + 2, 60, "the topics to stand still")
         child.send_signal(signal.SIGCONT)
-        _, error = child.communicate(timeout=60)
+        _, error = child.communicate(timeout=60 * SLOWER)
         assert child.returncode == EXIT_CODE
     assert b"stood still" in error
     written = [

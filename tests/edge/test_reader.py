@@ -14,6 +14,7 @@ from streams.edge.publisher import Publisher, Record, Written
 from streams.edge.reader import ReadError, Stored, committed, fetch, read
 from streams.edge.topics import CONFLICTS
 from streams.settings import Settings
+from tests.support.waiting import SLOWER
 
 pytestmark = pytest.mark.stack
 
@@ -72,7 +73,7 @@ def test_end_means_only_new_ones(settings: Settings) -> None:
                 await asyncio.wait([waiting], timeout=0.2)
             return waiting.result()
 
-    assert asyncio.run(asyncio.wait_for(next_one(), 60)).value == b"new"
+    assert asyncio.run(asyncio.wait_for(next_one(), 60 * SLOWER)).value == b"new"
 
 
 def test_fetch_one_record(settings: Settings) -> None:
@@ -90,7 +91,7 @@ def test_broker_that_goes_away_while_following(
     stack: EmbeddedStack, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that waits for new records notices that the broker stopped answering, and says so."""
-    monkeypatch.setattr("streams.edge.reader.REQUEST_MS", 2000)
+    monkeypatch.setattr("streams.edge.reader.REQUEST_MS", 4000)
     monkeypatch.setattr("streams.edge.reader.QUIET_POLLS", 2)
     put(settings, 1)
 
@@ -104,12 +105,12 @@ def test_broker_that_goes_away_while_following(
             finally:
                 stack.broker.resume()
 
-    asyncio.run(asyncio.wait_for(run(), 90))
+    asyncio.run(asyncio.wait_for(run(), 90 * SLOWER))
 
 
 def test_missing_topic(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A topic that is not there is named, with the command that makes it."""
-    monkeypatch.setattr("streams.edge.reader.REQUEST_MS", 1000)
+    monkeypatch.setattr("streams.edge.reader.REQUEST_MS", 4000)
     elsewhere = msgspec.structs.replace(settings, topic_prefix="nowhere.")
     with pytest.raises(ReadError, match=r"does not have all of nowhere\.conflicts; `touchstream topics create`"):
         asyncio.run(everything(elsewhere))

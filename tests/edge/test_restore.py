@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 OWN, NEWER = (
     encode(Timeline(entries=(Entry(at, "t-1", "email", "sales", "outbound", "sent"),))) for at in (1, 1_700_000_000_000)
 )
-SECONDS = 60
+SECONDS = 180
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ def test_faust_1_commits_past_a_failed_delivery(settings: Settings) -> None:
             with pytest.raises(Committed):
                 await commit_reached(app.consumer)
             with pytest.raises(Exception, match="MessageSizeTooLarge"):
-                await asyncio.wait_for(sent, 30)
+                await asyncio.wait_for(sent, 60)
 
     asyncio.run(run())
     assert asyncio.run(contents(settings, settings.topic(CONFLICTS))) == []
@@ -233,7 +233,7 @@ def test_faust_2_flush_returns_early(stack: EmbeddedStack, settings: Settings) -
             with paused(stack):
                 sent = [app.topic(topic, value_type=bytes).send_soon(value=b"v", partition=0) for _ in range(5)]
                 with pytest.raises(Committed):
-                    await asyncio.wait_for(commit_reached(app.consumer), 20)
+                    await asyncio.wait_for(commit_reached(app.consumer), 60)
                 assert not any(one.done() for one in sent)
             await asyncio.wait_for(asyncio.gather(*sent), 60)
 

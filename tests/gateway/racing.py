@@ -44,7 +44,7 @@ def race_of_processes(urls: list[str], asks: list[dict[str, Any]], processes: in
             client.stdin.flush()
         told: list[dict[str, Any]] = []
         for client in clients:
-            out, _ = client.communicate(timeout=120)
+            out, _ = client.communicate(timeout=360)
             assert client.returncode == 0
             told += json.loads(out)
         return told

@@ -27,7 +27,7 @@ from streams.edge import companies, view
 from streams.edge.identity_protocol import SCRIPT
 from streams.edge.lane import partition_of
 from streams.settings import Settings
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
 from tests.support.worker import environment
 
 HOUR = 3_600_000
@@ -49,7 +49,8 @@ class Gateway:
             [sys.executable, "-m", "streams", "gateway", "--port", "0"],
             env=environment(self.settings, **self._extra), stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         wait_until(lambda: self._serves() or self.process.poll() is not None, 120, "the gateway to serve")
         assert self.process.poll() is None, "the gateway ended:\n" + "".join(self.log[-40:])
         return self
@@ -77,7 +78,7 @@ class Gateway:
         known = {"Content-Type": "application/json", **(headers or {})}
         request = urllib.request.Request(self.url + path, data, known, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=60 * SLOWER) as answer:
                 return answer.status, _read(answer), answer.headers
         except urllib.error.HTTPError as error:
             with error:
@@ -86,12 +87,17 @@ class Gateway:
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self._ended()
+
+    def _ended(self) -> int:
+        code = self.process.wait(60 * SLOWER)
+        self._reader.join(30 * SLOWER)
+        return code
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(30)
+        self._ended()
         assert self.process.stderr is not None
         self.process.stderr.close()
 

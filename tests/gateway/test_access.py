@@ -82,7 +82,7 @@ def test_a_token_is_revoked_without_a_restart(settings: Settings, tmp_path: Path
         replaced.write_text(crm_lines)
         replaced.rename(file)
         wait_until(lambda: answers() == [401, 200], 20, "the other token")
-        assert told("new crm; revoked mailer")
+        wait_until(lambda: told("new crm; revoked mailer"), 20, "the change to be told")
         file.write_text("[[token]")
         wait_until(lambda: told("the tokens stay as they were"), 20, "the mistake to be told")
         assert answers() == [401, 200]

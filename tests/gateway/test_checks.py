@@ -111,7 +111,7 @@ def test_every_error_is_a_problem_with_the_requests_id(gateway: Gateway) -> None
     ]
     unfit = gateway.call("GET", "/healthz", headers={"X-Request-Id": "a b\tc"})[2]["X-Request-Id"]
     assert len(unfit) == 32
-    assert any("job-17.a" in line for line in gateway.log)
+    wait_until(lambda: any("job-17.a" in line for line in gateway.log), 20, "the log to have the id")
     assert not any("example.com" in line for line in gateway.log)
 
 

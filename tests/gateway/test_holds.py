@@ -21,6 +21,7 @@ from streams.gateway.seeing import Eyes
 from streams.settings import Settings
 from tests.gateway.running import now_ms, show
 from tests.support.samples import RESERVATION
+from tests.support.waiting import wait_until_async
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 MANY = 500
@@ -65,12 +66,14 @@ def ask() -> Ask:
 
 async def soon_seen(eyes: Eyes) -> Seen:
     """What a check sees, as soon as it sees all."""
-    for _ in range(100):
-        (seen,) = await eyes.see([ask()], now_ms(), rules.of(Policy()))
-        if not seen.gaps:
-            return seen
-        await asyncio.sleep(0.05)
-    pytest.fail(f"still missing: {seen.gaps}")
+
+    async def seen() -> Seen | None:
+        (found,) = await eyes.see([ask()], now_ms(), rules.of(Policy()))
+        return None if found.gaps else found
+
+    found = await wait_until_async(seen, 30, "all to be seen")
+    assert found is not None
+    return found
 
 
 def test_a_long_build_is_made_once_while_checks_are_answered(
@@ -78,7 +81,7 @@ def test_a_long_build_is_made_once_while_checks_are_answered(
 ) -> None:
     """Reservations take longer to build than a check waits: the first checks wait so long, later ones not at all, all are told what is
     missing; nobody ends the build, which is made once, and then all reservations are seen."""
-    monkeypatch.setattr(seeing, "BUILDING", 0.5)
+    monkeypatch.setattr(seeing, "BUILDING", 1.0)
     lose(settings)
     log = Log()
 

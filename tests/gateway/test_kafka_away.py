@@ -17,7 +17,7 @@ from streams.gateway.gate import AT_ONCE
 from streams.gateway.holds import decode
 from tests.gateway.running import HOUR, Gateway, show, touch
 from tests.support.stack import fresh_settings, started
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 CAPPED = str(Path(__file__).with_name("capped.toml"))
@@ -50,7 +50,7 @@ def test_who_waits_while_kafka_hangs_is_refused_together(tmp_path: Path) -> None
             stack.broker.resume()
             assert {status for status, _ in answers} == {503}
             waits = sorted(seconds for _, seconds in answers)
-            assert waits[-2] < 1.5 * waits[0], waits  # one may see whether Kafka is back
+            assert waits[-2] < 2.5 * waits[0], waits  # the third turn would be 3; one may see whether Kafka is back
             assert refused[0] == 200
             wait_until(lambda: gateway.call("POST", "/v1/reservations", asks[0])[0] == 201, 60, "reservations to go on")
 
@@ -78,7 +78,7 @@ def test_what_kafka_did_not_take_is_not_held(tmp_path: Path) -> None:
             asked = pool.submit(gateway.call, "POST", "/v1/reservations", ask("m-1"))
             wait_until(lambda: state() == "held" or asked.done(), 30, "the hold in Redis")
             assert state() == "held" and not asked.done()
-            status, told, headers = asked.result(timeout=120)
+            status, told, headers = asked.result(timeout=120 * SLOWER)
             assert status == 503 and told["type"].endswith("unavailable") and headers["Retry-After"]
             assert state() == "released"
             assert gateway.call("POST", "/v1/checks", ask("m-9"))[1]["allowed"]

@@ -112,13 +112,13 @@ def test_one_reservation_from_held_to_made(capped: Settings) -> None:
 
 
 def test_what_is_not_committed_in_time_is_free_again(capped: Settings) -> None:
-    """Three held for a second: refused until then, free after, and too late to commit."""
+    """Three held, the last one for seconds: refused until then, free after, and too late to commit."""
     with Gateway(capped) as gateway:
-        body = ask("dana@example.com", hold_seconds=2)
-        held = [gateway.call("POST", "/v1/reservations", body)[1]["reservation"] for _ in range(3)]
+        asks = [ask("dana@example.com", hold_seconds=seconds) for seconds in (3600, 3600, 5)]
+        held = [gateway.call("POST", "/v1/reservations", one)[1]["reservation"] for one in asks]
         assert gateway.call("POST", "/v1/checks", ask("dana@example.com"))[1]["allowed"] is False
         wait_until(lambda: gateway.call("POST", "/v1/checks", ask("dana@example.com"))[1]["allowed"], 30, "the expiry")
-        assert gateway.call("POST", f"/v1/reservations/{held[0]['reservation_id']}/commit")[0] == 410
+        assert gateway.call("POST", f"/v1/reservations/{held[2]['reservation_id']}/commit")[0] == 410
         assert gateway.call("POST", "/v1/reservations", ask("dana@example.com"))[0] == 201
 
 

@@ -23,7 +23,7 @@ from streams.edge.reader import Stored, read
 from streams.edge.topics import IDENTIFIED, LEDGER
 from streams.settings import Settings
 from tests.support.publishing import publish
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
 from tests.support.worker import environment
 
 CODEC = Codec()
@@ -102,10 +102,15 @@ class Process:
         """Signal it, and wait."""
         if self.child.poll() is None:
             self.child.send_signal(how)
-        code = self.child.wait(60)
-        self._reader.join(30)
+        code = self.ended()
         assert self.child.stderr is not None
         self.child.stderr.close()
+        return code
+
+    def ended(self) -> int:
+        """Wait for its end, and for all of its log; the exit code."""
+        code = self.child.wait(90 * SLOWER)
+        self._reader.join(30 * SLOWER)
         return code
 
 
@@ -127,7 +132,7 @@ def served(process: Process) -> str:
     address = next((line.split("metrics on ")[1].strip() for line in process.log if "metrics on" in line), None)
     if address is None:
         return ""
-    with urllib.request.urlopen(address, timeout=30) as answer:
+    with urllib.request.urlopen(address, timeout=30 * SLOWER) as answer:
         text: str = answer.read().decode()
     return text
 

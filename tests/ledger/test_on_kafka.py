@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from streams.edge.topics import IDENTIFIED
 from streams.settings import Settings
 from tests.ledger import made_up
 from tests.ledger.processes import Process, doubled, figures, identified, published, running, served, wanted
+from tests.support.drained import wait_drained
 from tests.support.publishing import publish
 from tests.support.waiting import wait_until
 from tests.support.worker import Worker, environment
@@ -63,9 +64,10 @@ def test_the_ledger_on_kafka(
             for one in costs[part::4]:
                 client.cost(one)
             process = Process(settings, f"{point}:1")
-            assert process.child.wait(90) == EXIT_CODE, "".join(process.log)
+            assert process.ended() == EXIT_CODE, "".join(process.log)
             process.end()
         identified(settings, touches)
+        wait_drained(settings)
         with running(settings) as process:
             expected = wanted(settings)
             assert len(expected) > 200
@@ -99,7 +101,7 @@ def test_the_ledger_on_kafka(
             wait_until(lambda: any("0 figures changed" in line for line in process.log), 90, "a restart to reckon")
             assert sorted((one.place, one.revision) for one in published(settings)) == before
             (won, *_) = [one for one in deals if one["stage"] == "won" and one["amount"]["currency"] == "EUR"]
-            at = int(time.mktime(time.strptime(won["closed_at"][:19], "%Y-%m-%dT%H:%M:%S"))) * 1000 - 86_400_000
+            at = round(dt.datetime.fromisoformat(won["closed_at"]).timestamp() * 1000) - 86_400_000
             late = replace(touches[0], touch_id="late", customer=replace(touches[0].customer, email=won["customer"]["email"]),
                            occurred_at=at, kind="clicked", channel="email", direction="inbound", actor=None)  # fmt: skip
             identified(settings, [late])

@@ -64,7 +64,7 @@ def test_two_processes_are_one_ledger(make_settings: Callable[..., Settings]) ->
         first.child.send_signal(signal.SIGCONT)
         for one in deals[20:]:
             client.deal(one)
-        assert first.child.wait(60) == 1, "".join(first.log)
+        assert first.ended() == 1, "".join(first.log)
         third = Process(settings)
         survivors = [one for one in (second, third) if one.child.poll() is None]
         wait_until(right, 90, "whoever works to have all deals")

@@ -21,7 +21,7 @@ def chromium() -> str:
     return path
 
 
-def look(page: Path, *options: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def look(page: Path, *options: str, timeout: float = 360) -> subprocess.CompletedProcess[str]:
     """Opens a file; `options` say what to do with it (--dump-dom, --screenshot=FILE). Every address but the file's fails."""
     with tempfile.TemporaryDirectory(prefix="touchstream-chromium-") as profile:
         return subprocess.run(

@@ -124,7 +124,7 @@ def exercised_worker(*options: str) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.stdin.close()  # it ends with its standard input, also when this process is killed
-            process.wait(timeout=60)
+            process.wait(timeout=180)
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ class PrometheusServer:
     ) -> None:
         self._process.terminate()
         try:
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=90)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -132,7 +132,7 @@ class PrometheusServer:
     def _get(self, path: str, **parameters: str) -> dict[str, Any]:
         url = f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
+            with urllib.request.urlopen(url, timeout=90) as answer:
                 return dict(json.load(answer)["data"])
         except urllib.error.HTTPError as error:
             raise PromQLError(f"{parameters}: {error.read().decode()}") from None

@@ -33,6 +33,6 @@ class Scraped:
 
 def scrape(address: str) -> Scraped:
     """The metrics that `address` (host:port) serves now."""
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=90) as answer:
         families = text_string_to_metric_families(answer.read().decode())
         return Scraped(tuple((s.name, s.labels, s.value) for family in families for s in family.samples))

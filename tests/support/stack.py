@@ -20,6 +20,8 @@ from streams.settings import Settings
 # Tests delete their topics; without this the files stay for a minute each.
 KAFKA_CONFIG = {"log.segment.delete.delay.ms": "1000"}
 _databases = itertools.count(1)
+id_key = "test"
+"""Decides into which partitions customers fall: the same in each run; `pytest --id-key` tries another."""
 POLICY = Path(__file__).with_name("policy.toml")
 
 
@@ -55,10 +57,11 @@ def fresh_settings(stack: EmbeddedStack, **overrides: Any) -> Settings:
         "redis_url": url,
         "topic_prefix": f"t{name}.",
         "app_id": f"app-{name}",
-        "id_key": f"test-{name}",
+        "id_key": id_key,
         "metrics_port": 0,
         "partitions": 2,
         "session_timeout": 10.0,
+        "view_max_age": 300.0,  # on a busy machine workers are behind for a while; checks are to answer all the same
         "policy_path": str(POLICY),
     }
     return Settings(**{**values, **overrides})

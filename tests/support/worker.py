@@ -13,7 +13,7 @@ from typing import Self
 
 from streams.edge import crash_points
 from streams.settings import PREFIX, Settings, fields
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
 
 
 def environment(settings: Settings, **extra: str) -> dict[str, str]:
@@ -42,7 +42,8 @@ class Worker:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         wait_until(lambda: self._ready() or self.process.poll() is not None, 120, "the worker to be ready")
         crashed = "TOUCHSTREAM_CRASH_AT" in self._extra and self.process.poll() == crash_points.EXIT_CODE
         assert crashed or self.process.poll() is None, "the worker ended:\n" + "".join(self.log[-40:])
@@ -68,7 +69,14 @@ class Worker:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(seconds)
+        return self.ended(seconds)
+
+    def ended(self, seconds: float = 60) -> int:
+        """Wait for its end, and for all of its log; the exit code."""
+        assert self.process is not None
+        code = self.process.wait(seconds * SLOWER)
+        self._reader.join(30 * SLOWER)
+        return code
 
     def __enter__(self) -> Self:
         return self.start()
@@ -77,7 +85,7 @@ class Worker:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(30)
+        self.ended()
         assert self.process.stderr is not None
         self.process.stderr.close()
 

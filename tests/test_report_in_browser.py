@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -42,13 +43,7 @@ def test_the_page_as_a_browser_shows_it(tmp_path: Path) -> None:
     assert shot.read_bytes().startswith(b"\x89PNG") and shot.stat().st_size > 50_000
     assert "CONSOLE" not in seen.stderr and "Refused to" not in seen.stderr
 
-    measured = tmp_path / "measured.html"
-    text = page.read_text(encoding="utf-8").replace("default-src 'none';", "script-src 'unsafe-inline';")
-    measured.write_text(text.replace("</body>", _MEASURE), encoding="utf-8")
-    dom = look(measured, "--dump-dom", "--window-size=1200,900").stdout
-    found = re.search(r'<pre id="measured">(.*?)</pre>', dom, re.DOTALL)
-    assert found is not None, dom[-2000:]
-    told = json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    told = measured(page, 1200)
     assert told["width"] <= told["window"] and told["height"] > 3000
     assert told["wide"] == []
     assert len(told["plots"]) == 8
@@ -58,6 +53,28 @@ def test_the_page_as_a_browser_shows_it(tmp_path: Path) -> None:
         "What it cost and what it brought, EUR", "Whose work it was, EUR", "What it cost and what it brought, USD",
         "Whose work it was, USD", "The old quarrel", "From contact to deal", "What changed since the last report",
     ]  # fmt: skip
+
+
+def test_plots_on_a_phone(tmp_path: Path) -> None:
+    """On a phone's screen each plot is as wide as the text, down to the end of its widest bar: nothing is cut off or lies on another."""
+    page = tmp_path / "report.html"
+    assert report(*files(), "--out", page, period="2026").exit_code == 0
+    told = measured(page, 500)  # Chromium's least; a phone shows the same, smaller
+    assert told["window"] == told["width"] == 500 and len(told["plots"]) == 8
+    for label, width, _, cut, covered in told["plots"]:
+        assert (width, cut, covered) == (460, 0, []), label
+
+
+def measured(page: Path, width: int) -> dict[str, Any]:
+    """What the page is like in a window as wide as this."""
+    copy = page.with_name("measured.html")
+    text = page.read_text(encoding="utf-8").replace("default-src 'none';", "script-src 'unsafe-inline';")
+    copy.write_text(text.replace("</body>", _MEASURE), encoding="utf-8")
+    dom = look(copy, "--dump-dom", f"--window-size={width},900").stdout
+    found = re.search(r'<pre id="measured">(.*?)</pre>', dom, re.DOTALL)
+    assert found is not None, dom[-2000:]
+    told: dict[str, Any] = json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    return told
 
 
 def test_a_table_that_goes_on_shows_it(tmp_path: Path) -> None:

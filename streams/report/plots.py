@@ -20,6 +20,10 @@ COLOURS = {"marketing": "#2563eb", "sales": "#ea7317", "service": "#0f9d76", UNA
 SPENT, EARNED, INK, QUIET = "#94a3b8", "#1e3a5f", "#1f2937", "#6b7280"
 ANSWER_COLOURS = {"count": "#cbd5e1", "touched": "#94a3b8", "opportunities": "#60a5fa", "won": "#0f9d76"}
 
+WIDTH = 5.6
+"""Inches. On a phone the whole plot is as wide as the screen, with text of 8 pixels at the least; the style sheet makes it larger where
+there is room."""
+
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small, sharp, selectable
     "svg.hashsalt": "touchstream",
@@ -53,7 +57,7 @@ def spend_and_income(ledger: Ledger, currency: str) -> str:
             [SPENT, EARNED], lambda value: words.short_money(value, currency),
         )  # fmt: skip
 
-    return svg(draw, 7.2, 0.9 + 0.75 * len(keys), f"Spent and brought in by department, {currency}")
+    return svg(draw, 0.9 + 0.75 * len(keys), f"Spent and brought in by department, {currency}")
 
 
 def models(ledger: Ledger, currency: str) -> str:
@@ -81,9 +85,9 @@ def models(ledger: Ledger, currency: str) -> str:
         axes.xaxis.set_visible(False)
         axes.spines[["bottom", "left"]].set_visible(False)
         axes.tick_params(left=False)
-        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
+        legend(axes)
 
-    return svg(draw, 7.2, 3.3, f"Shares of the closed revenue by department under each model, {currency}")
+    return svg(draw, 3.3, f"Shares of the closed revenue by department under each model, {currency}")
 
 
 def months(ledger: Ledger, currency: str) -> str:
@@ -107,9 +111,9 @@ def months(ledger: Ledger, currency: str) -> str:
         axes.yaxis.set_major_formatter(lambda value, _: words.short_money(round(value * unit), currency))
         axes.grid(axis="y")
         axes.margins(y=0.14)
-        axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
+        legend(axes)
 
-    return svg(draw, 7.2, 2.9, f"Spent and closed revenue by month, {currency}")
+    return svg(draw, 2.9, f"Spent and closed revenue by month, {currency}")
 
 
 def _tick(months: Sequence[str], i: int) -> str:
@@ -130,7 +134,7 @@ def answers(ledger: Ledger) -> str:
         values = {label: [getattr(row, name) for row in rows] for name, label in series.items()}
         grouped(axes, [words.of(row.answer) for row in rows], values, list(ANSWER_COLOURS.values()), str)
 
-    return svg(draw, 7.2, 0.9 + 0.95 * len(rows), "Hand-offs by sales' answer and what became of them") if rows else ""
+    return svg(draw, 0.9 + 0.95 * len(rows), "Hand-offs by sales' answer and what became of them") if rows else ""
 
 
 def funnel(ledger: Ledger) -> str:
@@ -155,9 +159,9 @@ def funnel(ledger: Ledger) -> str:
         axes.set_xlim(0, 1.3 * max(left))
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
+        legend(axes)
 
-    return svg(draw, 7.2, 0.8 + 0.42 * len(steps), "Customers by step") if steps else ""
+    return svg(draw, 0.8 + 0.42 * len(steps), "Customers by step") if steps else ""
 
 
 def grouped(
@@ -175,17 +179,24 @@ def grouped(
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(left=False)
-    axes.legend(ncols=len(series), loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
+    legend(axes)
+
+
+def legend(axes: Any) -> None:
+    """Above the plot, in two lines when one is too narrow."""
+    names = axes.get_legend_handles_labels()[1]
+    lines = 1 if sum(len(name) + 5 for name in names) <= 52 else 2
+    axes.legend(ncols=-(-len(names) // lines), loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
 
 
 def _colour(department: str) -> str:
     return COLOURS.get(department, "#7c3aed")
 
 
-def svg(draw: Callable[[Any], None], width: float, height: float, label: str) -> str:
-    """One plot (inches) as an `svg` element whose ids are its own within the page."""
+def svg(draw: Callable[[Any], None], height: float, label: str) -> str:
+    """One plot of this height (inches) as an `svg` element whose ids are its own within the page."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure.add_subplot())
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})

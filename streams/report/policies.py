@@ -84,7 +84,7 @@ def _departments(tallies: dict[str, Tally]) -> str:
         values = {by: [tally.by_department.get(key, 0) for key in keys] for by, tally in tallies.items()}
         plots.grouped(axes, [words.of(key) for key in keys], values, COLOURS, "{:,}".format)
 
-    return plots.svg(draw, 7.2, 0.9 + 0.8 * len(keys), "Stopped contacts by department") if keys else ""
+    return plots.svg(draw, 0.9 + 0.8 * len(keys), "Stopped contacts by department") if keys else ""
 
 
 def _weeks(tallies: dict[str, Tally], first: int, until: int) -> str:
@@ -104,6 +104,6 @@ def _weeks(tallies: dict[str, Tally], first: int, until: int) -> str:
         step = -(-len(weeks) // 9)
         axes.set_xticks(range(0, len(weeks), step), [f"{week.day} {week:%b}" for week in weeks[::step]])
         axes.grid(axis="y")
-        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
+        plots.legend(axes)
 
-    return plots.svg(draw, 7.2, 2.8, "Stopped contacts by week, from its Monday")
+    return plots.svg(draw, 2.8, "Stopped contacts by week, from its Monday")

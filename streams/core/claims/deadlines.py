@@ -18,14 +18,16 @@ from streams.core.touch import Claim
 
 _MONTH = (
     r"(?:jan(?:uary?)?|feb(?:ruary?)?|mar(?:ch)?|m(?:ä|ae)rz|mrz|apr(?:il)?|may|mai|jun[ei]?|jul[yi]?|aug(?:ust)?|sept?(?:ember)?"
-    r"|o[ck]t(?:ober)?|nov(?:ember)?|de(?:c|z)(?:ember)?)\b\.?"
+    r"|o[ck]t(?:ober)?|nov(?:ember)?|de(?:c|z)(?:ember)?"
+    r"|janv(?:ier)?|f[ée]v(?:rier)?|mars|avr(?:il)?|juin|juil(?:let)?|ao[ûu]t|septembre|octobre|novembre|d[ée]c(?:embre)?"
+    r"|enero|febrero|marzo|abril|mayo|junio|julio|agosto|sep?tiembre|octubre|noviembre|diciembre)\b\.?"
 )
-_YEAR = r"(?:,?\s+(?P<y{0}>20\d\d)\b)?"
+_YEAR = r"(?:,?\s+(?:del?\s+)?(?P<y{0}>20\d\d)\b)?"
 _WEEKDAYS = [name.lower() for name in calendar.day_name]
 _WEEKDAY = "|".join(_WEEKDAYS)
 _DATE = (
     r"(?P<iso>20\d\d-\d\d-\d\d)\b"
-    rf"|(?P<d1>\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:of\s+)?(?P<m1>{_MONTH}){_YEAR.format(1)}"
+    rf"|(?P<d1>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?(?P<m1>{_MONTH}){_YEAR.format(1)}"
     rf"|(?P<m2>{_MONTH})\s+(?:the\s+)?(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b{_YEAR.format(2)}"
     r"|(?P<nd>\d{1,2})(?P<sep>[./])(?P<nm>\d{1,2})(?P=sep)(?P<ny>20\d\d|\d\d)\b"
     rf"|(?:the\s+)?end\s+of\s+(?P<m3>{_MONTH}){_YEAR.format(3)}"
@@ -41,11 +43,13 @@ _WEEKDAY_FIRST = (
 _STRONG = (
     r"\b(?:until|till|thru|through|ends?|ending|expires?|expiring|runs?\s+out|deadline(?:\s+is)?"
     r"|clos(?:es?|ing)|last\s+(?:day|chance)(?:\s+is)?|no\s+later\s+than|valid\s+(?:to|till)"
-    r"|good\s+to|final\s+day(?:\s+is)?|bis(?:\s+zum)?)"
+    r"|good\s+to|final\s+day(?:\s+is)?|bis(?:\s+zum)?"
+    r"|jusqu'(?:au|à)|se\s+termine|prend\s+fin|date\s+limite(?:\s+est)?|dernier\s+jour(?:\s+est)?"
+    r"|hasta|termina|finaliza|caduca|vence|fecha\s+l[ií]mite(?:\s+es)?|[uú]ltimo\s+d[ií]a(?:\s+es)?)"
 )
-_WEAK = r"\b(?:by|before)"
+_WEAK = r"\b(?:by|before|avant|antes\s+del?)"
 _FILL = (
-    r"(?:[\s:,-]+(?:on|at|is|the|midnight|noon|close\s+of\s+(?:business|play)|eod|cob|end\s+of\s+day"
+    r"(?:[\s:,-]+(?:on|at|is|the|le|el|midnight|noon|close\s+of\s+(?:business|play)|eod|cob|end\s+of\s+day"
     r"|11:59\s*pm|\d{1,2}(?::\d\d)?\s*[ap]m|est|cet|utc)\b)*[\s:,(-]+"
 )
 _DEADLINE = re.compile(rf"(?P<word>(?P<strong>{_STRONG})|{_WEAK})\b{_FILL}{_WEEKDAY_FIRST}(?:{_DATE})", re.IGNORECASE)
@@ -54,7 +58,8 @@ _TAKES_UP = re.compile(
     (
         r"\b(?:offer|discount|deal|sale|promo\w*|pric\w+|sav(?:e|ings?)|order|claim|book|buy|purchas\w+"
         r"|sign\w*|subscrib\w+|upgrad\w+|switch|redeem|lock|commit|register\w*|join|apply|rsvp|decide"
-        r"|confirm|off|free|%)"
+        r"|confirm|off|free|%|offre|remise|réduction|prix|tarif|command\w+|réserv\w+|inscri\w+|profite\w*"
+        r"|oferta|descuento|precio|reserv\w+|inscr[ií]b\w+|aprovech\w+|compr[ae]\w*)"
     ),
     re.I,
 )
@@ -63,7 +68,9 @@ _OTHER_END = re.compile(
     (
         r"\b(?:open|away|out of office|ooo|vacation|holiday|leave|on site|travell?ing|busy|monday (?:to"
         r"|through)|mon|support|born|worked|employed|contract|subscription (?:ends|expires)|licen[cs]e (?:ends"
-        r"|expires)|trial (?:ends|expires)|fiscal|roadmap|maintenance|outage|meeting|call)\b"
+        r"|expires)|trial (?:ends|expires)|fiscal|roadmap|maintenance|outage|meeting|call"
+        r"|ouverte?s?|absente?|congés?|vacances|déplacement|contrat|abonnement|essai|réunion"
+        r"|abiert[oa]s?|ausente|fuera|vacaciones|viaje|contrato|suscripción|prueba|reunión)\b"
     ),
     re.I,
 )
@@ -134,10 +141,12 @@ def _resolve(match: re.Match[str], today: dt.date) -> dt.date | None:
 def _english(month: str) -> str:
     """The month's English abbreviation, as dateutil knows it."""
     start = month[:3].lower()
-    return _GERMAN.get(start, start)
+    return "jul" if month[:4].lower() == "juil" else _ABROAD.get(start, start)
 
 
-_GERMAN = {"mär": "mar", "mae": "mar", "mrz": "mar", "mai": "may", "okt": "oct", "dez": "dec"}
+_ABROAD = {"mär": "mar", "mae": "mar", "mrz": "mar", "mai": "may", "okt": "oct", "dez": "dec",
+           "fév": "feb", "fev": "feb", "avr": "apr", "jui": "jun", "aoû": "aug", "aou": "aug", "déc": "dec",
+           "ene": "jan", "abr": "apr", "ago": "aug", "set": "sep", "dic": "dec"}  # fmt: skip
 
 
 # dateutil fills what a text lacks from it; every text here has day, month and year.

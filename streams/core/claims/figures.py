@@ -20,7 +20,8 @@ _FEW = (
 )
 _OFF = (
     rf"\s*-?\s*(?:{_FEW}(?:discount|rebate|rabatt|nachlass|price (?:cut|reduction)|voucher|cash\s?back"
-    rf"|markdown)\b|(?:introductory |extra )?off\b(?!-\w)(?! (?:target|peak|track|course|season))"
+    rf"|markdown|réductions?|remises?|rabais|descuentos?|rebajas?)\b"
+    rf"|(?:introductory |extra )?off\b(?!-\w)(?! (?:target|peak|track|course|season))"
     rf"|(?:cheaper|günstiger|billiger)\b(?!\s+than)|(?:lower|reduced) prices?\b)"
 )
 _IS_OFF = re.compile(_OFF, re.I)
@@ -34,7 +35,8 @@ _SAVING = re.compile(
 )
 _DISCOUNT_OF = re.compile(
     (
-        r"\b(?:discounts?|rebate|reduction|rabatt|markdown)(?:\s+(?:of|is|von|now|at|worth|for you))*\s*[:(]?\s*(?:up to\s+"
+        r"\b(?:discounts?|rebate|reduction|rabatt|markdown|réduction|remise|rabais|descuento|rebaja)"
+        r"(?:\s+(?:of|is|von|now|at|worth|for you|del?))*\s*[:(]?\s*(?:up to\s+|jusqu'à\s+|hasta\s+(?:un\s+)?"
         r"|a\s+)?$|\bdiscounts?\s+code\s+\w+\s+(?:for|gives(?: you)?)\s+$"
     ),
     re.I,
@@ -49,7 +51,7 @@ _PRICE_CUT = re.compile(
 )
 _PAY_LESS = re.compile(r"\s*less\b(?!\s+than)", re.I)
 _PAYING = re.compile(r"\bpay(?:s|ing)?\s+(?:up to\s+)?$", re.I)
-_UP_TO = re.compile(r"\b(?:up to|as much as|bis zu|maximum of|max\.?)\s+(?:an?\s+)?$", re.I)
+_UP_TO = re.compile(r"\b(?:up to|as much as|bis zu|jusqu'à|hasta(?:\s+un)?|maximum of|max\.?)\s+(?:an?\s+)?$", re.I)
 # "save 20% of your time", "save 30% on support costs": what the product does, not what it costs.
 _BENEFIT = re.compile(
     (
@@ -76,7 +78,7 @@ _OTHERS = re.compile(
 _NEGATED = re.compile(
     (
         r"\b(?:not?|never|no longer|isn't|aren't|don't|doesn't|won't|cannot|can't|without|neither"
-        r"|unlike|instead of|than)\s+(?:\w+\s+){0,3}$|\b(?:expired|ended|is over|last year's|last year"
+        r"|unlike|instead of|than|pas|plus|sans|aucune?|sin|ning[uú]n)\s+(?:\w+\s+){0,3}$|\b(?:expired|ended|is over|last year's|last year"
         r"|past)\b[^.;,]{0,40}$"
     ),
     re.I,

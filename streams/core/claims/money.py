@@ -24,10 +24,12 @@ _CURRENCY_WORD = (
     r"|yen|rupees?)|eur|usd|gbp)\b"
 )
 DIGITS = r"(?:\d{1,3}(?:[.,'\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?|\d{1,9}(?:[.,]\d{1,2})?)(?![\d])"
+# A space groups figures only where their currency follows: "€ 49 100 Nutzer" are two figures.
+_SPACED = rf"(?:(?<!\d )[1-9]\d{{0,2}}(?: \d{{3}})+(?:,\d{{1,2}})?(?!\d)|{DIGITS})"
 _SCALE = r"(?:\s?(?P<s{0}>[kKmMbB]|[mb]n|(?i:thousand|million|billion|mio))(?![\w/]))?"
 _MONEY = re.compile(
     rf"(?<![\w$€£.,])(?:(?P<pre>{_SYMBOL}|(?:{_CODES})(?=[\s\d]))\s?(?P<d1>{DIGITS}){_SCALE.format(1)}(?:\s?(?P<code>{_CODES})\b)?"
-    rf"|(?P<d2>{DIGITS}|(?i:{WORD_NUMBER})){_SCALE.format(2)}[\s-]?(?:,-\s?)?(?P<post>{_SYMBOL}"
+    rf"|(?P<d2>{_SPACED}|(?i:{WORD_NUMBER})){_SCALE.format(2)}[\s-]?(?:,-\s?)?(?P<post>{_SYMBOL}"
     rf"|(?:{_CODES})\b|{_CURRENCY_WORD}))"
 )
 # An amount without currency is money only with a price word before it and a billing period after it.
@@ -40,17 +42,18 @@ _UNITS = {"contact": "contact", "lead": "contact", "message": "contact", "call":
           "minute": "contact", "transaction": "contact", "click": "contact", "hire": "contact", "meeting": "contact"}  # fmt: skip
 _PERIODS = {"mo": "month", "mth": "month", "month": "month", "monat": "month", "yr": "year", "year": "year", "annum": "year",
             "jahr": "year", "quarter": "quarter", "week": "week", "wk": "week", "day": "day", "hour": "hour", "hr": "hour",
-            "monthly": "month", "monatlich": "month", "annually": "year", "yearly": "year", "jährlich": "year", "pcm": "month",
+            "monthly": "month", "monatlich": "month", "annually": "year", "yearly": "year", "jährlich": "year", "mois": "month",
+            "mes": "month", "an": "year", "año": "year", "pcm": "month",
             "p.m": "month", "p.a": "year", "quarterly": "quarter", "weekly": "week"}  # fmt: skip
 _TAX = re.compile(
     r"\s*\(?(?:(?:excl|incl|plus|zzgl|inkl)(?:uding|\.)?\s+(?:VAT|tax|MwSt\.?|GST)|net|netto)\)?(?=\W)", re.I
 )
 _PER = re.compile(
-    r"[\s,]*(?:(?:per|/|an?|each|every|pro|im|for each|for every)\s*)"
+    r"[\s,]*(?:(?:per|/|an?|each|every|pro|par|por|al|im|for each|for every)\s*)"
     r"(?:(?P<unit>users?|seats?|members?|persons?|people|head|agents?|licen[cs]es?|employees?"
-    r"|editors?|nutzer|reps?|team members?)"
+    r"|editors?|nutzer|utilisateurs?|usuarios?|reps?|team members?)"
     r"|(?P<item>contact|lead|message|call|email|gb|minute|transaction|click|hire|meeting)"
-    r"|(?P<period>months?|mo|mth|monat|years?|yr|annum|jahr|quarter|weeks?|wk|days?|hours?|hr))\b\.?"
+    r"|(?P<period>months?|mo|mth|monat|mois|mes|years?|yr|annum|jahr|an|año|quarter|weeks?|wk|days?|hours?|hr))\b\.?"
     r"|[\s,(]*(?:(?:billed|paid|charged)\s+)?(?P<adverb>monthly|annually|yearly|quarterly|weekly"
     r"|monatlich|jährlich|pcm|p\.m|p\.a)\b\.?(?!\s+(?:newsletter|report|active))"
     r"|[\s,(]*(?P<once>one-time|one-off|once|lifetime|for life)\b",
@@ -151,5 +154,5 @@ def number(digits: str) -> Decimal | None:
             if digits == "0"
             else None
         )
-    amount: Decimal | None = ParsedPrice.fromstring(digits.replace("\u202f", "").replace("\u00a0", "")).amount
+    amount: Decimal | None = ParsedPrice.fromstring(re.sub("[ \u00a0\u202f]", "", digits)).amount
     return amount

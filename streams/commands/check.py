@@ -29,7 +29,8 @@ _WHO = ("email", "phone", "linkedin_url", "crm_id")
     type=click.File("rb"),
     metavar="FILE",
     help="Many: JSON lines (- is stdin), or a .csv with a head line. A line has the fields of POST /v1/checks, and email, account,"
-    " owner, time_zone, country, attributes.NAME; options stand in for what it leaves open.",
+    " owner, time_zone, country, attributes.NAME; options stand in for what it leaves open. actor_id is a rep's, unless actor_kind says"
+    " otherwise.",
 )
 @click.option("--channel", type=click.Choice(CHANNELS))
 @click.option("--department", type=click.Choice(DEPARTMENTS))

@@ -29,6 +29,9 @@ STANDING = ("account", "owner", "time_zone", "country")
 ATTRIBUTE = "attributes."
 """What columns of segments' attributes begin with: `attributes.plan`."""
 
+TOLD = 5
+"""Lines of which the same mistake is told."""
+
 Question = tuple[int, dict[str, Any]]
 """The number of its line, and what is asked of the gateway."""
 
@@ -39,6 +42,23 @@ class Outcome:
     def __init__(self) -> None:
         self.allowed = self.refused = self.broken = self.degraded = 0
         self.rules: Counter[str] = Counter()
+        self._mistakes: Counter[str] = Counter()
+        self._last: dict[str, str] = {}
+
+    def mistaken(self, problem: str) -> bool:
+        """Counts what could not be asked about ("line 7: what is wrong"); whether it is to be told now: the same mistake is told of a few
+        lines, not of each of thousands."""
+        self.broken += 1
+        where, _, what = problem.partition(": ")
+        self._mistakes[what] += 1
+        self._last[what] = where
+        return self._mistakes[what] <= TOLD
+
+    def more(self) -> Iterator[str]:
+        """Of how many more lines each mistake was not told."""
+        for what, count in self._mistakes.items():
+            if count > TOLD:
+                yield f"the same of {counted(count - TOLD, 'more line')}, the last is {self._last[what]}: {what}"
 
     def take(self, answer: Answer) -> None:
         """Counts an answer."""
@@ -84,6 +104,8 @@ def _question(row: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, An
         customer = customer | {name: given.pop(name) for name in WHO if name in given}
     attributes = {name: given.pop(name) for name in list(given) if name.startswith(ATTRIBUTE)}
     known: dict[str, Any] = {name: given.pop(name) for name in (*STANDING, "attributes") if name in given}
+    if "actor_id" in given:  # as the option --actor-id: a rep, unless the line says that it is a machine
+        given.setdefault("actor_kind", "person")
     if attributes:
         known["attributes"] = {name.removeprefix(ATTRIBUTE): value for name, value in attributes.items()}
     shared = dict(common)
@@ -190,13 +212,15 @@ async def ask_all(settings: Settings, asked: Iterable[Question], broken: list[st
     finally:
         await remote.close()
     _problems(broken, outcome)
+    for problem in outcome.more():
+        click.echo(clean(problem), err=True)
     return outcome
 
 
 def _problems(broken: list[str], outcome: Outcome) -> None:
     for problem in broken:
-        click.echo(clean(problem), err=True)
-    outcome.broken += len(broken)
+        if outcome.mistaken(problem):
+            click.echo(clean(problem), err=True)
     broken.clear()
 
 

@@ -28,7 +28,7 @@ from streams.core.reservation import Reservation
 from streams.core.touch_json import TouchError
 from streams.edge.client import Sent
 from streams.edge.publisher import PublishError
-from streams.gateway import models, problems
+from streams.gateway import models, problems, refusals
 from streams.gateway.bounds import BATCH, BATCH_BYTES, BATCH_CUSTOMERS, LINE_BYTES, NDJSON
 from streams.gateway.gate import Conflict, Expired, TouchIdTaken, Unavailable
 from streams.gateway.limits import Limits
@@ -66,6 +66,8 @@ def create(service: Service) -> Limits:
         redoc_url=None,
         redirect_slashes=False,
     )
+    described = app.openapi
+    app.openapi = lambda: refusals.document(described())  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     _checks(app, service)

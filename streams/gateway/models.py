@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from streams.core.consent import Consent, LawfulBasis, Status
 from streams.core.govern.records import NOTHING, Contact, Deal, Standing, Suppression
@@ -17,6 +17,9 @@ from streams.gateway.gate import Answer
 Text = Annotated[str, Field(min_length=1, max_length=512)]
 Short = Annotated[str, Field(max_length=512)]
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+Country = Annotated[
+    str, Field(pattern="^[A-Za-z]{2}$", description="ISO 3166, two letters."), AfterValidator(str.upper)
+]
 EARLIEST, LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
 
@@ -77,7 +80,7 @@ class StandingIn(_Strict):
     account: Text | None = None
     owner: Text | None = None
     time_zone: Text | None = None
-    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
+    country: Country | None = None
     attributes: dict[Short, Short] = Field(default_factory=dict, max_length=50)
     open_deals: list[DealIn] = Field(default_factory=list, max_length=50)
     consents: list[ConsentIn] = Field(default_factory=list, max_length=200)

@@ -46,13 +46,21 @@ def response(
     return Response(content, status, dict(headers or {}), MEDIA_TYPE)
 
 
+WAYS = {
+    404: "there is no such route; GET /openapi.json describes all",
+    405: "the route takes another method, as `Allow` says; GET /openapi.json describes all",
+}
+"""What to do about what the framework refuses."""
+
+
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Ours, and those of the framework: unknown path, method not allowed."""
     assert isinstance(error, HTTPException)
     if isinstance(error, Problem):
         return response(error.status_code, error.name, error.detail, id_of(request.scope), error.headers, **error.more)
     name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return response(error.status_code, name, str(error.detail), id_of(request.scope), error.headers)
+    detail = WAYS.get(error.status_code, str(error.detail))
+    return response(error.status_code, name, detail, id_of(request.scope), error.headers)
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ from streams.core.commands import Command
 from streams.core.leads import asked
 from streams.core.leads.events import LeadEvent
 from streams.core.moving import merge_command
-from streams.core.policy import Policy, parse
+from streams.core.policy import DAY_MS, Policy, parse
 from streams.core.timeline import EMPTY, Timeline, decode, due_of, encode
 from streams.edge.identity_index import IdentityIndex
 from streams.edge.lane import Write
@@ -117,6 +117,7 @@ def test_nothing_follows_without_teams() -> None:
         (accept(ASKED, nurture_with="webinars"), "lead_rejected and lead_recycled only"),
         (accept(ASKED, kind="lead_recycled", reason="no_need", nurture_with="x" * 501), "more than 500 bytes"),
         (accept(ASKED, kind="lead_recycled", reason="no_need", recycle_at=1), "recycle_at lies outside"),
+        (accept(ASKED, kind="lead_recycled", reason="no_need", recycle_at=ASKED - DAY_MS), "recycle_at is past"),
         (
             accept(ASKED, kind="lead_deal"),
             "needs a deal_stage of open, qualification, proposal, negotiation, won, lost; none",

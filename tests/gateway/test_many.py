@@ -109,6 +109,29 @@ def test_a_file_of_customers(gateway: Gateway, tmp_path: Path) -> None:
     assert [one.split(":")[0] for one in by_table.stderr.splitlines()] == ["line 5", "line 7", "line 8"]
 
 
+def test_one_mistake_in_many_lines(gateway: Gateway, tmp_path: Path) -> None:
+    """A field that no check has is told of five lines, then of how many more have it; a country may be in small letters."""
+    lines = tmp_path / "customers.jsonl"
+    lines.write_text(
+        "".join(f'{{"email": "m{n}@example.com", "nickname": "m"}}\n' for n in range(300)) + "[1]\n", encoding="utf-8"
+    )
+    told = check(gateway, lines)
+    assert told.exit_code == 1 and told.stdout.endswith("301 lines could not be asked about, see above\n")
+    same = "nickname: Extra inputs are not permitted"
+    assert sorted(told.stderr.splitlines()) == sorted(
+        [
+            *(f"line {n}: {same}" for n in range(1, 6)),
+            "line 301: not a JSON object",
+            f"the same of 295 more lines, the last is line 300: {same}",
+        ]
+    )
+    table = tmp_path / "customers.csv"
+    table.write_text("email,country\na@example.com,de\nb@example.com,Germany\n", encoding="utf-8")
+    told = check(gateway, table)
+    assert told.stdout == "1 of 1 customer may be contacted; 1 line could not be asked about, see above\n"
+    assert told.stderr.startswith("line 3: standing.country: ")
+
+
 def test_answers_for_scripts(gateway: Gateway, tmp_path: Path) -> None:
     """`--json` gives each answer with its line, the summary goes to standard error, and `--exit-code` tells that somebody may not."""
     table = tmp_path / "customers.csv"
@@ -163,6 +186,16 @@ def test_a_line_says_what_the_crm_knows() -> None:
             "attributes": {"tier": "gold", "plan": "pro"},
         },
     }  # fmt: skip
+
+
+def test_who_acts_by_a_line_is_a_person() -> None:
+    """As with --actor-id: an actor's id on a line means a rep, unless the line says that it is a machine; without one nothing is said."""
+    lines = (
+        b'{"email": "a@example.com"%s}' % said
+        for said in (b"", b', "actor_id": "ana"', b', "actor_id": "j1", "actor_kind": "automation"')
+    )
+    asked = [question.get("actor_kind") for _, question in questions(BytesIO(b"\n".join(lines)), {}, [])]
+    assert asked == [None, "person", "automation"]
 
 
 def test_a_table_may_have_all_fields_of_a_check() -> None:

@@ -32,6 +32,26 @@ def ndjson(context: schemathesis.SerializationContext, value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
+def test_errors_are_of_one_type(gateway: Gateway) -> None:
+    """The document gives each answer that is an error one type, with its shape; an unknown route says where the others are described."""
+    _, document, _ = gateway.call("GET", "/openapi.json")
+    found = [
+        answer["content"]
+        for route in document["paths"].values()
+        for operation in route.values()
+        for status, answer in operation["responses"].items()
+        if status >= "400"
+    ]
+    assert len(found) > 50
+    assert all(
+        one == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}} for one in found
+    )
+    assert "ProblemOut" in document["components"]["schemas"]
+    for method, path, status in (("GET", "/v2/checks", 404), ("GET", "/v1/checks", 405)):
+        told, problem, _ = gateway.call(method, path)
+        assert told == status and "/openapi.json" in problem["detail"]
+
+
 def test_every_route_keeps_to_the_document(gateway: Gateway) -> None:
     """For generated requests, right and wrong, every answer has a status, type and shape that /openapi.json names, and none is a 500."""
     gc.collect()  # what other tests left may print a traceback as it goes, for which CPython 3.11 cannot parse while pytest parses imports

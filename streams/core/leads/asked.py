@@ -12,7 +12,7 @@ from streams.core.entry import Entry
 from streams.core.ids import command_id
 from streams.core.leads.acts import Act, ActKind, derived_id, entry_of
 from streams.core.ledger.records import MAX_ID
-from streams.core.ledger.types import STAGES, LeadReason, Stage
+from streams.core.ledger.types import DAY_MS, STAGES, LeadReason, Stage
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 
 AskedKind = Literal[
@@ -101,6 +101,9 @@ def problem(command: Command) -> str | None:
         at = getattr(command, name)
         if at is not None and not EARLIEST_MS <= at <= LATEST_MS:
             return f"{name} lies outside the years 2000 to 9999; it is UTC milliseconds"
+    # Who names a day means some time of it, and no time at all is named by the day that is.
+    if command.recycle_at is not None and command.recycle_at + DAY_MS <= command.issued_at:
+        return "recycle_at is past; give the day or time at which marketing should look at the lead again"
     return None
 
 

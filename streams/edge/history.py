@@ -31,13 +31,13 @@ class History(Mapping[str, Timeline]):
         if self._belongings is None:
             self._belongings, self._changed = {}, dict.fromkeys(self)
         while self._changed:
-            customer = next(iter(self._changed))
+            customer, _ = self._changed.popitem()  # the last: the first stands behind all that were taken out
             try:
                 held = self.get(customer)
                 found = NOWHERE if held is None else belonging(held.entries)
             except DamagedError as error:
+                self._changed[customer] = None
                 raise error.of(customer) from None
-            del self._changed[customer]
             if found is NOWHERE:
                 self._belongings.pop(customer, None)
             else:

@@ -26,10 +26,12 @@ from streams.core.touch import CONTACT_KINDS
 
 
 class Belonging(Struct, frozen=True):
-    """What the touches of a customer say of their company: all names (`account_name`), and the newest as it was written ("": none)."""
+    """What the touches of a customer say of their company: all names (`account_name`), the newest as it was written ("": none), and when
+    that was (UTC ms)."""
 
     names: frozenset[str] = frozenset()
     newest: str = ""
+    at: int = 0
 
 
 NOWHERE = Belonging()
@@ -37,12 +39,12 @@ NOWHERE = Belonging()
 
 def belonging(entries: Iterable[Entry]) -> Belonging:
     """The same of a timeline's entries, in order. What came too late says whose colleague somebody was, and not whose they are."""
-    names, newest = set(), ""
+    names, newest, at = set(), "", 0
     for entry in entries:
         if entry.account:
             names.add(account_name(entry.account))
-            newest = newest if entry.late else entry.account
-    return Belonging(frozenset(names), newest) if names else NOWHERE
+            newest, at = (newest, at) if entry.late else (entry.account, entry.at)
+    return Belonging(frozenset(names), newest, at) if names else NOWHERE
 
 
 class Companies(Struct, frozen=True):
@@ -67,7 +69,8 @@ def companies(
         if one.names:
             customer = alias(id_)
             names[customer] |= one.names
-            if customer not in own or one.newest:
+            before = own.setdefault(customer, one)
+            if (one.at, one.newest) > (before.at, before.newest):
                 own[customer] = one
     of: dict[str, str] = {}
     for customer, told in planned.items():

@@ -215,3 +215,11 @@ def test_of_a_thousand_colleagues_the_nearest_are_the_evidence(rule: str, until:
     assert [one.id for one in found.evidence] == [f"m{n}" for n in reversed(range(200))]
     assert found.until == now + until
     assert "1000 other" in found.text or "minimum_gap" in rule
+
+
+def test_of_two_timelines_of_a_person_the_newest_touch_says_the_company() -> None:
+    """Whichever of the two is read first: a person known by two ids is of the company that the later touch names."""
+    older = belonging((Entry(1, "a", "email", "marketing", "outbound", "sent", account="acme"),))
+    newer = belonging((Entry(2, "b", "email", "marketing", "outbound", "sent", account="globex"),))
+    for known in ({"c2-a": older, "c3-b": newer}, {"c3-b": newer, "c2-a": older}):
+        assert companies({"c2-a": []}, known, lambda id_: "c2-a").of == {"c2-a": "globex"}

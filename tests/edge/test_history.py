@@ -18,7 +18,7 @@ def of(account: str) -> bytes:
 
 def test_belongings_follow_the_changelog() -> None:
     """A damaged timeline is told of as often as it is asked about; once it can be read, all are known, and later what has changed."""
-    held = Followed({b"c2-a": of("Acme"), b"c2-b": b"\x09", b"c2-c": of("globex"), b"c2-d": encode(Timeline())})
+    held = Followed({b"c2-a": of("Acme"), b"c2-b": b"\x09\x91\xc0", b"c2-c": of("globex"), b"c2-d": encode(Timeline())})
     for _ in range(2):
         with pytest.raises(DamagedError, match="unknown to this release"):
             held.belongings()

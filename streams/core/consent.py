@@ -33,6 +33,9 @@ LONGEST = 512
 LARGEST = 200_000
 """Bytes of all of a customer's records: a timeline stays within one Kafka record."""
 
+UTMOST = 3 * LARGEST
+"""The same with what must not be refused for its size: a no, and what comes by merges."""
+
 Status = Literal["granted", "denied", "withdrawn"]
 """As in the policy's rules and in `POST /v1/checks`. `denied`: asked for and not given; `withdrawn`: given once."""
 
@@ -188,15 +191,19 @@ def _size(records: Iterable[Consent]) -> int:
     return sum(len(_encoder.encode(one)) for one in records)
 
 
-def too_many(held: tuple[Consent, ...] | None) -> str | None:
-    """Why a customer cannot have what came; None when there is room."""
+def too_many(
+    before: tuple[Consent, ...] | None, held: tuple[Consent, ...] | None, came: Iterable[Consent], moved: bool
+) -> str | None:
+    """Why a customer cannot have what came; None when there is room. A no always has, and so has what a merge or a split has `moved`: who
+    withdrew consent must not be written to because of a bound."""
     if held is None:
         return None
-    if len(held) > MOST:
+    must = moved or all(one.deleted or one.status != "granted" for one in came)
+    if len(held) > MOST and len(held) > len(before or ()) and not must:
         return f"the customer would have records of consent for {len(held)} channels and purposes, and may have {MOST}; use fewer names"
-    size = _size(held)
-    if size > LARGEST:
-        return f"the customer's records of consent would take {size} bytes, and may take {LARGEST}; shorten their texts"
+    size, most = _size(held), UTMOST if must else LARGEST
+    if size > most and size > _size(before or ()):
+        return f"the customer's records of consent would take {size} bytes, and may take {most}; shorten their texts"
     return None
 
 

@@ -261,7 +261,7 @@ def _consented(timeline: Timeline, command: Command, policy: Policy) -> Effect:
     held = consent.put(timeline.consents, here)
     if held is timeline.consents and timeline is before:
         return Effect(timeline, "duplicate", commands=commands)
-    full = consent.too_many(held)
+    full = consent.too_many(timeline.consents, held, here, bool(command.source_customer_id))
     if full is not None:
         return Effect(timeline, "refused", commands=commands, refused=("unroutable", full))
     cause, new = _told_by(command, here[0], here[0].deleted, timeline.consents or ())

@@ -214,6 +214,24 @@ def test_too_many_records_leave_out_what_is_superseded() -> None:
     )
 
 
+def test_a_no_is_never_refused_for_a_bound() -> None:
+    """Who has as many records as a customer may have can withdraw what another identifier agreed to, and does not lose by a merge what was
+    withdrawn before it; then further consent is refused, and a correction is not."""
+    full = consent.put(None, [record(f"r{n}", "granted", NOON + n, purpose=f"p{n}") for n in range(100)])
+    no = record("no", "withdrawn", NOON + DAY, purpose="p1", identifier="c4-x")
+    timeline, _ = play(told(no), timeline=Timeline(consents=full))
+    assert consent.in_force(timeline.consents or (), NOON + DAY)["email", "p1"] == no
+    others = [
+        record(f"m{n}", "withdrawn" if n else "granted", NOON, purpose=f"q{n}", identifier="c5-y") for n in range(60)
+    ]
+    merged, _ = play(told(*others, source="c5-y"), timeline=timeline)
+    assert set(others) <= set(merged.consents or ())
+    more = on_command(merged, told(record("more", "granted", NOON, purpose="more")), POLICY)
+    assert more.refused is not None and "for 162 channels and purposes, and may have 100" in more.refused[1]
+    mended, _ = play(told(replace(others[0], published_at=NOON + DAY, form="sign-up")), timeline=merged)
+    assert [one.form for one in mended.consents or () if one.id == "m0"] == ["sign-up"]
+
+
 def test_what_counts_once_a_later_record_has_ended_stays() -> None:
     """Neither a withdrawal that outlasts any number of later consents, nor one of the same moment as a consent, makes room for more."""
     withdrawn = record("w", "withdrawn", NOON)

@@ -12,8 +12,9 @@ import msgspec
 from streams.commands.backtest import moment_of
 from streams.commands.check_file import ask_all, questions
 from streams.commands.common import CommandError, load_settings
+from streams.commands.rendering import clean
 from streams.core.touch import CHANNELS, DEPARTMENTS
-from streams.gateway.remote import Answer, GatewayError, Remote, asked_of
+from streams.gateway.remote import Answer, GatewayError, Proof, Remote, Said, asked_of
 from streams.settings import Settings
 
 _WHO = ("email", "phone", "linkedin_url", "crm_id")
@@ -121,7 +122,9 @@ def told(answer: Answer) -> str:
     lines = [
         f"{'yes' if answer.allowed else 'NO'}, at {answer.at} ({answer.customer_id}, policy {answer.policy.version})"
     ]
-    lines += [f"  {one.rule} ({one.action}): {one.text}" for one in answer.violations]
+    for one in answer.violations:
+        lines.append(f"  {one.rule} ({one.action}): {one.text}")
+        lines += [f"    {_record(proof, proof.said)}" for proof in one.evidence if proof.said]
     if answer.degraded is not None:
         how = "so the answer is no" if answer.degraded.answered == "fail_closed" else "so only the rest was asked"
         lines.append(f"  not everything could be seen ({', '.join(answer.degraded.gaps)}), {how}")
@@ -129,4 +132,13 @@ def told(answer: Answer) -> str:
         lines.append(f"  leave it to {answer.route_to}")
     if not answer.allowed or answer.violations:
         lines.append("  earliest: " + ", ".join(f"{name} {at or 'never'}" for name, at in answer.slots.items()))
-    return "\n".join(lines)
+    return clean("\n".join(lines))
+
+
+def _record(proof: Proof, said: Said) -> str:
+    """ "withdrawn at 2026-03-12T10:00:00Z: email, for offer, preference centre, recorded by p.ito, record cmp-88123"."""
+    parts = (
+        proof.channel or "all channels", f"for {said.purpose}" if said.purpose else "", said.source, said.form,
+        said.recorded_by and f"recorded by {said.recorded_by}", proof.id and f"record {proof.id}",
+    )  # fmt: skip
+    return f"{said.status} at {proof.at}: {', '.join(filter(None, parts))}"

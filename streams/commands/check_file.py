@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
@@ -11,12 +9,13 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from streams.commands import tables
 from streams.commands.common import CommandError
 from streams.commands.rendering import clean, counted
+from streams.commands.tables import WHO
 from streams.gateway.remote import Answer, GatewayError, Remote, Unanswered, asked_of
 from streams.settings import Settings
 
-WHO = ("email", "phone", "linkedin_url", "crm_id", "click_id", "cookie_id")
 FIELDS = (
     "channel", "department", "at", "kind", "campaign", "category", "sequence", "actor_id", "actor_kind", "priority", "offer",
     "offer_ends", "approved_by", "touch_id", "ref",
@@ -31,6 +30,10 @@ ATTRIBUTE = "attributes."
 
 TOLD = 5
 """Lines of which the same mistake is told."""
+
+_COLUMNS = tables.Columns(
+    (*WHO, *FIELDS, *STANDING), ATTRIBUTE, f"leave them out, or call what segments ask for {ATTRIBUTE}NAME"
+)
 
 Question = tuple[int, dict[str, Any]]
 """The number of its line, and what is asked of the gateway."""
@@ -88,7 +91,7 @@ def questions(file: BinaryIO, common: Mapping[str, Any], broken: list[str]) -> I
     attributes; or `customer` and `standing` as POST /v1/checks has them. Files named .csv have a head line. Raises CommandError for a file
     that is neither, or whose columns mean nothing.
     """
-    rows = _csv(file, broken) if str(getattr(file, "name", "")).lower().endswith(".csv") else _json(file, broken)
+    rows = tables.rows(file, _COLUMNS, broken) if tables.is_table(file) else _json(file, broken)
     for number, row in rows:
         question = _question(row, common)
         if not question["customer"]:
@@ -137,47 +140,6 @@ def _json(file: BinaryIO, broken: list[str]) -> Iterator[tuple[int, dict[str, An
             yield number, row
         else:
             broken.append(f"line {number}: not a JSON object")
-
-
-def _csv(file: BinaryIO, broken: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), restkey=None, strict=True)
-    try:
-        names = [name.strip() for name in rows.fieldnames or ()]
-        if (wrong := _head(names)) is not None:
-            raise CommandError(f"line 1: {wrong}")
-        rows.fieldnames = names
-        for row in rows:
-            more: dict[Any, Any] = row
-            if None in more:
-                broken.append(f"line {rows.line_num}: more values than the {len(names)} columns")
-            else:
-                yield rows.line_num, {name: value.strip() for name, value in row.items() if value is not None}
-    except UnicodeDecodeError as error:
-        raise CommandError(
-            f"line {rows.line_num + 1} or later: not UTF-8 text ({error.reason}); save the file as UTF-8"
-        ) from None
-    except csv.Error as error:
-        raise CommandError(f"line {rows.line_num + 1}: {error}; what is quoted must end") from None
-
-
-def _head(names: list[str]) -> str | None:
-    """What is wrong with the names of a table's columns, and what to do; None when nothing is. A column without a name is empty."""
-    if not names:
-        return f"the file is empty; its first line names the columns: {', '.join(WHO)}, ..."
-    if not set(names) & set(WHO):
-        return (
-            f"no column is called {', '.join(WHO[:-1])} or {WHO[-1]}; the first line names the columns, in small letters and with commas"
-            f" between them, and is {','.join(names)[:200]!r}"
-        )
-    known = (*WHO, *FIELDS, *STANDING)
-    unknown = [name for name in names if name and name not in known and not name.startswith(ATTRIBUTE)]
-    if unknown:
-        return (
-            f"unknown columns: {', '.join(unknown)}; leave them out, or call what segments ask for {ATTRIBUTE}NAME. Known are"
-            f" {', '.join(known)}"
-        )
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    return f"several columns are called {twice[0]}; which one is meant?" if twice else None
 
 
 async def ask_all(settings: Settings, asked: Iterable[Question], broken: list[str], as_json: bool) -> Outcome:

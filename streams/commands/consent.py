@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar, get_args
 import click
 import msgspec
 
-from streams.commands import holding, rendering
+from streams.commands import holding, rendering, tables
 from streams.commands.asking import by_option, you
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
 from streams.commands.identifiers import Known, kind_option, look_up
@@ -20,7 +20,7 @@ from streams.commands.policy_in_force import in_force
 from streams.commands.publishing import Counts, Ticker, run_kafka
 from streams.commands.timeline_json import consents_json
 from streams.core import consent_json
-from streams.core.consent import LawfulBasis, Status
+from streams.core.consent import ConsentChange, LawfulBasis, Status
 from streams.core.consent_json import ConsentError
 from streams.core.govern.check import known as seen
 from streams.core.govern.consents import agreed
@@ -36,6 +36,7 @@ from streams.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_COLUMNS = tables.Columns(consent_json.COLUMNS)
 _WHO = ("email", "phone", "linkedin_url", "crm_id")
 
 
@@ -109,12 +110,16 @@ async def _publish(settings: Settings, who: dict[str, str], status: Status, said
         return await client.consent(who, status, **said)
 
 
-@consent.command("import", short_help="Publish records from a file of JSON lines.")
+@consent.command("import", short_help="Publish records from a file of JSON lines, or CSV.")
 @click.argument("file", type=click.File("rb"), metavar="[FILE]", default="-")
 @click.option("--by", help="Who records what a line does not say it of; default: you.")
+@click.option("--source", help="The system in which it was said, where a line does not say it.")
 @kafka_options
-def import_(file: BinaryIO, by: str | None, bootstrap: str | None, topic_prefix: str | None) -> None:
-    """Publish records of consent from JSON lines (FILE, or standard input), as POST /v1/consents takes them.
+def import_(
+    file: BinaryIO, by: str | None, source: str | None, bootstrap: str | None, topic_prefix: str | None
+) -> None:
+    """Publish records of consent from JSON lines (FILE, or standard input), as POST /v1/consents takes them, or from a table (FILE called
+    .csv) whose first line names the columns: email, phone, linkedin_url, crm_id, click_id, cookie_id, and the names below.
 
     A record with a known consent_id takes the place of the former; the same one again changes nothing. Without a consent_id it is the same
     when it says the same `at`; without `at` it was said now. A broken line is named with its number, the rest goes on; the exit code is
@@ -130,7 +135,8 @@ def import_(file: BinaryIO, by: str | None, bootstrap: str | None, topic_prefix:
             by = you()
     broken: list[str] = []
     counts = Counts()
-    run_kafka(_import(settings, file, by or "", counts, broken))
+    usual = {name: value for name, value in (("recorded_by", by), ("source", source)) if value}
+    run_kafka(_import(settings, read(file, usual, broken), counts, broken))
     click.echo(f"recorded {counts.sent}, broken {len(broken)}")
     for problem in broken:
         click.echo(rendering.clean(problem), err=True)
@@ -138,10 +144,12 @@ def import_(file: BinaryIO, by: str | None, bootstrap: str | None, topic_prefix:
         sys.exit(1)
 
 
-async def _import(settings: Settings, lines: Iterable[bytes], by: str, counts: Counts, broken: list[str]) -> None:
+async def _import(
+    settings: Settings, changes: Iterable[tuple[int, ConsentChange]], counts: Counts, broken: list[str]
+) -> None:
     async with Client(settings=settings) as client:
         ticker = Ticker(counts)
-        records = _records(client, lines, by, broken)
+        records = _records(client, changes, broken)
         while chunk := list(islice(records, IN_FLIGHT)):
             results = await client.publisher.publish_many(chunk)
             lost = next((result for result in results if isinstance(result, PublishError)), None)
@@ -152,13 +160,29 @@ async def _import(settings: Settings, lines: Iterable[bytes], by: str, counts: C
         ticker.end()
 
 
-def _records(client: Client, lines: Iterable[bytes], by: str, broken: list[str]) -> Iterator[Record]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield client.encode_consent(consent_json.parse(line, time.time_ns() // 1_000_000, by))
-            except ConsentError as error:
-                broken.append(f"line {number}: {error}")
+def _records(client: Client, changes: Iterable[tuple[int, ConsentChange]], broken: list[str]) -> Iterator[Record]:
+    for number, change in changes:
+        try:
+            yield client.encode_consent(change)
+        except ConsentError as error:
+            broken.append(f"line {number}: {error}")
+
+
+def read(file: BinaryIO, usual: dict[str, str], broken: list[str]) -> Iterator[tuple[int, ConsentChange]]:
+    """The records of a file by the number of their line, with what is `usual` where a line does not say it; what is none is named."""
+    if tables.is_table(file):
+        lines: Iterator[tuple[int, Any]] = tables.rows(file, _COLUMNS, broken)
+        change_of: Callable[[Any, int, dict[str, str]], ConsentChange] = consent_json.from_row
+    else:
+        lines, change_of = (
+            ((number, line) for number, line in enumerate(file, start=1) if line.strip()),
+            consent_json.parse,
+        )
+    for number, line in lines:
+        try:
+            yield number, change_of(line, time.time_ns() // 1_000_000, usual)
+        except ConsentError as error:
+            broken.append(f"line {number}: {error}")
 
 
 @consent.command(short_help="Show what holds, each with its proof.")

@@ -5,13 +5,12 @@ one id the one that was published last holds. Of each channel and purpose the la
 refusal, else the larger id. So the order in which they arrive does not matter, and a record that comes late is judged by its own time.
 
 Consent that is given ends an earlier opt-out of what it covers, for as long as it counts itself: once it has ended, or was withdrawn, the
-opt-out holds again.
+opt-out holds again. How many records a customer keeps, and which: `streams.core.consent_keeping`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import inf
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -24,17 +23,8 @@ from streams.core.touch import CHANNELS, Customer
 CHANGED = "consent_changed"
 """The kind of the command that brings records of consent."""
 
-MOST = 100
-"""Records that a customer may have: what has been superseded goes first, the oldest of it."""
-
 LONGEST = 512
 """Characters of each of a record's texts."""
-
-LARGEST = 200_000
-"""Bytes of all of a customer's records: a timeline stays within one Kafka record."""
-
-UTMOST = 3 * LARGEST
-"""The same with what must not be refused for its size: a no, and what comes by merges."""
 
 Status = Literal["granted", "denied", "withdrawn"]
 """As in the policy's rules and in `POST /v1/checks`. `denied`: asked for and not given; `withdrawn`: given once."""
@@ -132,81 +122,6 @@ def problem(change: ConsentChange) -> str | None:
     return None
 
 
-def put(held: tuple[Consent, ...] | None, came: Iterable[Consent]) -> tuple[Consent, ...] | None:
-    """The records with these, too, unless it is known better; the same object when nothing is new."""
-    known = {one.id: one for one in held or ()}
-    for one in (_tombstone(one) if one.deleted else one for one in came):
-        before = known.get(one.id)
-        if before is None or _published(before) < _published(one):
-            known[one.id] = one
-    kept = _within_bounds(sorted(known.values(), key=_place))
-    return held if kept == (held or ()) else kept
-
-
-def _published(one: Consent) -> tuple[int, bool, bytes]:
-    return one.published_at, one.deleted, _encoder.encode(one)
-
-
-def _tombstone(one: Consent) -> Consent:
-    return Consent(
-        one.status, one.at, id=one.id, published_at=one.published_at, deleted=True, identifier=one.identifier
-    )
-
-
-def _place(one: Consent) -> tuple[int, str]:
-    return one.at, one.id
-
-
-def _within_bounds(ordered: list[Consent]) -> tuple[Consent, ...]:
-    """The records without the oldest of those that are superseded, where there are too many, or too large ones; what counts, now or once
-    a later one has ended, always stays."""
-    spare = len(ordered) - MOST
-    size = _size(ordered)
-    if spare <= 0 and size <= LARGEST:
-        return tuple(ordered)
-    counting = _counting(ordered)
-    gone: set[str] = set()
-    for one in ordered:
-        if len(gone) >= spare and size <= LARGEST:
-            break
-        if one.id not in counting:
-            gone.add(one.id)
-            size -= _size((one,))
-    return tuple(one for one in ordered if one.id not in gone)
-
-
-def _counting(ordered: Iterable[Consent]) -> set[str]:
-    """Ids of the records that a later one of the same channel and purpose does not outlast."""
-    outlasted: dict[tuple[str, str, str], float] = {}
-    counting = set[str]()
-    for one in sorted(ordered, key=_order, reverse=True):
-        place, until = (one.identifier, one.channel, one.purpose), inf if one.until is None else one.until
-        if not one.deleted and until > outlasted.get(place, 0):
-            outlasted[place] = until
-            counting.add(one.id)
-    return counting
-
-
-def _size(records: Iterable[Consent]) -> int:
-    return sum(len(_encoder.encode(one)) for one in records)
-
-
-def too_many(
-    before: tuple[Consent, ...] | None, held: tuple[Consent, ...] | None, came: Iterable[Consent], moved: bool
-) -> str | None:
-    """Why a customer cannot have what came; None when there is room. A no always has, and so has what a merge or a split has `moved`: who
-    withdrew consent must not be written to because of a bound."""
-    if held is None:
-        return None
-    must = moved or all(one.deleted or one.status != "granted" for one in came)
-    if len(held) > MOST and len(held) > len(before or ()) and not must:
-        return f"the customer would have records of consent for {len(held)} channels and purposes, and may have {MOST}; use fewer names"
-    size, most = _size(held), UTMOST if must else LARGEST
-    if size > most and size > _size(before or ()):
-        return f"the customer's records of consent would take {size} bytes, and may take {most}; shorten their texts"
-    return None
-
-
 def leave(
     held: tuple[Consent, ...] | None, customer: str, gone: frozenset[str] | None
 ) -> tuple[tuple[Consent, ...] | None, tuple[Consent, ...]]:
@@ -232,12 +147,13 @@ def in_force(consents: Iterable[Consent], t: int) -> dict[tuple[str, str], Conse
     """The records that count at a moment (UTC ms), by channel and purpose."""
     return {
         (one.channel, one.purpose): one
-        for one in sorted(consents, key=_order)
+        for one in sorted(consents, key=order)
         if one.at <= t and (one.until is None or t < one.until)
     }
 
 
-def _order(one: Consent) -> tuple[int, bool, str]:
+def order(one: Consent) -> tuple[int, bool, str]:
+    """Of two records of one channel and purpose the larger one counts."""
     return one.at, one.status != "granted", one.id
 
 
@@ -246,9 +162,10 @@ def about(consents: Iterable[Consent], channel: str, purpose: str) -> list[Conse
     return [one for one in consents if one.channel in ("", channel) and one.purpose in ("", purpose)]
 
 
-def next_change(about: Iterable[Consent], t: int) -> int | None:
-    """When other records than at a moment are in force; None: never, as things stand."""
-    return min((at for one in about for at in (one.at, one.until) if at is not None and at > t), default=None)
+def next_change(about: Sequence[Consent], t: int) -> int | None:
+    """When other records than at a moment are in force; None: never, as things stand. The end of what is superseded changes nothing."""
+    ends = [one.until for one in in_force(about, t).values() if one.until is not None]
+    return min((*ends, *(one.at for one in about if one.at > t)), default=None)
 
 
 def is_ended(opt_out: Entry, about: Iterable[Consent], t: int) -> bool:
@@ -261,7 +178,7 @@ def refusal(consents: Iterable[Consent], contact: Entry, opt_out: Entry | None) 
     """The latest no before a contact was made: a record that refuses it, or the latest opt-out, unless that has ended."""
     said = about(consents, contact.channel, contact.category or "")
     refused = [one for one in in_force(said, contact.at).values() if one.status != "granted"]
-    newest = max(refused, key=_order, default=None)
+    newest = max(refused, key=order, default=None)
     if opt_out is None or is_ended(opt_out, said, contact.at):
         return newest
     return newest if newest is not None and newest.at > opt_out.at else opt_out

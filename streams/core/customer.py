@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.core import consent, detect, keeping, moving, pipeline, plans
+from streams.core import consent, consent_keeping, detect, keeping, moving, pipeline, plans
 from streams.core.commands import LEAD_KINDS, Command
 from streams.core.consent import Consent, decode_consent
 from streams.core.entry import DELETED, Entry, decode_entry
@@ -258,15 +258,17 @@ def _consented(timeline: Timeline, command: Command, policy: Policy) -> Effect:
         return taken
     before = timeline
     timeline, here, commands = taken
-    held = consent.put(timeline.consents, here)
+    held = consent_keeping.put(timeline.consents, here)
     if held is timeline.consents and timeline is before:
         return Effect(timeline, "duplicate", commands=commands)
-    full = consent.too_many(timeline.consents, held, here, bool(command.source_customer_id))
+    full = None if command.source_customer_id else consent_keeping.too_many(timeline.consents, held, here)
     if full is not None:
         return Effect(timeline, "refused", commands=commands, refused=("unroutable", full))
+    held, gone = consent_keeping.fitted(held)
+    refused: tuple[RejectReason, str] | None = ("unroutable", consent_keeping.left_out(gone)) if gone else None
     cause, new = _told_by(command, here[0], here[0].deleted, timeline.consents or ())
     after, findings = pipeline.reconsented(timeline, held, policy, command.customer_id, cause, new)
-    return Effect(after, "applied", findings, commands)
+    return Effect(after, "applied", findings, commands, refused=refused)
 
 
 def _told_by(command: Command, one: K, deleted: bool, held: Iterable[K]) -> tuple[Cause, str | None]:

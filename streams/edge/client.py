@@ -22,10 +22,10 @@ A touch sent again with a higher `version` corrects the one of its `touch_id`, w
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from streams import settings as settings_module
 from streams.core import consent_json
@@ -40,8 +40,9 @@ from streams.core.ledger.types import Cost, Deal, LeadReason, Stage
 from streams.core.outcome import Finding
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError, from_mapping
+from streams.edge.acknowledged import acknowledged, chunks
 from streams.edge.encoding import Encoding
-from streams.edge.publisher import Publisher, PublishError, Record, TooLarge, Written
+from streams.edge.publisher import Publisher, PublishError, Record, Written
 from streams.edge.reader import make_codec, make_registry
 from streams.edge.registry import RegistryRefused, RegistryUnavailable
 from streams.edge.topics import COMMANDS
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 1000
 """Records that are under way at once; bounds memory, and is more than one round trip needs."""
-
-T = TypeVar("T")
 
 HandoffAnswer = Literal["accept", "reject", "recycle", "disqualify", "qualify", "won", "lost"]
 ANSWERS: dict[HandoffAnswer, tuple[asked.AskedKind, Stage | None]] = {
@@ -184,7 +183,7 @@ class Client(Encoding):
                 f"{len(wrong)} of {len(prepared)} touches are wrong, none was sent: {_listed(wrong)}", reason
             )
         results: list[Sent | TouchError | PublishError] = []
-        for chunk in _chunks(prepared, IN_FLIGHT):
+        for chunk in chunks(prepared, IN_FLIGHT):
             results += await self._published(chunk)
         sent = [result for result in results if isinstance(result, Sent)]
         if len(sent) != len(results):
@@ -199,7 +198,7 @@ class Client(Encoding):
         self, touches: Iterable[Touch | Mapping[str, Any]], encode: Callable[[Touch], Record]
     ) -> list[Sent | TouchError | PublishError]:
         results: list[Sent | TouchError | PublishError] = []
-        for chunk in _chunks((self._prepared(touch, encode) for touch in touches), IN_FLIGHT):
+        for chunk in chunks((self._prepared(touch, encode) for touch in touches), IN_FLIGHT):
             results += await self._published(chunk)
         return results
 
@@ -212,10 +211,28 @@ class Client(Encoding):
             ConsentError: it is no record of consent; nothing was sent.
             PublishError: Kafka did not acknowledge it.
         """
-        values = {"customer": customer, "status": status, **said}
-        change = consent_json.from_mapping(values, time.time_ns() // 1_000_000)
-        place = await self.publisher.publish(self.encode_consent(change))
-        return Recorded(place.topic, place.partition, place.offset, change.consent_id)
+        (recorded,) = await self.attempt_consents([{"customer": customer, "status": status, **said}])
+        if isinstance(recorded, Recorded):
+            return recorded
+        raise recorded
+
+    async def attempt_consents(
+        self, records: Iterable[Mapping[str, Any]], ahead_ms: int = consent_json.AHEAD_MS
+    ) -> list[Recorded | ConsentError | PublishError]:
+        """As `consent` for many, each a dict with `customer` and `status`, too; one that fails is its error in the list, in its place, and
+        does not hold up the rest. `ahead_ms`: by how much clocks may differ."""
+        now = time.time_ns() // 1_000_000
+        results: list[Recorded | ConsentError | PublishError] = []
+        for chunk in chunks((self._said(record, now, ahead_ms) for record in records), IN_FLIGHT):
+            results += await acknowledged(self.publisher, chunk, Recorded, ConsentError)
+        return results
+
+    def _said(self, record: Mapping[str, Any], now: int, ahead_ms: int) -> tuple[str, Record] | ConsentError:
+        try:
+            change = consent_json.from_mapping(record, now, ahead_ms)
+            return change.consent_id, self.encode_consent(change)
+        except ConsentError as error:
+            return error
 
     async def deal(self, deal: Deal | Mapping[str, Any]) -> Written:
         """Publish a deal as the CRM sees it now, and wait until all replicas have it. A dict has the names of
@@ -347,22 +364,7 @@ class Client(Encoding):
             return error
 
     async def _published(self, items: list[tuple[str, Record] | TouchError]) -> list[Sent | TouchError | PublishError]:
-        """Results of at most IN_FLIGHT prepared touches, in their order."""
-        good = [item for item in items if not isinstance(item, TouchError)]
-        written = iter(await self.publisher.publish_many([record for _, record in good]))
-        results: list[Sent | TouchError | PublishError] = []
-        for item in items:
-            if isinstance(item, TouchError):
-                results.append(item)
-                continue
-            place = next(written)
-            if isinstance(place, TooLarge):
-                results.append(TouchError(str(place), "too_large"))
-            elif isinstance(place, PublishError):
-                results.append(place)
-            else:
-                results.append(Sent(place.topic, place.partition, place.offset, item[0]))
-        return results
+        return await acknowledged(self.publisher, items, Sent, lambda text: TouchError(text, "too_large"))
 
 
 def _question(customer: Mapping[str, Any] | str, contact: Mapping[str, Any]) -> dict[str, Any]:
@@ -376,12 +378,6 @@ def _one(results: list[Sent | TouchError | PublishError]) -> Sent:
     if not isinstance(result, Sent):
         raise result
     return result
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk
 
 
 def _listed(failures: Mapping[int, Exception]) -> str:

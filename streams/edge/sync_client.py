@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from streams import settings as settings_module
 from streams.core.consent import Status
+from streams.core.consent_json import ConsentError
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Finding
 from streams.core.touch import Touch
@@ -65,6 +66,10 @@ class SyncClient:
     def consent(self, customer: Mapping[str, Any] | str, status: Status, **said: Any) -> Recorded:
         """As `Client.consent`."""
         return self._run(self._connected().consent(customer, status, **said))
+
+    def attempt_consents(self, records: Iterable[Mapping[str, Any]]) -> list[Recorded | ConsentError | PublishError]:
+        """As `Client.attempt_consents`."""
+        return self._run(self._connected().attempt_consents(records))
 
     def deal(self, deal: Deal | Mapping[str, Any]) -> Written:
         """As `Client.deal`."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -17,19 +16,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.types import Receive, Send
-from starlette.types import Scope as Scope_
 
 from streams import settings as settings_module
-from streams.core.consent_json import ConsentError
 from streams.core.reservation import Reservation
 from streams.core.touch_json import TouchError
 from streams.edge.client import Sent
 from streams.edge.publisher import PublishError
-from streams.gateway import models, problems, refusals
-from streams.gateway.bounds import BATCH, BATCH_BYTES, BATCH_CUSTOMERS, LINE_BYTES, NDJSON
+from streams.gateway import batches, consents, models, problems, refusals
+from streams.gateway.bounds import BATCH, BATCH_BYTES, CONSENTS_BATCH
 from streams.gateway.gate import Conflict, Expired, TouchIdTaken, Unavailable
 from streams.gateway.limits import Limits
 from streams.gateway.problems import Problem
@@ -39,9 +34,6 @@ from streams.gateway.service import Service
 from streams.gateway.tokens import Scope, Token
 
 CHECKS = "/v1/checks"
-OPEN_NAME = "touchstream gateway"
-"""Who recorded a consent where there are no tokens, and nobody is named."""
-
 AT_ONCE = 25
 """Customers of a batch that are looked at together; the next single check waits for no more than these."""
 
@@ -74,7 +66,9 @@ def create(service: Service) -> Limits:
     _reservations(app, service)
     _others(app, service)
     # Around the framework, not among its middleware: what is answered quickly never enters it.
-    largest = {BATCH: BATCH_BYTES} | dict.fromkeys(("/v1/touches", "/v1/plans", "/v1/consents"), 1024 * 1024)
+    largest = dict.fromkeys((BATCH, CONSENTS_BATCH), BATCH_BYTES) | dict.fromkeys(
+        ("/v1/touches", "/v1/plans", "/v1/consents"), 1024 * 1024
+    )
     return Limits(
         app, service.metrics, largest, {CHECKS: _quick(service)}, lambda headers: known(service, presented(headers))
     )
@@ -149,13 +143,6 @@ ReservationId = Annotated[str, Path(max_length=64, pattern="^[0-9a-f-]+$")]
 _CHECK_AND_READ: tuple[Scope, Scope] = ("check", "read")
 
 
-class _Answers(StreamingResponse):
-    """Streams while the request is still read. Starlette's own would listen for the end of the connection, and swallow the body."""
-
-    async def __call__(self, scope: Scope_, receive: Receive, send: Send) -> None:
-        await self.stream_response(send)
-
-
 def _checks(app: FastAPI, service: Service) -> None:
     check = Depends(needs(service, "check"))
 
@@ -169,53 +156,14 @@ def _checks(app: FastAPI, service: Service) -> None:
 
     @app.post(
         BATCH,
-        responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}, **ERRORS},
-        response_class=StreamingResponse,
-        openapi_extra={"requestBody": {"required": True, "content": {NDJSON: {"schema": {"type": "string"}}}}},
+        **batches.ROUTE,
         dependencies=[check],
     )
     async def check_batch(request: Request) -> StreamingResponse:
         """The same for up to 10,000 customers: a line of JSON each, as POST /v1/checks takes it, and a line of answer each, in order,
         while the request is still being read. A line that cannot be answered gets {"problem": ...}, and so does the end of a batch
         that is too long."""
-        return _Answers(_answers(service, request), media_type=NDJSON)
-
-
-async def _answers(service: Service, request: Request) -> AsyncIterator[bytes]:
-    waiting: list[bytes] = []
-    count = 0
-    try:
-        async for line in _lines(request):
-            count += 1
-            if count > BATCH_CUSTOMERS:
-                raise Problem(413, "too-large", f"a batch may have {BATCH_CUSTOMERS} lines at most")
-            waiting.append(line)
-            if len(waiting) >= AT_ONCE:
-                yield await _answered(service, waiting, problems.id_of(request.scope))
-                waiting = []
-                await asyncio.sleep(0)
-        if waiting:
-            yield await _answered(service, waiting, problems.id_of(request.scope))
-    except Problem as problem:
-        if waiting and count <= BATCH_CUSTOMERS:
-            yield await _answered(service, waiting, problems.id_of(request.scope))
-        yield _line(_told(problem, problems.id_of(request.scope)))
-    except ClientDisconnect:
-        return
-
-
-async def _lines(request: Request) -> AsyncIterator[bytes]:
-    """The lines of the body that are not blank, as they come."""
-    rest = b""
-    async for part in request.stream():
-        *lines, rest = (rest + part).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield line
-        if len(rest) > LINE_BYTES:
-            raise Problem(413, "too-large", f"a line may have {LINE_BYTES} bytes at most")
-    if rest.strip():
-        yield rest
+        return batches.answers(request, AT_ONCE, partial(_answered, service))
 
 
 async def _answered(service: Service, lines: list[bytes], request_id: str) -> bytes:
@@ -224,23 +172,18 @@ async def _answered(service: Service, lines: list[bytes], request_id: str) -> by
     asks: list[Ask] = []
     for line in lines:
         try:
-            one = models.CheckIn.model_validate_json(line)
+            one = batches.read(models.CheckIn, line)
             asks.append(service.ask(one, now))
             asked.append(one)
-        except ValidationError as error:
-            found = problems.mistakes(error.errors(include_url=False, include_context=False, include_input=False))
-            asked.append(Problem(422, "invalid-request", problems.INVALID, errors=found))
         except Problem as problem:
             asked.append(problem)
     answers = iter(await service.gate.check(asks) if asks else [])
     return b"".join(
-        _line(_told(one, request_id) if isinstance(one, Problem) else service.out(next(answers), one, now))
+        batches.line(
+            batches.told(one, request_id) if isinstance(one, Problem) else service.out(next(answers), one, now)
+        )
         for one in asked
     )
-
-
-def _told(problem: Problem, request_id: str) -> dict[str, Any]:
-    return {"problem": problems.body(problem.status_code, problem.name, problem.detail, request_id, **problem.more)}
 
 
 def _reservations(app: FastAPI, service: Service) -> None:
@@ -305,18 +248,7 @@ def _others(app: FastAPI, service: Service) -> None:
         have. A changed plan has the same `touch_id`; with `deleted` it is withdrawn. What it collides with becomes a finding."""
         return _sent(await service.client.attempt_plans([touch]))
 
-    @app.post("/v1/consents", status_code=202, response_model=models.RecordedOut, responses=ERRORS)
-    async def consent(asked: models.ConsentChangeIn, token: Token = publish_scope) -> Response:
-        """Publish a record of consent: given, denied or withdrawn, for a channel and a purpose. All replicas have it when this answers;
-        checks go by it as soon as the workers have worked it off. Consent that is given ends an earlier opt-out of what it covers."""
-        said = asked.model_dump(exclude_none=True)
-        try:
-            place = await service.client.consent(**{"recorded_by": token.name or OPEN_NAME} | said)
-        except ConsentError as error:
-            raise Problem(422, "not-a-consent", str(error)) from error
-        except PublishError as error:
-            raise Problem(503, "unavailable", str(error), {"Retry-After": "1"}) from error
-        return _json(asdict(place), 202)
+    consents.routes(app, service, publish_scope)
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def health() -> str:
@@ -373,10 +305,6 @@ _encode = msgspec.json.Encoder().encode
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:
     return Response(_encode(value), status, media_type="application/json")
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return _encode(value) + b"\n"
 
 
 def _now() -> int:

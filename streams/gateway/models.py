@@ -126,14 +126,27 @@ class CommitIn(_Strict):
     touch_id: Id | None = None
 
 
+class SaidOut(BaseModel):
+    """What a record of consent says: with its purpose ("": every one), the system where it was said, the text or form with its version, and
+    who recorded it, as far as whoever published it told."""
+
+    status: Status
+    purpose: str
+    source: str
+    form: str
+    recorded_by: str
+
+
 class ProofOut(BaseModel):
-    """A touch, reservation, plan or record that a violation rests on. `planned`: it is a tool's plan, and was not made yet."""
+    """A touch, reservation, plan or record that a violation rests on. `planned`: it is a tool's plan, and was not made yet. `said`: of a
+    record of consent, null of all else."""
 
     id: str
     at: str
     channel: str
     department: str
     planned: bool
+    said: SaidOut | None
 
 
 class ViolationOut(BaseModel):
@@ -312,6 +325,7 @@ def check_out(answer: Answer, now: int, ref: str | None) -> dict[str, Any]:
                         "channel": p.channel,
                         "department": p.department,
                         "planned": p.planned,
+                        "said": p.said,
                     }
                     for p in one.evidence
                 ],

@@ -24,14 +24,26 @@ class GatewayError(Exception):
         self.status = status
 
 
+class Said(Struct, frozen=True):
+    """What a record of consent says: its purpose ("": every one), the system where it was said, the text or form, who recorded it."""
+
+    status: str
+    purpose: str
+    source: str
+    form: str
+    recorded_by: str
+
+
 class Proof(Struct, frozen=True):
-    """A touch, reservation, plan or record that a violation rests on. `planned`: it is a tool's plan, and was not made yet."""
+    """A touch, reservation, plan or record that a violation rests on. `planned`: it is a tool's plan, and was not made yet. `said`: of a
+    record of consent."""
 
     id: str
     at: str
     channel: str
     department: str
     planned: bool = False
+    said: Said | None = None
 
 
 class Violation(Struct, frozen=True):

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from streams.cli import main
 from streams.commands import check as command
-from streams.gateway.remote import Answer, PolicyId
+from streams.gateway.remote import Answer, PolicyId, Proof, Said, Violation
 from streams.settings import Settings
 
 
@@ -58,3 +58,23 @@ def test_an_attribute_without_a_value_is_told(asked: list[dict[str, Any]]) -> No
     done = run("--attribute", "plan")
     assert done.exit_code == 1 and "--attribute plan: write NAME=VALUE" in done.output
     assert asked == []
+
+
+def test_a_refusal_is_told_with_its_proof() -> None:
+    """Below what a rule says stand the records of consent that it rests on: what was said, when, for what, where, and who recorded it."""
+    at = "2026-03-12T10:00:00Z"
+    said = Said("withdrawn", "offer", "preference centre", "footer, version 3", "p.ito")
+    proof = [
+        Proof("cmp-88123", at, "email", "", said=said),
+        Proof("", at, "", "", said=Said("denied", "", "", "", "")),
+        Proof("t-1", at, "email", "sales"),
+    ]
+    text = "Consent to email about offer was withdrawn on 12 March 2026."
+    refusal = Violation("consent", "no_consent", "suppress", "high", 90, text, None, proof)
+    answer = Answer(False, at, "suppress", [refusal], {"email": None}, None, "c2-a", PolicyId("1", "f"), None, None)
+    assert command.told(answer).splitlines()[1:] == [
+        f"  consent (suppress): {text}",
+        f"    withdrawn at {at}: email, for offer, preference centre, footer, version 3, recorded by p.ito, record cmp-88123",
+        f"    denied at {at}: all channels",
+        "  earliest: email never",
+    ]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.core import consent, opt_outs
+from streams.core import consent, consent_keeping, opt_outs
 from streams.core.commands import Command
 from streams.core.consent import Consent, ConsentChange, encode_consent
 from streams.core.customer import on_command, on_touch
@@ -191,73 +191,10 @@ def test_the_order_of_arrival_does_not_matter(data: st.DataObject) -> None:
     records = data.draw(st.lists(made, max_size=12))
     one, other = None, None
     for came in records:
-        one = consent.put(one, [came])
+        one = consent_keeping.put(one, [came])
     for came in data.draw(st.permutations([*records, *records[:3]])):
-        other = consent.put(other, [came])
-    assert one == other == consent.put(None, records)
-
-
-def test_too_many_records_leave_out_what_is_superseded() -> None:
-    """The newest of each channel and purpose stay, in any order of arrival; a customer with too many of these is refused."""
-    many = [record(f"r{n:03}", "granted", NOON + n, purpose=f"p{n % 30}") for n in range(150)]
-    forwards, backwards = None, None
-    for one, other in zip(many, reversed(many), strict=True):
-        forwards, backwards = consent.put(forwards, [one]), consent.put(backwards, [other])
-    assert forwards == backwards == tuple(many[50:])
-    timeline = Timeline(consents=forwards)
-    more = [record(f"s{n}", "granted", NOON + n, purpose=f"q{n}") for n in range(71)]
-    effect = on_command(timeline, told(*more), POLICY)
-    assert effect.timeline is timeline
-    assert effect.refused == (
-        "unroutable",
-        "the customer would have records of consent for 101 channels and purposes, and may have 100; use fewer names",
-    )
-
-
-def test_a_no_is_never_refused_for_a_bound() -> None:
-    """Who has as many records as a customer may have can withdraw what another identifier agreed to, and does not lose by a merge what was
-    withdrawn before it; then further consent is refused, and a correction is not."""
-    full = consent.put(None, [record(f"r{n}", "granted", NOON + n, purpose=f"p{n}") for n in range(100)])
-    no = record("no", "withdrawn", NOON + DAY, purpose="p1", identifier="c4-x")
-    timeline, _ = play(told(no), timeline=Timeline(consents=full))
-    assert consent.in_force(timeline.consents or (), NOON + DAY)["email", "p1"] == no
-    others = [
-        record(f"m{n}", "withdrawn" if n else "granted", NOON, purpose=f"q{n}", identifier="c5-y") for n in range(60)
-    ]
-    merged, _ = play(told(*others, source="c5-y"), timeline=timeline)
-    assert set(others) <= set(merged.consents or ())
-    more = on_command(merged, told(record("more", "granted", NOON, purpose="more")), POLICY)
-    assert more.refused is not None and "for 162 channels and purposes, and may have 100" in more.refused[1]
-    mended, _ = play(told(replace(others[0], published_at=NOON + DAY, form="sign-up")), timeline=merged)
-    assert [one.form for one in mended.consents or () if one.id == "m0"] == ["sign-up"]
-
-
-def test_what_counts_once_a_later_record_has_ended_stays() -> None:
-    """Neither a withdrawal that outlasts any number of later consents, nor one of the same moment as a consent, makes room for more."""
-    withdrawn = record("w", "withdrawn", NOON)
-    brief = [record(f"b{n:03}", "granted", NOON + n + 1, until=NOON + n + 2) for n in range(150)]
-    for some in ([withdrawn, *brief], [*brief, withdrawn]):
-        held: tuple[Consent, ...] | None = None
-        for one in some:
-            held = consent.put(held, [one])
-        assert held is not None and len(held) == 100
-        assert consent.in_force(held, NOON + DAY) == {("email", ""): withdrawn}
-    both = [withdrawn, record("x", "granted", NOON)]
-    others = [record(f"o{n:03}", "granted", NOON + n + 1, purpose=f"p{n % 30}") for n in range(150)]
-    assert withdrawn in (consent.put(None, [*both, *others]) or ())
-
-
-def test_records_take_a_part_of_a_timeline_only() -> None:
-    """Records with texts as long as they may be leave out what is superseded, too; those of which each counts are refused, and no touch
-    goes for them."""
-    text = "\U0001f600" * 512
-    proof = {"source": text, "form": text, "recorded_by": text}
-    superseded = consent.put(None, [record(f"r{n}", "granted", NOON + n, **proof) for n in range(100)])
-    assert superseded is not None and 1 < len(superseded) < 40 and superseded[-1].id == "r99"
-    many = [record(f"r{n}", "granted", NOON + n, purpose=f"p{n}", **proof) for n in range(40)]
-    effect = on_command(EMPTY, told(*many), POLICY)
-    assert effect.timeline is EMPTY
-    assert effect.refused is not None and effect.refused[1].endswith("and may take 200000; shorten their texts")
+        other = consent_keeping.put(other, [came])
+    assert one == other == consent_keeping.put(None, records)
 
 
 def test_a_merge_joins_what_was_agreed_and_a_split_gives_it_back() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from streams.core import consent_json
 from streams.core.consent_json import ConsentError
+from streams.core.touch_json import rfc3339
 
 NOW = 1_772_442_000_000
 RECORD = {"customer": {"email": "dana@example.com"}, "status": "granted", "source": "cmp"}
@@ -16,7 +17,7 @@ RECORD = {"customer": {"email": "dana@example.com"}, "status": "granted", "sourc
 
 def read(**values: Any) -> Any:
     """The record with these values instead."""
-    return consent_json.parse(json.dumps(RECORD | values).encode(), NOW, "jo")
+    return consent_json.parse(json.dumps(RECORD | values).encode(), NOW, {"recorded_by": "jo"})
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,18 @@ def test_a_mistake_is_named_with_what_is_allowed(values: dict[str, Any], said: s
     with pytest.raises(ConsentError) as wrong:
         read(**values)
     assert str(wrong.value).startswith(said)
+
+
+def test_what_is_still_to_come_was_not_said() -> None:
+    """Later than clocks may differ it is refused, with the time and what is allowed; up to there it is taken, whatever the policy says."""
+    hour = 3_600_000
+    with pytest.raises(
+        ConsentError, match=r"^at: 2026-03-02T10:00:00\.001Z, when the customer said it, is still to come, .* = 60\)"
+    ):
+        read(at=rfc3339(NOW + hour + 1))
+    assert read(at=rfc3339(NOW + hour)).at == NOW + hour
+    with pytest.raises(ConsentError, match="is still to come"):
+        consent_json.from_mapping(RECORD | {"recorded_by": "jo", "at": rfc3339(NOW + 1)}, NOW, 0)
 
 
 def test_a_missing_status_is_named_with_what_is_allowed() -> None:

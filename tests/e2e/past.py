@@ -1,8 +1,9 @@
 """Histories of change through real Kafka, Redis and workers: `python -m tests.e2e.past --seeds 1000`.
 
-The histories of many persons lie side by side in one installation, each with identifiers and touch ids of its own. Their first halves are
-published in random order; then persons are erased, links are cut and findings acknowledged while the second halves arrive, and a
-worker is killed in between and another one started. What stands in the end is compared with the oracle's, history by history.
+The histories of many persons lie side by side in one installation, each with identifiers and touch ids of its own, and with records of
+consent. Their first halves are published in random order; then persons are erased, links are cut and findings acknowledged while the
+second halves arrive, and a worker is killed in between and another one started. What stands in the end is compared with the
+oracle's, history by history.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -27,14 +29,15 @@ from streams.core.erasure import IDENTITY
 from streams.core.identify import nodes
 from streams.core.outcome import Finding
 from streams.core.policy import parse
-from streams.core.touch import Touch
+from streams.core.touch import Customer, Touch
 from streams.edge import reader, topic_admin
 from streams.edge.codec import Codec
+from streams.edge.publisher import PublishError
 from streams.edge.topics import CONFLICTS, ERASURES, HANDOFFS
 from streams.settings import Settings
 from tests.core import past, past_oracle
 from tests.core.oracle import Claimed, DoubtfulError
-from tests.core.past_events import Erase
+from tests.core.past_events import Consented, Erase
 from tests.core.past_oracle import Facts
 from tests.core.past_people import Cut, Erased, Pair, Published, together
 from tests.core.past_world import taken_away
@@ -64,6 +67,8 @@ class Group(NamedTuple):
     wanted: list[Claimed]
     conflicts: int = 0
     """How many contradictions of two records nobody has decided."""
+    said: tuple[list[Consented], list[Consented]] = ([], [])
+    """Records of consent of both halves."""
 
 
 def known_of(seed: int) -> list[dict[str, str]]:
@@ -87,6 +92,25 @@ def records_of(seed: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     return records, [record | {"email": f"a.{seed}@example.com"} for record in records]
 
 
+def said_of(
+    seed: int, known: list[dict[str, str]], pairs: list[dict[str, str]]
+) -> tuple[list[Consented], list[Consented]]:
+    """Records of consent of both halves; what is said anew under an id, or taken back, is of the second."""
+    rng = random.Random(f"{seed} says")
+    first: list[Consented] = []
+    second: list[Consented] = []
+    for n in range(rng.randint(0, 4)):
+        told = past.consents(rng, f"{seed}-c{n}", Customer(**rng.choice(rng.choice((known, pairs)))))
+        earlier, *later = [event for event in told if isinstance(event, Consented)]
+        (first if rng.random() < 0.6 else second).append(_proved(earlier))
+        second += map(_proved, [one for one in later[:1] if _proved(earlier) in first])
+    return first, second
+
+
+def _proved(said: Consented) -> Consented:
+    return Consented(said.touch, replace(said.change, source="cmp", recorded_by="cmp"))
+
+
 def group(seed: int) -> Group | None:
     """The history of a seed; None when the oracle cannot say what must hold."""
     rng = random.Random(seed)
@@ -100,7 +124,8 @@ def group(seed: int) -> Group | None:
     half = rng.randint(0, len(touches))
     first, second = touches[:half], touches[half:]
     erase = next((event for event in events if isinstance(event, Erase)), None)
-    seen = [_ids(touch) for touch in first]
+    said = ([], []) if crowded or contradicting else said_of(seed, known, pairs)
+    seen = [_ids(touch) for touch in (*first, *(one.touch for one in said[0]))]
     links = [frozenset((ids[0], weak)) for ids in seen for weak in ids[1:]]
     may_cut = links and not erase and not crowded
     cut = rng.choice(sorted(map(sorted, links))) if may_cut and rng.random() < 0.6 else None
@@ -108,8 +133,14 @@ def group(seed: int) -> Group | None:
     if erase and any(erase.identifier in ids for ids in seen):
         gone = together(erase.identifier, links, ())
         # Whether a stranger with an erased identifier is the erased person depends on who came first.
-        second = [touch for touch in second if _ids(touch)[0] in gone or not gone & set(_ids(touch))]
+        second = [touch for touch in second if not _stranger(touch, gone)]
+        said = (said[0], [one for one in said[1] if not _stranger(one.touch, gone)])
     published = [*(Published(t, EARLIER) for t in first), *(Published(t, LATER) for t in second)]
+    published += [
+        Published(one.touch, at, consent=one.change)
+        for at, some in zip((EARLIER, LATER), said, strict=True)
+        for one in some
+    ]
     cuts: frozenset[Pair] = frozenset((frozenset(cut),)) if cut else frozenset()
     facts = Facts(published, cuts, [Erased(frozenset(gone), ASKED)] if gone else [], refuse=True)
     if (
@@ -126,7 +157,11 @@ def group(seed: int) -> Group | None:
     except DoubtfulError:
         return None
     asked = erase.identifier if erase and gone else None
-    return Group(first, Cut(*cut) if cut else None, asked, second, wanted, conflicts)
+    return Group(first, Cut(*cut) if cut else None, asked, second, wanted, conflicts, said)
+
+
+def _stranger(touch: Touch, gone: set[str]) -> bool:
+    return _ids(touch)[0] not in gone and bool(gone & set(_ids(touch)))
 
 
 def _ids(touch: Touch) -> tuple[str, ...]:
@@ -204,11 +239,11 @@ def play(settings: Settings, seeds: range, workers: int) -> tuple[list[Group], l
     first, second = mixed([one.first for one in groups], rng), mixed([one.second for one in groups], rng)
     with ExitStack() as running:
         team = [running.enter_context(Worker(settings)) for _ in range(workers)]
-        _publish(settings, first)
+        _publish(settings, first, [one for group in groups for one in group.said[0]])
         wait_drained(settings)
         asyncio.run(_erase(settings, groups))
         asyncio.run(_request(settings, groups, rng))
-        _publish(settings, second[: len(second) // 2])
+        _publish(settings, second[: len(second) // 2], [one for group in groups for one in group.said[1]])
         team[0].stop(signal.SIGKILL)
         _publish(settings, second[len(second) // 2 :])
         again = running.enter_context(Worker(settings))
@@ -239,9 +274,14 @@ def mixed(parts: list[list[Touch]], rng: random.Random) -> list[Touch]:
     return found
 
 
-def _publish(settings: Settings, touches: list[Touch]) -> None:
-    with Client.sync(settings=settings) as client:
-        client.send_many(touches)
+def _publish(settings: Settings, touches: list[Touch], said: Sequence[Consented] = ()) -> None:
+    async def publish() -> None:
+        async with Client(settings=settings) as client:
+            await client.send_many(touches)
+            written = await client.publisher.publish_many([client.encode_consent(one.change) for one in said])
+            assert not [one for one in written if isinstance(one, PublishError)]
+
+    asyncio.run(publish())
 
 
 def options(**more: object) -> dict[str, object]:
@@ -264,9 +304,11 @@ def main() -> int:
     problems = wrong(emitted, groups)
     touches = sum(len(one.first) + len(one.second) for one in groups)
     cuts, erased = sum(one.cut is not None for one in groups), sum(one.erased is not None for one in groups)
+    said = sum(len(one.said[0]) + len(one.said[1]) for one in groups)
     contradictions = sum(one.conflicts for one in groups)
     print(
-        f"{len(groups)} histories, {touches} touches, {cuts} cuts, {erased} erasures, {contradictions} contradictions,"
+        f"{len(groups)} histories, {touches} touches, {said} records of consent, {cuts} cuts, {erased} erasures,"
+        f" {contradictions} contradictions,"
         f" {len(emitted)} revisions of findings,"
         f" {asked.workers} workers, one killed; {len(problems)} problems; {time.monotonic() - began:.0f} s"
     )

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from streams import Client
 from streams.cli import main
-from streams.commands.check_file import FIELDS, STANDING, WHO, questions
+from streams.commands.check_file import FIELDS, STANDING, questions
+from streams.commands.tables import WHO
 from streams.gateway import models
 from streams.gateway.remote import Answer, GatewayError, Unanswered
 from streams.settings import Settings

@@ -69,4 +69,4 @@ def test_every_route_keeps_to_the_document(gateway: Gateway) -> None:
             case.call_and_validate(checks=CHECKS, timeout=90)
 
         given(operation.as_strategy())(call)()
-    assert len(asked) == 12, asked
+    assert len(asked) == 13, asked

@@ -52,6 +52,7 @@ def test_a_check_tells_of_what_others_plan(settings: Settings, gateway: Gateway)
             "channel": "email",
             "department": "sales",
             "planned": True,
+            "said": None,
         }
     ]
     assert told["text"].endswith("It rests on what is only planned.")

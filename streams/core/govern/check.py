@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from streams.core.consent import told
+from streams.core.consent import Consent, told
 from streams.core.detect.base import contacts
 from streams.core.entry import DELETED, Entry
 from streams.core.govern import compiled as ready
@@ -23,6 +23,7 @@ from streams.core.govern.records import (
     LeadHeld,
     Proof,
     Reached,
+    Said,
     Standing,
     Verdict,
     Violation,
@@ -259,4 +260,7 @@ def _violation(
 def proof_of(one: object, planned: bool = False) -> Proof:
     """A touch, a held contact, a plan, or a record, as evidence."""
     at: int = getattr(one, "at", 0)
-    return Proof(getattr(one, "id", ""), at, getattr(one, "channel", ""), getattr(one, "department", ""), planned)
+    said = None
+    if isinstance(one, Consent):
+        said = Said(one.status, one.purpose, one.source, one.form, one.recorded_by)
+    return Proof(getattr(one, "id", ""), at, getattr(one, "channel", ""), getattr(one, "department", ""), planned, said)

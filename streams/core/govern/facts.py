@@ -49,7 +49,8 @@ class OptedOut(Ruling):
 
 
 class Unconsented(Ruling):
-    """`consent`. Of the latest records in force of each channel and purpose that the contact falls under, any refusal holds."""
+    """`consent`. Of the latest records in force of each channel and purpose that the contact falls under, any refusal holds; the newest is
+    the first proof."""
 
     reason = Reason.NO_CONSENT
 
@@ -61,7 +62,9 @@ class Unconsented(Ruling):
             return None if self.rule.unknown == "allow" else Hit(FOREVER, ())
         about = consent.about(scene.standing.consents, contact.channel, contact.category or "")
         latest = consent.in_force(about, t)
-        refused = tuple(one for one in latest.values() if one.status != "granted")
+        refused = tuple(
+            sorted((one for one in latest.values() if one.status != "granted"), key=consent.order, reverse=True)
+        )
         if not refused and (latest or self.rule.unknown == "allow"):
             return None
         return Hit(consent.next_change(about, t) or FOREVER, refused)
@@ -70,7 +73,7 @@ class Unconsented(Ruling):
         what = f"{wording.channel(contact.channel)}{f' about {contact.category}' if contact.category else ''}"
         if not hit.proof:
             return f"There is no consent to {what}."
-        refusal = max(hit.proof, key=AT)
+        refusal = hit.proof[0]
         return f"Consent to {what} was {refusal.status} on {wording.day(refusal.at)}."
 
 

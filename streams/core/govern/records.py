@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from streams.core.consent import Consent, LawfulBasis
+from streams.core.consent import Consent, LawfulBasis, Status
 from streams.core.entry import Entry
 from streams.core.govern.policy import Action
 from streams.core.govern.reasons import Reason
@@ -113,14 +113,26 @@ class Standing(Struct, frozen=True):
 NOTHING = Standing()
 
 
+class Said(Struct, frozen=True, gc=False):
+    """What a record of consent says, and from where: as in `streams.core.consent.Consent`."""
+
+    status: Status
+    purpose: str
+    source: str
+    form: str
+    recorded_by: str
+
+
 class Proof(Struct, frozen=True, gc=False):
-    """A touch, reservation, plan or record that a violation rests on; `planned`: it is a plan, and has been made by nobody."""
+    """A touch, reservation, plan or record that a violation rests on; `planned`: it is a plan, and has been made by nobody. `said`: of a
+    record of consent."""
 
     id: str
     at: int
     channel: str = ""
     department: str = ""
     planned: bool = False
+    said: Said | None = None
 
 
 class Violation(Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from typing import Any
 from streams.core import consent
 from streams.core.commands import Command
 from streams.core.consent import ConsentChange
+from streams.core.consent_json import too_early
 from streams.core.identity_facts import Cause, Resolved, encode_cause
 from streams.core.policy import Policy
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
@@ -29,12 +30,9 @@ def asked(record: Any, command: Command, policy: Policy, ingest: Ingest) -> Aske
         raise Refused("unroutable", wrong)
     if not EARLIEST_MS <= change.at <= LATEST_MS:
         raise Refused("unroutable", "at: lies outside the years 2000 to 9999; is the unit right (milliseconds)?")
-    if change.at > record.timestamp + policy.touch.future_ms:
-        raise Refused(
-            "occurred_in_future",
-            "at, when the customer said it, lies after Kafka received the record, by more than touch.max_future_minutes ="
-            f" {policy.touch.max_future_minutes:g}; mend the clock or the unit, then replay",
-        )
+    early = too_early(change.at, record.timestamp, policy.touch.future_ms)
+    if early is not None:
+        raise Refused("occurred_in_future", f"{early}, or mend the clock or the unit, then replay")
     return Asked(
         record,
         ingest.ids_of(change.customer),

@@ -23,7 +23,7 @@ from streams.core import consent_json
 from streams.core.consent import ConsentChange, LawfulBasis, Status
 from streams.core.consent_json import ConsentError
 from streams.core.govern.check import known as seen
-from streams.core.govern.consents import agreed
+from streams.core.govern.consents import agreed, overruled
 from streams.core.govern.records import NOTHING, Agreed
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline
@@ -203,12 +203,16 @@ def show(identifier: str, kind: str | None, as_json: bool, bootstrap: str | None
     holds = held(timelines, policy, now)
     if as_json:
         records = [one for timeline in timelines for one in consents_json(timeline.consents or ())]
-        values = {"customer_id": person.person.customer_id, "at": rfc3339(now), "holds": list(map(_plain, holds))}
+        values = {
+            "customer_id": person.person.customer_id,
+            "at": rfc3339(now),
+            "holds": [_plain(one, holds) for one in holds],
+        }
         click.echo(msgspec.json.encode(values | {"records": records}).decode())
         return
     click.echo(rendering.clean(f"customer {person.person.customer_id}"))
     for one in holds:
-        click.echo(rendering.clean(f"  {rendering.consent(one)}"))
+        click.echo(rendering.clean(f"  {rendering.consent(one, holds)}"))
     if not holds:
         click.echo("  no consent is recorded, and no opt-out")
 
@@ -230,6 +234,8 @@ def held(timelines: list[Timeline], policy: Policy, now: int) -> tuple[Agreed, .
     return agreed(history, standing, now)
 
 
-def _plain(one: Agreed) -> dict[str, Any]:
+def _plain(one: Agreed, holds: tuple[Agreed, ...]) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(one)
+    if (no := overruled(one, holds)) is not None:
+        values["overruled_by"] = {"channel": no.channel, "purpose": no.purpose, "status": no.status, "proof": no.proof}
     return values | {name: rfc3339(values[name]) for name in ("at", "until") if values.get(name) is not None}

@@ -203,12 +203,13 @@ def _exported(settings: Settings, known: Known, held: holding.Holding) -> dict[s
 def _summary(known: Known, values: dict[str, Any]) -> str:
     """What an export holds, for people."""
     on_timelines = sum(len(one.get("touches", ())) for one in values["timelines"])
+    agreed = sum(len(one.get("consents", ())) for one in values["timelines"])
     unknown = values["dead_letters_of_unknown_people"]
     lines = [
         f"customer {known.person.customer_id}: {counted(len(known.person.ids), 'id')},"
         f" {counted(len(known.person.history), 'event')} of identity",
         f"  {counted(len(values['touches']), 'touch', 'touches')} as published, {on_timelines} on"
-        f" {counted(len(values['timelines']), 'timeline')}",
+        f" {counted(len(values['timelines']), 'timeline')}, {counted(agreed, 'record')} of consent",
         f"  {counted(len(values['findings']), 'record')} of findings, {counted(len(values['dead_letters']), 'dead letter')},"
         f" {counted(len(values['commands']), 'command')}, {counted(len(values['reservations']), 'record')} of reservations,"
         f" {counted(len(values['erasures']), 'receipt')}",

@@ -86,7 +86,8 @@ def _event(event: Event) -> tuple[str, str]:
         why = "cause unknown; the date is that of the log"
     else:
         place = f", {cause.origin}" if cause.origin else ""
-        why = f"touch {cause.touch_id} of {rfc3339(cause.occurred_at)}: {cause.department}, {cause.channel} {cause.kind}{place}"
+        name, said = rendering.identity_cause(cause)
+        why = f"{name} of {rfc3339(cause.occurred_at)}: {said}{place}"
     return f"  {rfc3339(event.at)}  {event.kind:8}  {what}", f"      {why}"
 
 

@@ -142,7 +142,7 @@ def _why(event: Event) -> str:
         return f"{rfc3339(event.at)}, asked for by {request.requested_by}, request {request.command_id}{reason}"
     if cause is None:
         return f"{rfc3339(event.at)}, cause unknown"
-    return f"{rfc3339(event.at)}, touch {cause.touch_id}: {cause.department}, {cause.channel} {cause.kind} {cause.origin}".rstrip()
+    return f"{rfc3339(event.at)}, {': '.join(rendering.identity_cause(cause))} {cause.origin}".rstrip()
 
 
 def _preview(plan: Plan, plain: dict[str, str]) -> str:

@@ -161,7 +161,7 @@ def text(lead: Lead, told: Told | None, now: int) -> str:
             lines.append(f"  still running: {', '.join(running)}")
         if told.brief.refused:
             lines.append(f"  opted out of: {', '.join(told.brief.refused)}")
-        lines += [f"  consent: {consent(one)}" for one in told.brief.consents]
+        lines += [f"  consent: {consent(one, told.brief.consents)}" for one in told.brief.consents]
         free = [f"{channel} {rfc3339(at)}" for channel, at in told.brief.slots.items() if at is not None]
         lines.append(f"  may be contacted: {', '.join(free) or 'in no channel'}")
     lines.append(f"  lead {event.lead_id}, hand-off {event.cycle}, rep {event.attempt}")

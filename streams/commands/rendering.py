@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from streams.core.dead_letter import DeadLetter
+from streams.core.govern.consents import overruled
 from streams.core.govern.records import Agreed
+from streams.core.identity_facts import Cause
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.states import GIVEN_BACK
 from streams.core.outcome import Evidence, Finding, FitComponent, ScoreComponent
@@ -56,17 +58,31 @@ def score_parts(engagement: Iterable[ScoreComponent], fit: Iterable[FitComponent
     return ", ".join(did + [f"fit {part.name} = {part.points:.1f}" for part in fit])
 
 
-def consent(one: Agreed) -> str:
-    """ "email opted out since 2026-03-12T10:00:00Z (unsubscribed off)"; a record with its basis and its proof."""
-    what = one.channel or "all channels"
-    about = f" for {one.purpose}" if one.purpose else ""
+def consent(one: Agreed, among: Iterable[Agreed] = ()) -> str:
+    """ "email opted out since 2026-03-12T10:00:00Z (unsubscribed off)"; a record with its basis and its proof, consent also with what among
+    all that holds overrules it."""
     until = "" if one.until is None else f" until {rfc3339(one.until)}"
     proof = (
-        " ".join(filter(None, (one.proof_kind, one.proof))), (one.basis or "").replace("_", " "), one.source, one.form,
-        one.recorded_by and f"recorded by {one.recorded_by}",
+        " ".join(filter(None, (one.proof_kind, one.proof))), one.basis and f"basis {one.basis.replace('_', ' ')}",
+        one.source, one.form, one.recorded_by and f"recorded by {one.recorded_by}",
     )  # fmt: skip
-    said = ", ".join(filter(None, proof))
-    return f"{what}{about} {one.status.replace('_', ' ')} since {rfc3339(one.at)}{until} ({said})"
+    no = overruled(one, among)
+    but = "" if no is None else f", overruled: {_agreed(no)}"
+    return f"{_agreed(one)}{until} ({', '.join(filter(None, proof))}){but}"
+
+
+def _agreed(one: Agreed) -> str:
+    about = f" for {one.purpose}" if one.purpose else ""
+    return f"{one.channel or 'all channels'}{about} {one.status.replace('_', ' ')} since {rfc3339(one.at)}"
+
+
+def identity_cause(cause: Cause) -> tuple[str, str]:
+    """What showed identifiers together, and what it says: "touch t-1", "marketing, email opened", or "record of consent c-1", "email
+    granted"."""
+    name, _, status = cause.kind.partition("_")
+    if name == "consent":
+        return f"record of consent {cause.touch_id}", f"{cause.channel or 'all channels'} {status}"
+    return f"touch {cause.touch_id}", f"{cause.department}, {cause.channel} {cause.kind}"
 
 
 def _state(value: Finding) -> list[str]:

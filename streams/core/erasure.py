@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from streams.core.consent import Consent
 from streams.core.entry import Entry
 from streams.core.outcome import Finding
 from streams.core.policy import ErasurePolicy
@@ -24,6 +25,9 @@ DETAIL = (
     " kept here. Have the source erase the person, too; if it is a new start of theirs, set erasure.later_touches to fresh"
 )
 """What a dead letter says of a touch of somebody who was erased."""
+
+ERASURE = "erasure"
+"""The source of the refusal that is left of somebody who was erased."""
 
 WITHDRAWN = "Withdrawn: what was held of the customer was erased."
 """The reason of a finding of somebody who was erased."""
@@ -109,6 +113,15 @@ def is_erased(timeline: Timeline, at: int, since: int, happened: int, policy: Er
     `since`, was not. What was decided without the index (0) goes by when it happened, unless who was erased is refused for good."""
     by = at or (0 if policy.for_good else happened)
     return by <= timeline.erased_at > 0 and not at < since <= timeline.erased_at
+
+
+def refusal(timeline: Timeline, policy: ErasurePolicy) -> Consent | None:
+    """What is left of somebody who was erased, where later touches are refused for good: they are not to be contacted, whatever they had
+    agreed to before. None where nobody was erased, or something else is known."""
+    t = timeline
+    if not (t.erased_at and policy.for_good) or t.merged_into or t.entries or t.opt_outs or t.plans or t.consents:
+        return None
+    return Consent("withdrawn", t.erased_at // 1000, source=ERASURE)
 
 
 def happened_at(at: int, published_at: int) -> int:

@@ -19,7 +19,9 @@ from streams.core.erasure import (
     fate,
     folded,
 )
-from streams.core.policy import ErasurePolicy
+from streams.core.govern.check import check, known
+from streams.core.govern.records import Contact, Said
+from streams.core.policy import ErasurePolicy, Policy
 from streams.core.timeline import EMPTY, Timeline, decode, encode
 
 DAY = 86_400_000
@@ -113,3 +115,18 @@ def test_parts_of_several_partitions_fold_in_any_order() -> None:
     timeline = Receipt("r", TIMELINE, "c1-a", AT, AT, touches=3)
     for parts in itertools.permutations((first, again, timeline)):
         assert folded(parts) == {"r": Erasure(replace(first, gone=True), {"c1-a": timeline})}
+
+
+def test_who_was_erased_for_good_is_not_to_be_contacted() -> None:
+    """A withdrawal goes with the rest, but no check lets a contact pass where touches of the person are refused, too. Where they may start
+    anew, or another's touches are there, the mark says nothing."""
+    mail = Contact(AT + 5, "email", "marketing")
+    marked = Timeline(erased_at=AT * 1000)
+    fresh = replace(Policy(), erasure=ErasurePolicy(later_touches="fresh"))
+    others = replace(marked, opt_outs=(Entry(AT, "t", "calls", "sales", "inbound", "unsubscribed"),))
+    for timeline, policy, allowed in ((marked, Policy(), False), (marked, fresh, True), (others, Policy(), True)):
+        history, standing = known(timeline, policy, AT + 5)
+        answer = check(history, mail, policy, AT + 5, standing)
+        assert answer.allowed is allowed
+        said = [(one.rule, one.evidence[0].at, one.evidence[0].said) for one in answer.violations]
+        assert said == ([] if allowed else [("consent", AT, Said("withdrawn", "", "erasure", "", ""))])

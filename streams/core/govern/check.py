@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from streams.core.consent import Consent, told
 from streams.core.detect.base import contacts
 from streams.core.entry import DELETED, Entry
+from streams.core.erasure import refusal
 from streams.core.govern import compiled as ready
 from streams.core.govern.compiled import Compiled
 from streams.core.govern.evaluate import blocks, broken, exempt, slot
@@ -154,6 +155,8 @@ def known(
         standing = replace(standing, with_sales=LeadHeld(lead.id, lead.assigned_at or lead.since, lead.owner or ""))
     if timeline.consents is not None:
         standing = replace(standing, consents=(*standing.consents, *told(timeline.consents)))
+    elif (gone := refusal(timeline, policy.erasure)) is not None:
+        standing = replace(standing, consents=(*standing.consents, gone))
     if not (newest or opt_outs):
         return timeline.entries[start:], standing
     return timeline.entries[start:], replace(standing, opt_outs=opt_outs, **newest)

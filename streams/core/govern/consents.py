@@ -35,6 +35,20 @@ def agreed(history: Sequence[Entry], standing: Standing, t: int, requests: Itera
     return tuple(sorted(found, key=lambda one: (one.channel, one.purpose, one.at, one.status)))
 
 
+def overruled(one: Agreed, all_: Iterable[Agreed]) -> Agreed | None:
+    """The latest no to all that this consent is for, among what holds; None when it lets contacts pass, or is none itself."""
+    if one.status != "granted":
+        return None
+    said = [
+        no
+        for no in all_
+        if (no.status in ("denied", "withdrawn") or (no.status == "opted_out" and no.at >= one.at))
+        and no.channel in ("", one.channel)
+        and no.purpose in ("", one.purpose)
+    ]
+    return max(said, key=lambda no: no.at, default=None)
+
+
 def _opted_out(opt_outs: Iterable[Entry], consents: Sequence[Consent], t: int) -> list[Agreed]:
     """The latest opt-out of each channel and purpose that no consent to all of it has ended since."""
     latest = {(one.channel, one.category or ""): one for one in sorted(opt_outs, key=key) if one.at <= t}

@@ -103,7 +103,7 @@ def _all(settings: Settings, file: BinaryIO, common: dict[str, Any], as_json: bo
     broken: list[str] = []
     outcome = asyncio.run(ask_all(settings, questions(file, common, broken), broken, as_json))
     click.echo(outcome.text(), err=as_json)
-    if outcome.broken:
+    if outcome.mistakes.count:
         sys.exit(1)
     if exit_code and outcome.refused:
         sys.exit(3)

@@ -11,6 +11,7 @@ import msgspec
 
 from streams.commands import tables
 from streams.commands.common import CommandError
+from streams.commands.mistakes import Mistakes
 from streams.commands.rendering import clean, counted
 from streams.commands.tables import WHO
 from streams.gateway.remote import Answer, GatewayError, Remote, Unanswered, asked_of
@@ -28,9 +29,6 @@ STANDING = ("account", "owner", "time_zone", "country")
 ATTRIBUTE = "attributes."
 """What columns of segments' attributes begin with: `attributes.plan`."""
 
-TOLD = 5
-"""Lines of which the same mistake is told."""
-
 _COLUMNS = tables.Columns(
     (*WHO, *FIELDS, *STANDING), ATTRIBUTE, f"leave them out, or call what segments ask for {ATTRIBUTE}NAME"
 )
@@ -43,25 +41,9 @@ class Outcome:
     """What came of a file."""
 
     def __init__(self) -> None:
-        self.allowed = self.refused = self.broken = self.degraded = 0
+        self.allowed = self.refused = self.degraded = 0
         self.rules: Counter[str] = Counter()
-        self._mistakes: Counter[str] = Counter()
-        self._last: dict[str, str] = {}
-
-    def mistaken(self, problem: str) -> bool:
-        """Counts what could not be asked about ("line 7: what is wrong"); whether it is to be told now: the same mistake is told of a few
-        lines, not of each of thousands."""
-        self.broken += 1
-        where, _, what = problem.partition(": ")
-        self._mistakes[what] += 1
-        self._last[what] = where
-        return self._mistakes[what] <= TOLD
-
-    def more(self) -> Iterator[str]:
-        """Of how many more lines each mistake was not told."""
-        for what, count in self._mistakes.items():
-            if count > TOLD:
-                yield f"the same of {counted(count - TOLD, 'more line')}, the last is {self._last[what]}: {what}"
+        self.mistakes = Mistakes()
 
     def take(self, answer: Answer) -> None:
         """Counts an answer."""
@@ -79,8 +61,8 @@ class Outcome:
             told += f", {self.refused} may not{f': {rules}' if rules else ''}"
         if self.degraded:
             told += f"; of {self.degraded} not everything could be seen"
-        if self.broken:
-            told += f"; {counted(self.broken, 'line')} could not be asked about, see above"
+        if self.mistakes.count:
+            told += f"; {counted(self.mistakes.count, 'line')} could not be asked about, see above"
         return told
 
 
@@ -174,14 +156,14 @@ async def ask_all(settings: Settings, asked: Iterable[Question], broken: list[st
     finally:
         await remote.close()
     _problems(broken, outcome)
-    for problem in outcome.more():
+    for problem in outcome.mistakes.more():
         click.echo(clean(problem), err=True)
     return outcome
 
 
 def _problems(broken: list[str], outcome: Outcome) -> None:
     for problem in broken:
-        if outcome.mistaken(problem):
+        if outcome.mistakes.take(problem):
             click.echo(clean(problem), err=True)
     broken.clear()
 

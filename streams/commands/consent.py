@@ -16,6 +16,7 @@ from streams.commands import holding, rendering, tables
 from streams.commands.asking import by_option, you
 from streams.commands.common import CommandError, kafka_options, load_policy, load_settings
 from streams.commands.identifiers import Known, kind_option, look_up
+from streams.commands.mistakes import Mistakes
 from streams.commands.policy_in_force import in_force
 from streams.commands.publishing import Counts, Ticker, run_kafka
 from streams.commands.timeline_json import consents_json
@@ -138,7 +139,9 @@ def import_(
     usual = {name: value for name, value in (("recorded_by", by), ("source", source)) if value}
     run_kafka(_import(settings, read(file, usual, broken), counts, broken))
     click.echo(f"recorded {counts.sent}, broken {len(broken)}")
-    for problem in broken:
+    mistakes = Mistakes()
+    told = [problem for problem in broken if mistakes.take(problem)]
+    for problem in (*told, *mistakes.more()):
         click.echo(rendering.clean(problem), err=True)
     if broken:
         sys.exit(1)

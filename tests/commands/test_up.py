@@ -22,7 +22,7 @@ from streams.edge.embedded.ports import free_port
 from streams.edge.embedded.stack import EmbeddedStack
 from streams.settings import PREFIX, Settings
 from tests.support.stack import fresh_settings
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -89,7 +89,7 @@ def up_command(tmp_path: Path, *arguments: str) -> list[str]:
 def refused(tmp_path: Path, *arguments: str, settings: Settings | None = None) -> str:
     """What `up` prints when it fails by itself; asserts that it does, with exit code 1 and no traceback."""
     with running(tmp_path, up_command(tmp_path, *arguments), settings) as up:
-        assert up.process.wait(180) == 1, up.text
+        assert up.process.wait(180 * SLOWER) == 1, up.text
         assert "Error: " in up.text and "Traceback" not in up.text
         return up.text
 
@@ -113,7 +113,7 @@ def test_whole_life(tmp_path: Path) -> None:
         children = up.children()
         assert len(children) == 3
         up.process.send_signal(signal.SIGTERM)
-        assert up.process.wait(180) == 0, up.text
+        assert up.process.wait(180 * SLOWER) == 0, up.text
         assert gone(children)
         assert up.text.rstrip().endswith("stopped")
 
@@ -125,7 +125,7 @@ def test_death_of_kafka_is_fatal(tmp_path: Path) -> None:
         children = up.children()
         broker = next(child for child in children if "kafka.Kafka" in child.cmdline())
         broker.kill()
-        assert up.process.wait(180) == 1, up.text
+        assert up.process.wait(180 * SLOWER) == 1, up.text
         assert "Kafka ended with signal 9 (SIGKILL)" in up.text
         assert "everything else is stopped" in up.text
         assert gone(children)
@@ -150,7 +150,7 @@ def test_outside_servers_and_ctrl_c(tmp_path: Path, stack: EmbeddedStack) -> Non
         assert up.children() == []
         assert asyncio.run(topic_admin.check(settings)) == []
         up.process.send_signal(signal.SIGINT)
-        assert up.process.wait(60) == 0, up.text
+        assert up.process.wait(60 * SLOWER) == 0, up.text
     asyncio.run(topic_admin.delete(settings))
 
 
@@ -173,7 +173,7 @@ def test_a_ledger_beside_the_workers(tmp_path: Path, stack: EmbeddedStack) -> No
 
         wait_until(answers, 60, "the ledger to serve its metrics")
         up.process.send_signal(signal.SIGTERM)
-        assert up.process.wait(60) == 0, up.text
+        assert up.process.wait(60 * SLOWER) == 0, up.text
         assert gone([child])
     asyncio.run(topic_admin.delete(settings))
 
@@ -197,7 +197,7 @@ def test_a_gateway_beside_the_workers(tmp_path: Path, stack: EmbeddedStack) -> N
 
         wait_until(answers, 120, "the gateway to answer")
         up.process.send_signal(signal.SIGTERM)
-        assert up.process.wait(60) == 0, up.text
+        assert up.process.wait(60 * SLOWER) == 0, up.text
         assert gone([child])
     asyncio.run(topic_admin.delete(settings))
 

@@ -61,8 +61,8 @@ def following(settings: Settings) -> Iterator[list[str]]:
             yield lines
         finally:
             child.terminate()
-            child.wait(30)
-            reading.join(30)
+            child.wait(90)
+            reading.join(90)
 
 
 def test_plans_become_findings_and_end(settings: Settings) -> None:

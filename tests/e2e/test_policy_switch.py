@@ -21,7 +21,7 @@ from tests.support.drained import wait_drained
 from tests.support.lanes import contents
 from tests.support.publishing import publish
 from tests.support.scraped import scrape
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
 from tests.support.worker import Worker, environment
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -85,7 +85,7 @@ def test_every_partition_switches_at_its_marker(make_settings: Callable[..., Set
             if n == CUSTOMERS // 3:
                 run(settings, "policy", "publish", str(low), "--yes", "--by", "p.ito", "--no-wait")
             if n == 2 * CUSTOMERS // 3:
-                switched.wait(60)
+                switched.wait(120 * SLOWER)
         ended.set()
 
     with Worker(settings) as first, Worker(settings) as second:
@@ -101,7 +101,7 @@ def test_every_partition_switches_at_its_marker(make_settings: Callable[..., Set
 
         wait_until(killed, 120, "a worker to come to a marker, and be killed")
         switched.set()
-        assert ended.wait(120)
+        assert ended.wait(120 * SLOWER)
         with Worker(settings) as third:
             wait_until(lambda: len({one.customer for one in found(settings)}) == CUSTOMERS, 120, "all double contacts")
             places, markers = told(settings)

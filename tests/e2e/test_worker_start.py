@@ -28,12 +28,12 @@ from tests.support.drained import wait_drained
 from tests.support.publishing import expected, publish, streamed
 from tests.support.scraped import scrape
 from tests.support.stack import fresh_settings
-from tests.support.waiting import wait_until
+from tests.support.waiting import SLOWER, wait_until
 from tests.support.worker import Worker, environment
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-BOUND = 90
+BOUND = 90 * SLOWER
 """Seconds within which a worker that cannot start must have said so."""
 
 

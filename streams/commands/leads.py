@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from streams.commands.common import CommandError, unreadable
@@ -162,7 +161,11 @@ def text(lead: Lead, told: Told | None, now: int) -> str:
         if told.brief.refused:
             lines.append(f"  opted out of: {', '.join(told.brief.refused)}")
         lines += [f"  consent: {consent(one, told.brief.consents)}" for one in told.brief.consents]
-        free = [f"{channel} {rfc3339(at)}" for channel, at in told.brief.slots.items() if at is not None]
+        free = [
+            f"{channel} {rfc3339(at) if at > now else 'now'}"
+            for channel, at in told.brief.slots.items()
+            if at is not None
+        ]
         lines.append(f"  may be contacted: {', '.join(free) or 'in no channel'}")
     lines.append(f"  lead {event.lead_id}, hand-off {event.cycle}, rep {event.attempt}")
     return "\n".join(lines)
@@ -173,7 +176,7 @@ def as_dict(lead: Lead, told: Told | None, now: int) -> dict[str, Any]:
     values = event_json.as_dict(lead.event)
     values["problems"] = lead.problems(now, told)
     if told is not None:
-        values |= {"customer_name": told.name, "brief": msgspec.to_builtins(told.brief)}
+        values |= {"customer_name": told.name, "brief": event_json.brief_as_dict(told.brief)}
     return values
 
 

@@ -25,6 +25,10 @@ from streams.edge import policies, view
 from streams.edge.client import Client
 from streams.settings import Settings
 
+NONE = (
+    "none was published: each worker and gateway goes by its file (TOUCHSTREAM_POLICY_PATH), else by the shipped policy"
+)
+
 
 def schema_text() -> str:
     """The text of `schemas/policy.schema.json`."""
@@ -115,9 +119,7 @@ def show(as_text: bool, redis_url: str | None, bootstrap: str | None, topic_pref
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix, redis_url=redis_url)
     latest = run_kafka(policies.newest(settings))
     if latest is None:
-        click.echo(
-            "none was published: each worker and gateway goes by its file (TOUCHSTREAM_POLICY_PATH), else by the shipped policy"
-        )
+        click.echo(NONE)
         return
     if as_text:
         click.echo(latest.text, nl=False)
@@ -135,7 +137,10 @@ def show(as_text: bool, redis_url: str | None, bootstrap: str | None, topic_pref
 def history(bootstrap: str | None, topic_prefix: str | None) -> None:
     """List all policies that were published, oldest first."""
     settings = load_settings(bootstrap=bootstrap, topic_prefix=topic_prefix)
-    for one in run_kafka(policies.history(settings)):
+    published = run_kafka(policies.history(settings))
+    if not published:
+        click.echo(NONE, err=True)
+    for one in published:
         click.echo(_name(one))
 
 
@@ -147,7 +152,8 @@ def _tell_change(before: Published | None, new: Policy) -> None:
         raise CommandError(f"the policy in force needs another release of touchstream: {error}") from None
     changes = differences(old, new)
     than = "the shipped policy (none was published yet)" if before is None else _name(before)
-    click.echo(f"{len(changes)} values differ from {than}" + (":" if changes else ""))
+    differ = f"{rendering.counted(len(changes), 'value')} {'differs' if len(changes) == 1 else 'differ'}"
+    click.echo(f"{differ} from {than}" + (":" if changes else ""))
     for change in changes:
         click.echo(rendering.clean(f"  {change}"))
 

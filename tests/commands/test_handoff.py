@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from streams.commands import rendering
 from streams.commands.common import CommandError
 from streams.commands.handoff import _moment, _unknown
-from streams.commands.leads import sentence
+from streams.commands.leads import Lead, Told, as_dict, sentence, text
+from streams.core.leads.brief import brief
 from streams.core.leads.events import LeadEvent
 from streams.core.policy import Policy, parse
-from tests.core.leads.world import at
+from tests.core.leads.world import World, at
 
 NOW = at("2026-03-02T12:00")
 GIVEN_BACK = LeadEvent(
@@ -33,6 +34,25 @@ def test_who_takes_a_lead_of_another_rep_is_told() -> None:
     """A mistyped rep is seen at once: the lead is theirs now, and whose it was stands there."""
     taken = replace(GIVEN_BACK, kind="accepted", state="accepted", why="zoe takes it; ana had it")
     assert sentence(taken) == "accepted (zoe takes it; ana had it): lead lead-1 of c2-a is accepted now"
+
+
+def test_a_lead_for_scripts_and_for_people() -> None:
+    """All times of the brief are RFC 3339 in JSON, as the event's; for people a channel that is free is free now."""
+    world, now = World(), at("2026-03-02T21:30")
+    world.touch("m", "sent", at("2026-03-01T09:00"))
+    world.touch("ask", "lead_form", now)
+    assert world.lead is not None
+    lead, told = Lead(world.records[-1]), Told("Dana", brief(world.timeline, world.lead, world.policy, now))
+    known = as_dict(lead, told, now)["brief"]
+    assert known["slots"] == {"email": "2026-03-02T21:30:00Z", "ads": "2026-03-02T21:30:00Z"} | dict.fromkeys(
+        ("linkedin", "calls"), "2026-03-03T08:00:00Z"
+    )
+    assert known["crossing"]["occurred_at"] == "2026-03-02T21:30:00Z" and known["due_at"] == "2026-03-03T12:00:00Z"
+    assert (
+        known["messages"][0]["occurred_at"] == "2026-03-01T09:00:00Z"
+        and known["consents"][0]["at"] == "2026-03-02T21:30:00Z"
+    )
+    assert "may be contacted: email now, ads now, linkedin 2026-03-03T08:00:00Z" in text(lead, told, now)
 
 
 @pytest.mark.parametrize("text", ["tomorrow", "2027-13-01"])

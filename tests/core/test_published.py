@@ -54,3 +54,16 @@ def test_the_difference_names_each_value() -> None:
     assert 'governance.version: "shipped" -> "7"' in lines
     assert 'campaigns.spring.price: (nothing) -> "49 EUR"' in lines
     assert differences(new, new) == []
+
+
+def test_the_difference_goes_by_names() -> None:
+    """A capacity that changes is one line, whatever else the teams have; so is a rep more; the order of teams counts."""
+    one = "[[teams]]\nname = 'iberia'\n[[teams.reps]]\nid = 'ana'\n"
+    other = "[[teams]]\nname = 'dach'\n[[teams.reps]]\nid = 'bo'\n"
+    before = parse(one + other)
+    assert differences(before, parse(one + "capacity = 40\n" + other)) == ["teams.iberia.reps.ana.capacity: null -> 40"]
+    assert differences(before, parse(other + one)) == ['teams.(order): ["iberia","dach"] -> ["dach","iberia"]']
+    more = differences(before, parse(one + "[[teams.reps]]\nid = 'cai'\n" + other))
+    assert more and all(line.startswith("teams.iberia.reps.cai.") for line in more)
+    fit = "[[handoff.fit]]\nname = 'home'\npoints = %d\nsegment = { country = ['ES'] }\n"
+    assert differences(parse(fit % 20), parse(fit % 30)) == ["handoff.fit.home.points: 20.0 -> 30.0"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from streams.core.leads.brief import Brief
 from streams.core.leads.events import LeadEvent
 from streams.core.touch_json import rfc3339
 
@@ -16,6 +17,12 @@ def as_dict(event: LeadEvent) -> dict[str, Any]:
     """The event without what is not given."""
     values: dict[str, Any] = _dated(msgspec.to_builtins(event))
     return values
+
+
+def brief_as_dict(brief: Brief) -> dict[str, Any]:
+    """What sales is told; None of a slot: the channel is not free."""
+    values: dict[str, Any] = _dated(msgspec.to_builtins(brief))
+    return values | {"slots": {name: None if at is None else rfc3339(at) for name, at in brief.slots.items()}}
 
 
 def _dated(value: Any) -> Any:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from streams.core.ledger import facts, records
 from streams.core.ledger.facts import ConflictFact, Fact, LeadFact
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
-from streams.core.touch import Origin
+from streams.core.touch import IdentifiedTouch, Origin
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 from streams.edge.codec import Codec, DecodeError
 from streams.edge.reader import Stored
@@ -31,6 +33,7 @@ class Input:
 
     def __init__(self, settings: Settings, policy: Policy, codec: Codec) -> None:
         self._settings, self._policy, self._codec = settings, policy, codec
+        self._roles = frozenset(policy.identity.role_addresses)
         self.log = settings.topic(LEDGER_FACTS)
         self.topics = tuple(map(settings.topic, SOURCES))
         self._identified, self._deals, self._costs, self._leads, self._conflicts = self.topics
@@ -80,7 +83,11 @@ class Input:
         identified = self._codec.decode_identified(value)
         if not EARLIEST_MS <= identified.touch.occurred_at <= LATEST_MS:
             raise DecodeError("not_a_touch", "occurred_at lies outside the years 2000 to 9999")
-        return list(facts.of_touch(identified))
+        return [*facts.of_touch(identified), *self._shown(identified)]
+
+    def _shown(self, identified: IdentifiedTouch) -> Iterator[Fact]:
+        settings, same_mailbox = self._settings, self._policy.identity.same_mailbox
+        return facts.shown_by(identified, self._roles, same_mailbox, settings.id_key, settings.default_region)
 
 
 def _dated(fact: LeadFact | ConflictFact) -> LeadFact | ConflictFact:

@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from streams.core.identify import nodes
 from streams.core.ledger import facts, records
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
 from streams.core.policy import Policy
-from streams.core.touch import Money
+from streams.core.touch import Customer, Money
 from streams.edge.codec import Codec
 from streams.edge.ledger_input import Input
 from streams.edge.reader import Stored
-from streams.edge.topics import CONFLICTS, COSTS, DEALS, LEADS, LEDGER_FACTS
+from streams.edge.topics import CONFLICTS, COSTS, DEALS, IDENTIFIED, LEADS, LEDGER_FACTS
 from streams.settings import Settings
 from tests.core.ledger.test_records import COST, DEAL, line
+from tests.support import samples
 from tests.support.samples import CONFLICT, LEAD_EVENT
 
 SETTINGS = Settings(id_key="input")
@@ -81,3 +83,20 @@ def test_times_in_no_year_are_refused(at: int) -> None:
     assert read(LEDGER_FACTS, facts.encode(facts.of_lead(lead))) == f"broken_record: at: {told}"
     assert read(CONFLICTS, CODEC.encode_finding(CONFLICT)) == read(LEADS, CODEC.encode_lead_event(LEAD_EVENT)) == 1
     assert read(LEDGER_FACTS, facts.encode(facts.of_conflict(CONFLICT))) == 1
+
+
+def test_a_touch_tells_of_all_its_identifiers() -> None:
+    """Of a touch with a CRM id, a mail address and an office's address in its place, the ledger learns what stands beside the CRM id, if
+    it is a person's."""
+    found = {}
+    for mail in ("dana@example.com", "info@example.com"):
+        touch = replace(samples.IDENTIFIED.touch, customer=Customer(crm_id="7", email=mail))
+        crm, *others = nodes(touch.customer, SETTINGS.id_key, SETTINGS.default_region)
+        value = CODEC.encode_identified(replace(samples.IDENTIFIED, touch=touch, identifier=crm))
+        told = Input(SETTINGS, Policy(), CODEC).facts(
+            Stored(SETTINGS.topic(IDENTIFIED), 0, 7, PUBLISHED, crm.encode(), value)
+        )
+        assert not isinstance(told, Rejected)
+        found[mail] = [(one.identifier, one.by) for one in told if isinstance(one, facts.ShownFact)]
+        assert found[mail] == [(other, crm) for other in others]
+    assert list(map(len, found.values())) == [1, 0]

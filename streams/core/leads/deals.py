@@ -9,7 +9,7 @@ from __future__ import annotations
 from streams.core.commands import Command
 from streams.core.ids import command_id
 from streams.core.leads import asked
-from streams.core.ledger.fact_types import DealFact, Fact, HomeFact
+from streams.core.ledger.fact_types import DealFact, Fact, HomeFact, ShownFact
 from streams.core.ledger.facts import Facts
 from streams.core.ledger.types import is_refund
 
@@ -38,14 +38,16 @@ class Deals:
                 self._wait(fact)
                 return changed, gone
             return changed, [*gone, *self._told(fact, before if told else None, received_at)]
-        if isinstance(fact, HomeFact) and fact.identifier in self._waiting:
+        if not (isinstance(fact, HomeFact | ShownFact) and fact.identifier in self._waiting):
+            return changed, []
+        if self._facts.owner(fact.identifier) is not None:
             found = [self._facts.deals[id_] for id_ in sorted(self._waiting.pop(fact.identifier))]
             known = [deal for deal in found if self._known(deal)]  # not those whose customer was erased
             return changed, [command for deal in known for command in self._told(deal, None, received_at)]
         return changed, []
 
     def _known(self, deal: DealFact) -> bool:
-        return any(id_ in self._facts.homes for id_ in deal.ids)
+        return any(self._facts.owner(id_) is not None for id_ in deal.ids)
 
     def _wait(self, deal: DealFact) -> None:
         if not self._known(deal):
@@ -65,7 +67,7 @@ class Deals:
 
     def _seen(self, deal: DealFact) -> str:
         """The identifier by which a deal is its customer's, as `Facts.customer_of` has it."""
-        return next((id_ for id_ in deal.ids if id_ in self._facts.homes), deal.ids[0])
+        return next((id_ for id_ in deal.ids if self._facts.owner(id_) is not None), deal.ids[0])
 
     def _told(self, deal: DealFact, before: DealFact | None, received_at: int) -> list[Command]:
         for id_ in deal.ids:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core.leads.states import ChangeKind, State
-from streams.core.ledger.types import Cost, LeadReason, Stage
+from streams.core.ledger.types import DAY_MS, Cost, LeadReason, Stage
 from streams.core.touch import Money
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
 
@@ -46,6 +46,24 @@ class HomeFact(_Fact, frozen=True, gc=False, array_like=True, tag="home"):
     identifier: str
     customer: str
     at: int
+
+
+class ShownFact(_Fact, frozen=True, gc=False, array_like=True, tag="shown"):
+    """A touch whose strongest identifier is `by` showed this identifier, too; `day` (since 1970, UTC) is that of the last look-up of such
+    a touch. A day is enough for erasures, and one that each touch changed would be written with each."""
+
+    identifier: str
+    by: str
+    day: int
+
+    @property
+    def key(self) -> bytes:
+        """Each pair counts."""
+        return f"shown:{self.identifier}|{self.by}".encode()
+
+    def erased_by(self, at: int) -> bool:
+        """Whether an erasure at this moment (us) takes it."""
+        return self.day * DAY_MS * 1000 <= at
 
 
 class MovedFact(_Fact, frozen=True, gc=False, array_like=True, tag="moved"):
@@ -122,7 +140,7 @@ class ConflictFact(_Fact, frozen=True, gc=False, array_like=True, tag="conflict"
     channel: str
 
 
-Fact = TouchFact | HomeFact | MovedFact | ErasedFact | DealFact | CostFact | LeadFact | ConflictFact
+Fact = TouchFact | HomeFact | ShownFact | MovedFact | ErasedFact | DealFact | CostFact | LeadFact | ConflictFact
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Fact).decode
@@ -164,7 +182,7 @@ def rank(fact: Fact) -> tuple[int, _Least] | tuple[int, _Least, int]:
         return fact.version, _Least(encode((msgspec.structs.replace(fact, ids=()), fact.ids)))
     if isinstance(fact, LeadFact | ConflictFact):
         return fact.revision, _Least(encode(fact))
-    assert isinstance(fact, CostFact), "an erasure has no rank: it is a moment"
+    assert isinstance(fact, CostFact), "what is erased or shown has no rank: it is a moment"
     return fact.cost.version, _Least(encode(fact))
 
 
@@ -179,4 +197,6 @@ def ids_of(fact: Fact) -> tuple[str, ...]:
         return fact.ids
     if isinstance(fact, TouchFact | HomeFact | ErasedFact):
         return (fact.identifier,)
+    if isinstance(fact, ShownFact):
+        return (fact.identifier, fact.by)
     return (fact.customer,) if isinstance(fact, LeadFact | MovedFact) else ()

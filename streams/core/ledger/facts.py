@@ -11,16 +11,20 @@ carries its clock, and the later one holds, for each identifier by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from sys import intern
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from streams.core import identity_conflict
-from streams.core.commands import Command
-from streams.core.detect import planned_conflict
-from streams.core.identify import nodes
-from streams.core.leads.events import LeadEvent
+from streams.core.ledger.fact_makers import (
+    box_of,
+    of_command,
+    of_conflict,
+    of_cost,
+    of_deal,
+    of_lead,
+    of_touch,
+    shown_by,
+)
 from streams.core.ledger.fact_types import (
     ConflictFact,
     CostFact,
@@ -30,6 +34,7 @@ from streams.core.ledger.fact_types import (
     HomeFact,
     LeadFact,
     MovedFact,
+    ShownFact,
     TouchFact,
     decode,
     encode,
@@ -37,10 +42,8 @@ from streams.core.ledger.fact_types import (
     is_dated,
     rank,
 )
-from streams.core.ledger.types import DAY_MS, NONE, Cell, Cost, Deal, JourneyTouch, cell_of
-from streams.core.outcome import Finding
-from streams.core.policy import IdentityPolicy
-from streams.core.touch import IdentifiedTouch
+from streams.core.ledger.shown import Shown
+from streams.core.ledger.types import DAY_MS
 
 __all__ = [
     "ALWAYS",
@@ -53,6 +56,7 @@ __all__ = [
     "HomeFact",
     "LeadFact",
     "MovedFact",
+    "ShownFact",
     "TouchFact",
     "apart",
     "box_of",
@@ -67,94 +71,13 @@ __all__ = [
     "of_lead",
     "of_touch",
     "rank",
+    "shown_by",
 ]  # fmt: skip
 
 V = TypeVar("V", HomeFact, MovedFact, DealFact, CostFact, LeadFact, ConflictFact)
 
-_NO_CONTACT = frozenset({identity_conflict.RULE, planned_conflict.NAME})
-
 ALWAYS = (0, 1 << 53)
 """A span of time without ends."""
-
-
-def of_touch(identified: IdentifiedTouch) -> Iterator[Fact]:
-    """What a touch of a known customer says."""
-    touch, own = identified.touch, identified.identifier or identified.customer_id
-    actor = touch.actor
-    yield HomeFact(intern(own), intern(identified.customer_id), identified.resolved_at)
-    yield TouchFact(
-        touch.touch_id,
-        touch.version,
-        touch.deleted,
-        touch.occurred_at,
-        touch.department,
-        touch.channel,
-        None if touch.campaign is None else intern(touch.campaign),
-        None if actor is None else intern(actor.id),
-        None if actor is None or actor.name is None else intern(actor.name),
-        None if actor is None else actor.kind,
-        touch.direction,
-        touch.kind,
-        touch.interaction_id,
-        touch.cost,
-        intern(own),
-        identified.resolved_at,
-    )
-
-
-def of_command(command: Command) -> Iterator[Fact]:
-    """What a command between workers says of whose touches are whose; nothing if it is about something else."""
-    if command.kind in ("customer_merged", "customer_split") and command.into:
-        for id_ in command.identifiers:
-            yield HomeFact(id_, command.into, command.decided_at)
-        if not command.identifiers:
-            yield MovedFact(command.customer_id, command.into, command.decided_at)
-    elif command.kind == "customer_erased":
-        for id_ in dict.fromkeys((*command.identifiers, command.customer_id)):
-            yield ErasedFact(id_, command.decided_at)
-
-
-def of_deal(deal: Deal, identity: IdentityPolicy, id_key: str, region: str) -> DealFact | None:
-    """A deal with its customer's pseudonymous ids; None when no identifier is usable."""
-    ids = nodes(deal.customer, id_key, region, frozenset(identity.role_addresses), identity.same_mailbox)
-    if not ids:
-        return None
-    return DealFact(
-        deal.deal_id, deal.version, deal.deleted, ids, deal.stage, deal.opened_at, deal.closed_at, deal.amount, deal.owner
-    )  # fmt: skip
-
-
-def of_cost(cost: Cost) -> CostFact:
-    """A cost."""
-    return CostFact(cost.cost_id, cost)
-
-
-def of_lead(event: LeadEvent) -> LeadFact:
-    """A change of a lead."""
-    return LeadFact(
-        event.event_id, event.revision, event.status != "retracted", intern(event.customer), intern(event.lead_id), event.kind,
-        event.state, event.previous, event.at, event.cycle, event.attempt, event.owner, intern(event.team), event.due_at, event.reason,
-        event.time_in_state_ms, event.speed_ms, event.speed_business_ms, event.moved_to,
-    )  # fmt: skip
-
-
-def of_conflict(finding: Finding) -> ConflictFact:
-    """A conflict; the newest touch of its evidence made it one. A retracted one may have lost its evidence. What is no contact that a
-    department made in another's way does not hold here: a plan, and two CRM records of one customer."""
-    holds = (
-        finding.rule not in _NO_CONTACT
-        and finding.state != "retracted"
-        and not finding.withdrawn
-        and bool(finding.evidence)
-    )
-    made_by = max(finding.evidence, key=lambda proof: proof.occurred_at, default=None)
-    touch = ("", "", "") if made_by is None else (made_by.touch_id, made_by.department, made_by.channel)
-    return ConflictFact(finding.finding_id, finding.revision, holds, finding.event_time, *touch)
-
-
-def box_of(conflict: ConflictFact, touch: JourneyTouch | None) -> Cell:
-    """The box of a conflict: that of the touch that made it one, if it is known."""
-    return Cell(conflict.department, conflict.channel, NONE, NONE) if touch is None else cell_of(touch)
 
 
 class Facts:
@@ -164,6 +87,7 @@ class Facts:
     def __init__(self, facts: Iterable[Fact] = ()) -> None:
         self.touches: dict[str, TouchFact] = {}
         self.homes: dict[str, HomeFact] = {}
+        self.shown = Shown()
         self.moved: dict[str, MovedFact] = {}
         self.erased: dict[str, ErasedFact] = {}
         self.deals: dict[str, DealFact] = {}
@@ -173,6 +97,7 @@ class Facts:
         self.span: tuple[int, int] | None = None
         self._deal_ids: set[str] = set()
         self._regrouped: set[str] = set()
+        self._reshown: set[str] = set()
         for fact in facts:
             self.join(fact)
 
@@ -180,6 +105,8 @@ class Facts:
         """Take a fact in. What is new of what is known, by key: facts as they are joined, and None for those that are erased."""
         if isinstance(fact, TouchFact | HomeFact):
             return {fact.key: fact} if self.join(fact) else {}
+        if isinstance(fact, ShownFact):
+            return self._take_shown(fact)
         if isinstance(fact, MovedFact):
             moved = self._unmoved(fact)
             changed = {} if moved is None else _kept(self.moved, fact.customer, moved)
@@ -249,6 +176,7 @@ class Facts:
                 changed[moved.key] = None
             elif unmoved is not moved:
                 self.moved[moved.customer] = changed[moved.key] = unmoved
+        changed |= dict.fromkeys(self.shown.erase({id_: fact.at for id_, fact in new.items()}))
         for identifier, fact in new.items():
             home = self.homes.get(identifier)
             if home is not None and home.at <= fact.at:
@@ -261,6 +189,7 @@ class Facts:
         for known in (
             self.erased,
             self.homes,
+            self.shown,
             self.moved,
             self.touches,
             self.deals,
@@ -282,7 +211,7 @@ class Facts:
     @property
     def changed(self) -> bool:
         """Whether something may have changed since."""
-        return self.span is not None or bool(self._regrouped)
+        return self.span is not None or bool(self._regrouped or self._reshown)
 
     def spanned(self) -> tuple[int, int] | None:
         """The time in which anything has changed, None when nothing has; from now on it is counted anew."""
@@ -292,9 +221,14 @@ class Facts:
 
     def _span_regrouped(self) -> None:
         """Where customers got identifiers, or lost some, all of theirs counts otherwise, and nothing else."""
-        theirs = {self._gone_on(customer) for customer in self._regrouped}
-        self._regrouped = set()
-        if not theirs or self.span == ALWAYS:
+        theirs, reshown = {self._gone_on(customer) for customer in self._regrouped}, self._reshown
+        self._regrouped, self._reshown = set(), set()
+        if self.span == ALWAYS:
+            return
+        for deal in self.deals.values() if reshown else ():
+            if not reshown.isdisjoint(deal.ids):
+                self._spans_deal(deal)
+        if not theirs:
             return
         for touch in self.touches.values():
             if self.customer(touch.identifier) in theirs:
@@ -333,6 +267,15 @@ class Facts:
             self._regrouped.update((fact.customer,) if known is None else (fact.customer, known.customer))
         return changed
 
+    def _take_shown(self, fact: ShownFact) -> dict[bytes, Fact | None]:
+        if fact.erased_by(self._erased_at(fact.identifier)) or fact.erased_by(self._erased_at(fact.by)):
+            return {}
+        known = len(self.shown.of(fact.identifier))
+        changed = self.shown.take(fact)
+        if fact.identifier in self._deal_ids and len(self.shown.of(fact.identifier)) != known:
+            self._reshown.add(fact.identifier)
+        return changed
+
     def customer(self, identifier: str) -> str:
         """Whose an identifier is."""
         home = self.homes.get(identifier)
@@ -345,10 +288,18 @@ class Facts:
         return customer
 
     def customer_of(self, deal: DealFact) -> str:
-        """Whose a deal is: that of the strongest of its ids that was ever seen; nobody else's when its ids were erased."""
+        """Whose a deal is: that of the strongest of its ids that leads to one; nobody else's when its ids were erased."""
         if not deal.ids:
             return f"erased:{deal.deal_id}"
-        return self.customer(next((id_ for id_ in deal.ids if id_ in self.homes), deal.ids[0]))
+        return next((one for id_ in deal.ids if (one := self.owner(id_)) is not None), self.customer(deal.ids[0]))
+
+    def owner(self, identifier: str) -> str | None:
+        """The customer to whom an identifier leads: by its own touches; else by those that show it beside a stronger one, if they all are
+        of one customer. None when it was never seen, or several have it."""
+        if identifier in self.homes:
+            return self.customer(identifier)
+        found = {self.customer(by) for by in self.shown.of(identifier)}
+        return found.pop() if len(found) == 1 else None
 
     def _erased_at(self, identifier: str) -> int:
         known = self.erased.get(identifier)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from streams.core.commands import Command
 from streams.core.leads import asked, told
 from streams.core.leads.deals import Deals
-from streams.core.ledger.fact_types import DealFact, ErasedFact, HomeFact
+from streams.core.ledger.fact_types import DealFact, ErasedFact, HomeFact, ShownFact
 from streams.core.ledger.facts import Facts
 from streams.core.ledger.types import Money, Stage
 from streams.core.policy import Policy, parse
@@ -25,7 +25,7 @@ def deal(version: int, stage: Stage, **changes: object) -> DealFact:
     return replace(DealFact("d1", version, False, ("c1-a", "c2-b"), stage, OPENED, closed, None, None), **changes)
 
 
-def told_by(deals: Deals, *facts: DealFact | HomeFact) -> list[tuple[str | None, int | None]]:
+def told_by(deals: Deals, *facts: DealFact | HomeFact | ShownFact) -> list[tuple[str | None, int | None]]:
     """Stage and time of what is told."""
     return [(one.deal_stage, one.deal_at) for fact in facts for one in deals.take(fact, TOLD)[1]]
 
@@ -39,6 +39,17 @@ def test_each_stage_is_told_once() -> None:
     assert told_by(deals, deal(5, "proposal"), deal(6, "lost")) == [("proposal", None), ("lost", CLOSED)]
     assert told_by(deals, deal(7, "won"), deal(8, "won", deleted=True)) == [("won", None), ("deleted", None)]
     assert told_by(deals, deal(9, "won")) == [("won", CLOSED)]
+
+
+def test_a_touch_that_shows_the_address_beside_a_stronger_one() -> None:
+    """A deal by an address that came only beside another identifier is told of, whichever is first, and once; the command names it."""
+    shown = ShownFact("c2-b", CUSTOMER, 1)
+    for deals in (Deals(Facts()), Deals(Facts([deal(1, "open")]))):
+        assert told_by(deals, deal(1, "open")) == []
+        (one,) = deals.take(shown, TOLD)[1]
+        assert (one.customer_id, one.identifiers, one.deal_stage) == (CUSTOMER, ("c2-b",), "open")
+        assert told_by(deals, HOME, deal(2, "won")) == [("won", CLOSED)]
+    assert told_by(Deals(Facts([shown])), deal(1, "open")) == [("open", OPENED)]
 
 
 def test_what_is_paid_back_is_no_deal_of_a_lead() -> None:

@@ -14,11 +14,21 @@ from streams.core.commands import Command
 from streams.core.leads.events import LeadEvent
 from streams.core.ledger import books, facts, records
 from streams.core.ledger import period as periods
-from streams.core.ledger.facts import ConflictFact, ErasedFact, Fact, Facts, HomeFact, MovedFact, TouchFact
+from streams.core.ledger.facts import (
+    ConflictFact,
+    DealFact,
+    ErasedFact,
+    Fact,
+    Facts,
+    HomeFact,
+    MovedFact,
+    ShownFact,
+    TouchFact,
+)
 from streams.core.ledger.figures import compute
 from streams.core.ledger.policy import LedgerPolicy
 from streams.core.policy import IdentityPolicy
-from streams.core.touch import IdentifiedTouch
+from streams.core.touch import Customer, IdentifiedTouch
 from tests.ledger import books as files
 from tests.ledger.command import BOARD
 from tests.ledger.identified import stream
@@ -41,11 +51,17 @@ LEADS = [
 COSTS = [records.cost(line) for line in lines("costs", "later-costs")]
 
 
+ROLES = frozenset(POLICY.role_addresses)
+
+
 def of_stream(items: Iterable[IdentifiedTouch | Command]) -> list[Fact]:
     """The facts of touches and commands."""
-    return [
-        fact for one in items for fact in (facts.of_command(one) if isinstance(one, Command) else facts.of_touch(one))
-    ]
+    return [fact for one in items for fact in (facts.of_command(one) if isinstance(one, Command) else of_touch(one))]
+
+
+def of_touch(one: IdentifiedTouch) -> list[Fact]:
+    """All facts of a touch."""
+    return [*facts.of_touch(one), *facts.shown_by(one, ROLES, POLICY.same_mailbox, files.ID_KEY, files.REGION)]
 
 
 def everything() -> list[Fact]:
@@ -265,3 +281,64 @@ def test_only_contacts_that_were_made_are_conflicts(rule: str, counts: bool) -> 
     known = Facts([facts.of_conflict(finding)])
     figures = compute(books.resolve(known), period, LedgerPolicy()).figures
     assert bool([one for one in figures if one.measure == "conflicts"]) == counts
+
+
+def shown(*identifiers: tuple[str, str | None], day: int = 1) -> tuple[Facts, DealFact]:
+    """Facts of one touch for each CRM id and mail address; and a deal of anna@example.com."""
+    touches = [
+        replace(TOUCHES[0], touch_id=f"t{n}", customer=Customer(crm_id=crm, email=mail), occurred_at=day * 86_400_000)
+        for n, (crm, mail) in enumerate(identifiers)
+    ]
+    deal = facts.of_deal(
+        replace(DEALS[0], customer=Customer(email="anna@example.com")), POLICY, files.ID_KEY, files.REGION
+    )
+    assert deal is not None
+    return Facts(of_stream(stream(touches))), deal
+
+
+def test_a_deal_by_an_identifier_that_never_came_alone() -> None:
+    """Where each touch names CRM id and mail address, a deal that names only the address is the customer's, whichever comes first."""
+    known, deal = shown(("7", "anna@example.com"), ("8", "ben@example.com"))
+    owner = known.customer(next(one.identifier for one in known.touches.values()))
+    known.take(deal)
+    assert known.customer_of(deal) == owner != deal.ids[0]
+    assert Facts([deal, *known]).customer_of(deal) == owner
+
+
+def test_a_deal_by_an_identifier_of_several_is_nobodys() -> None:
+    """An address that touches show with two CRM records leads to neither, until the two are one; who has it is reckoned anew then."""
+    known, deal = shown(("7", "anna@example.com"))
+    first = known.customer_of(deal)
+    known.take(deal)
+    known.spanned()
+    other = ShownFact(deal.ids[0], "c1-zz", 3)
+    assert known.take(other) == {other.key: other} and known.take(other) == {}
+    assert known.customer_of(deal) == deal.ids[0] != first
+    assert known.spanned() is not None and known.spanned() is None
+    known.take(HomeFact("c1-zz", first, 9))
+    assert known.customer_of(deal) == first
+    known.take(HomeFact(deal.ids[0], "c2-own", 10))
+    assert known.customer_of(deal) == "c2-own"
+
+
+def test_what_was_shown_goes_with_an_erasure() -> None:
+    """An erasure of either of two identifiers takes out that a touch showed both; a touch of a later day brings it again."""
+    for erased in ("c1-a", "c2-b"):
+        known = Facts([ShownFact("c2-b", "c1-a", 3), ShownFact("c2-b", "c1-c", 5)])
+        assert known.take(ErasedFact(erased, 3 * 86_400_000_000))[b"shown:c2-b|c1-a"] is None
+        assert known.shown.of("c2-b") == ["c1-c"]
+        assert known.take(ShownFact("c2-b", "c1-a", 3)) == {} != known.take(ShownFact("c2-b", "c1-a", 4))
+
+
+def test_a_switchboard_is_shown_with_the_smallest_only() -> None:
+    """An identifier that is shown with hundreds keeps the same sixteen of them, in whatever order they come."""
+    many = [ShownFact("c3-x", f"c1-{n:03}", 1) for n in range(200)]
+    log: dict[bytes, Fact] = {}
+    known = Facts()
+    for fact in reversed(many):
+        for key, value in known.take(fact).items():
+            if value is None:
+                del log[key]
+            else:
+                log[key] = value
+    assert list(log.values())[::-1] == list(known) == list(Facts(many)) == many[:16]

@@ -64,4 +64,4 @@ def test_the_command_names_the_last_contact(settings: Settings) -> None:
     assert lines[0].startswith(
         "3 days until the last of 2 contacts (marketing by email) after unsubscribed in email at 2026-"
     )
-    assert lines[1] == "1 opt-outs were followed by contacts"
+    assert lines[1] == "1 opt-out was followed by contacts"

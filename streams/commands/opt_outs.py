@@ -29,12 +29,14 @@ def opt_outs(as_json: bool, bootstrap: str | None, topic_prefix: str | None) -> 
     for one in found:
         click.echo(msgspec.json.encode(one).decode() if as_json else rendering.clean(_line(one)))
     if not as_json:
-        click.echo(f"{len(found)} opt-outs were followed by contacts")
+        click.echo(
+            f"{rendering.counted(len(found), 'opt-out')} {'was' if len(found) == 1 else 'were'} followed by contacts"
+        )
 
 
 def _line(one: OptOut) -> str:
     said = f"{one.kind.replace('_', ' ')} in {'every channel' if one.channel == ALL else one.channel}"
-    contacts = "1 contact" if one.contacts == 1 else f"{one.contacts} contacts"
+    contacts = rendering.counted(one.contacts, "contact")
     return (
         f"{wording.span(one.latency_ms)} until the last of {contacts} ({', '.join(one.senders)}) after {said}"
         f" at {rfc3339(one.at)}: {one.customer}"

@@ -176,7 +176,7 @@ def test_a_conflict_is_decided(settings: Settings) -> None:
         result = touchstream(settings, *split)
         assert (result.exit_code, result.stderr.splitlines()[:2]) == (
             0,
-            [f"customers {first} and {second}", "kept apart, which is decided for good"],
+            [f"customers {first} and {second}", "kept apart, which is decided"],
         )
         wait_until(lambda: asyncio.run(reader.findings(settings)) != {detected.finding_id: detected}, 60, "the end")
         (ended,) = asyncio.run(reader.findings(settings)).values()

@@ -11,6 +11,7 @@ import msgspec
 from streams.commands import rendering
 from streams.commands.common import kafka_options, load_settings
 from streams.commands.identifiers import NAMES, kind_option, look_up, name_of
+from streams.commands.identity_merge import merge
 from streams.commands.identity_split import split
 from streams.core.identity_facts import decode_cause, decode_request
 from streams.core.identity_person import Event, Person
@@ -19,10 +20,11 @@ from streams.core.touch_json import rfc3339
 
 @click.group()
 def identity() -> None:
-    """Show who an identifier belongs to, and why; split those who are not one person."""
+    """Show who an identifier belongs to, and why; split those who are not one person, merge those who are."""
 
 
 identity.add_command(split)
+identity.add_command(merge)
 
 
 @identity.command()
@@ -74,6 +76,7 @@ def _event(event: Event) -> tuple[str, str]:
         "cut": f"{a} and {b} are not one person"
         if decode_cause(event.fact) is None
         else f"{a} and {b} are linked no more: one of them has too many people",
+        "joined": f"{a} and {b} are one person, as somebody decided",
         "acted": f"somebody acts on the conflict of {a} and {b}",
         "ended": f"the conflict of {a} and {b} has ended",
         "erased": f"what was known of {a} was erased",

@@ -54,10 +54,10 @@ LEAD_KINDS = frozenset(
 """What sales may say of a lead, and a CRM of its deal: see `streams.core.leads.asked`."""
 
 FROM_OUTSIDE = LEAD_KINDS | {
-    "finding_acknowledged", "identity_split", "customer_erased", "policy_changed", "touch_planned",
+    "finding_acknowledged", "identity_split", "identity_merge", "customer_erased", "policy_changed", "touch_planned",
     "consent_changed",
 }  # fmt: skip
 """What others may ask for: that `requested_by` acts on `finding_id`, a finding of `rule`, of this customer; that the two
-`identifiers` are not one person; that all that is held of the person with the id `customer_id` be erased;
+`identifiers` are not one person, or are one; that all that is held of the person with the id `customer_id` be erased;
 that the policy in `entries` be in force (`streams.core.published`); what sales says of a lead; that `touch` is planned; what the
 person of `consent` agreed to."""

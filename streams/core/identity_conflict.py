@@ -52,8 +52,8 @@ def finding(fact: Fact, severity: Severity) -> Finding | None:
         severity=severity,
         reason=(
             f"Two CRM records, {customer} and {other}, were seen with the same {what} ({fact.b}): they are kept apart."
-            " If they are one person, merge the records in the CRM; if not, correct the record that has the wrong one, and say so:"
-            f" `touchstream identity split {customer} {other}`."
+            f" If they are one person, say so: `touchstream identity merge {customer} {other}`, and merge the records in the CRM; if not,"
+            f" correct the record that has the wrong one, and say so: `touchstream identity split {customer} {other}`."
         ),
         evidence=(Evidence("link", touch.touch_id, touch.occurred_at, touch.channel, touch.department, touch.kind),),
         cause=Cause("touch", touch.touch_id),
@@ -70,6 +70,10 @@ def _ended(told: Finding, said: Conflict) -> Finding:
         cause = Cause("split", said.request.command_id, said.request.reason or None)
         reason = f": {said.request.reason}" if said.request.reason else ""
         why = f"{said.request.requested_by} decided who is who{reason}"
+    elif said.joined is not None:
+        cause = Cause("merge", said.joined.command_id, said.joined.reason or None)
+        reason = f": {said.joined.reason}" if said.joined.reason else ""
+        why = f"{said.joined.requested_by} decided that they are one person{reason}"
     elif said.touch is not None:
         cause, why = Cause("split", said.touch.touch_id), "an identifier that held them together is many people's"
     else:

@@ -11,6 +11,8 @@ told       the timeline of a knows that its customer goes by b, or by a smaller 
 seen       seen in one touch while the index was away: it decides when it is back      seen:a|b
 cut        the link a|b is wrong, as a person decided, or of a shared identifier: it    cut:a|b
            links nothing; or a person decided that the `customers` are two
+joined     a and b are one person, as a person decided, whatever guard kept them       joined:a|b
+           apart as the `customers`; of "cut" and "joined" the later decision holds
 acted      somebody acts on the conflict that "blocked" told people of                 acted:a|b
 ended      that conflict holds no more                                                 ended:a|b
 erased     what was known of a was erased; touches of `until` or before are refused    erased:a|a
@@ -35,9 +37,9 @@ from msgspec.structs import replace
 
 from streams.core.touch import Origin, Touch
 
-FactKind = Literal["link", "blocked", "shared", "told", "seen", "cut", "acted", "ended", "erased", "gone"]
+FactKind = Literal["link", "blocked", "shared", "told", "seen", "cut", "joined", "acted", "ended", "erased", "gone"]
 _KINDS = frozenset(get_args(FactKind))
-_TAKEN_BACK: tuple[FactKind, ...] = ("link", "blocked", "seen", "told", "cut", "acted", "ended")
+_TAKEN_BACK: tuple[FactKind, ...] = ("link", "blocked", "seen", "told", "cut", "joined", "acted", "ended")
 
 
 class Cause(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -64,22 +66,25 @@ class Request(Struct, frozen=True, gc=False, omit_defaults=True):
 
 class Conflict(Struct, frozen=True, gc=False, omit_defaults=True):
     """What became of a conflict that people were told of: the touch that showed it, who acts on it, and what ended it: somebody who
-    decided, or a touch by which an identifier is shared; neither, when another worker had decided otherwise."""
+    decided, that they are two (`request`) or one (`joined`), or a touch by which an identifier is shared; none, when another worker had
+    decided otherwise."""
 
     conflict: Cause | None = None
     acted: Request | None = None
     request: Request | None = None
     touch: Cause | None = None
+    joined: Request | None = None
 
 
 class Fact(Struct, frozen=True, gc=False):
-    """See the module. `cause` is a `Cause` in JSON, of "erased" and most "cut" a `Request`, of "acted" and "ended" a `Conflict`; empty when
-    unknown.
+    """See the module. `cause` is a `Cause` in JSON, of "erased", "joined" and most "cut", and of "told" by a join, a `Request`, of "acted"
+    and "ended" a `Conflict`; empty when unknown.
 
-    `customers` of "blocked", "acted" and "ended" are those kept apart. Of "cut" the one that the person went by and goes by on, and,
-    unless other links still hold the two together, the new one; then other ids that touches of the first were sent on under, whose
-    timelines are told anew. `ids` of "cut" are the identifiers that belong to the new one, of "told", in the index's answer, all of the
-    person. `at` is the index's clock (us) at the decision, of "told", "cut" and "erased"; `until` (of "erased") UTC ms.
+    `customers` of "blocked", "acted" and "ended" are those kept apart, of "joined" those who were two. Of "cut" the one that the person
+    went by and goes by on, and, unless other links still hold the two together, the new one; then other ids that touches of the first were
+    sent on under, whose timelines are told anew. `ids` of "cut" are the identifiers that belong to the new one, of "told", in the index's
+    answer, all of the person. `at` is the index's clock (us) at the decision, of "told", "cut", "joined" and "erased"; `until` (of
+    "erased") UTC ms.
     """
 
     a: str
@@ -213,15 +218,15 @@ def decode_cause(fact: Fact) -> Cause | None:
 
 
 def decode_request(fact: Fact) -> Request | None:
-    """Who asked for the cut or the erasure, acts on the conflict or ended it, or None when that is not known, or it was a touch."""
+    """Who asked for the cut, join or erasure, acts on the conflict or ended it, or None when that is not known, or it was a touch."""
     if fact.kind in ("acted", "ended"):
         told = decode_conflict(fact)
-        return told.acted if fact.kind == "acted" else told.request
+        return told.acted if fact.kind == "acted" else told.request or told.joined
     return _requests.decode(fact.cause) if fact.cause and _by_person(fact) else None
 
 
 def _by_person(fact: Fact) -> bool:
-    return fact.kind == "erased" or (fact.kind == "cut" and _IS_REQUEST in fact.cause)
+    return fact.kind in ("erased", "joined") or (fact.kind in ("cut", "told") and _IS_REQUEST in fact.cause)
 
 
 def decode_conflict(fact: Fact) -> Conflict:

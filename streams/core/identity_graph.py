@@ -9,7 +9,9 @@ forbids it:
   to decide (`streams.core.identity_conflict`). The weaker identifier stays with the customer that had it first.
 
 A person may also decide that a link is wrong, or that two who are kept apart are two (`streams.core.identity_split`): such a pair is
-*cut*, for good, and links nothing. What was blocked and contradicts itself no more after a cut is linked then.
+*cut*, and links nothing. What was blocked and contradicts itself no more after a cut is linked then. Or that two are one, whatever guard
+keeps them apart: such a pair is *joined*. Of the two the later decision holds. What was blocked stays so in a person whom a join made of
+two records: it holds them apart again when the join is cut.
 
 A person goes by the smallest of their ids. Which pairs were seen, and so which identifiers are shared, does not depend on the order of the
 touches. What a guard left linked does, so decisions are facts in the log: the graph is what the facts say, in whatever order
@@ -36,9 +38,11 @@ SHARED_AFTER = 3
 
 _CRM = "c1-"
 
-_Pair = Literal["link", "blocked", "cut"]
-_WEIGHT: dict[_Pair, int] = {"blocked": 0, "link": 1, "cut": 2}
-"""When the log says two things of a pair, because two workers decided it: what holds."""
+_Pair = Literal["link", "blocked", "cut", "joined"]
+_WEIGHT: dict[_Pair, int] = {"blocked": 0, "link": 1, "cut": 2, "joined": 2}
+"""When the log says several things of a pair, because two workers or several people decided it: what holds. Of cuts and joins it is the
+later one, and of one moment the cut."""
+_HOLDS = ("link", "joined")
 
 
 def rank(node_id: str) -> str:
@@ -54,6 +58,7 @@ class Graph:
         self._parent: dict[str, str] = {}
         self._pairs: dict[str, dict[str, _Pair]] = {}
         self._below: dict[str, set[str]] = {}
+        self._at: dict[tuple[str, str], int] = {}
         self._shared: set[str] = set()
         self.blocked: list[Fact] = []
         for fact in facts:
@@ -90,41 +95,54 @@ class Graph:
             self.link((fact.a, fact.b), fact.cause)
         elif fact.kind == "shared":
             self._shared.add(fact.a)
-        elif fact.kind in ("link", "blocked", "cut"):
+        elif fact.kind in ("link", "blocked", "cut", "joined"):
             self._parent.setdefault(fact.a, fact.a)
             self._parent.setdefault(fact.b, fact.b)
             if fact.a != fact.b:
-                self._decided(fact.a, fact.b, fact.kind)
+                self._decided(fact.a, fact.b, fact.kind, fact.at)
 
     def cut(self, strong: str, weak: str) -> None:
-        """A person decides that a pair that is linked or blocked is not one person."""
+        """A person decides now that a pair that is linked, joined or blocked is not one person."""
         members = self._person(strong) | self._person(weak)
-        self._decided(strong, weak, "cut")
+        self._decided(strong, weak, "cut", self._at.get((strong, weak), 0))
         self._reconsider(members)
+
+    def join(self, one: str, other: str) -> None:
+        """A person decides now that two ids, of which none is shared, are one person's."""
+        strong, weak = min(one, other), max(one, other)
+        self._decided(strong, weak, "joined", self._at.get((strong, weak), 0) + 1)
 
     def contradictions(self) -> list[Fact]:
         """Those of `blocked` that still hold."""
         return [
             fact
             for fact in self.blocked
-            if self._pairs[fact.b][fact.a] == "blocked" and self._shared.isdisjoint((fact.a, fact.b))
+            if self._pairs[fact.b][fact.a] == "blocked"
+            and self._shared.isdisjoint((fact.a, fact.b))
+            and self.find(fact.a) != self.find(fact.b)
         ]
 
     def facts(self) -> list[Fact]:
         """What the log must say for another graph to be the same; without causes."""
-        links = [Fact(strong, weak, state) for weak, pairs in self._pairs.items() for strong, state in pairs.items()]
+        links = [
+            Fact(strong, weak, state, at=self._at.get((strong, weak), 0))
+            for weak, pairs in self._pairs.items()
+            for strong, state in pairs.items()
+        ]
         return [*links, *(Fact(node_id, node_id, "shared") for node_id in self._shared)]
 
-    def _decided(self, strong: str, weak: str, state: _Pair) -> None:
+    def _decided(self, strong: str, weak: str, state: _Pair, at: int) -> None:
         pairs = self._pairs.setdefault(weak, {})
-        before = pairs.get(strong)
-        if before is not None and _WEIGHT[before] >= _WEIGHT[state]:
+        before, when = pairs.get(strong), self._at.get((strong, weak), 0)
+        if before is not None and _holds_over(before, when, state, at):
             return
-        members = self._person(strong) if before == "link" else set()
+        members = self._person(strong) if before in _HOLDS else set()
         self._note(strong, weak, state)
-        if state == "link":
+        if state in ("cut", "joined"):
+            self._at[strong, weak] = at
+        if state in _HOLDS:
             self._merge(strong, weak)
-        elif before == "link":
+        elif before in _HOLDS:
             self._regroup(members)
 
     def _strongest(self, ids: Sequence[str]) -> str:
@@ -154,7 +172,7 @@ class Graph:
         members = self._person(shared)
         self._shared.add(shared)
         for strong, weak in self._pairs_of(shared):
-            if self._pairs[weak][strong] == "link":
+            if self._pairs[weak][strong] in _HOLDS:
                 self._note(strong, weak, "cut")
         self._regroup(members)
         self._reconsider(members)
@@ -163,10 +181,17 @@ class Graph:
         """What is blocked and contradicts itself no more is linked after all."""
         pairs = {f"{strong}|{weak}": (strong, weak) for one in members for strong, weak in self._pairs_of(one)}
         for _, (strong, weak) in sorted(pairs.items()):
-            apart = not self._shared.isdisjoint((strong, weak)) or self._guarded(self.find(strong), self.find(weak))
+            apart = not self._shared.isdisjoint((strong, weak)) or self._contradicts(strong, weak)
             if self._pairs[weak][strong] == "blocked" and not apart:
                 self._note(strong, weak, "link")
                 self._merge(strong, weak)
+
+    def _contradicts(self, strong: str, weak: str) -> bool:
+        """Whether the person of both has two records, or would have."""
+        one, other = self.find(strong), self.find(weak)
+        if one != other:
+            return self._guarded(one, other)
+        return sum(rank(member) == _CRM for member in self._person(one)) > 1
 
     def _guarded(self, one: str, other: str) -> bool:
         return one != other and rank(one) == rank(other) == _CRM
@@ -180,11 +205,11 @@ class Graph:
         return above + [(node_id, weak) for weak in self._below.get(node_id, ())]
 
     def _person(self, node_id: str) -> set[str]:
-        """All ids that hang together with this one by links."""
+        """All ids that hang together with this one by links and joins."""
         known, waiting = {node_id}, [node_id]
         while waiting:
             for strong, weak in self._pairs_of(waiting.pop()):
-                if self._pairs[weak][strong] == "link":
+                if self._pairs[weak][strong] in _HOLDS:
                     new = {strong, weak} - known
                     known |= new
                     waiting += new
@@ -200,3 +225,10 @@ class Graph:
     def _merge(self, a: str, b: str) -> None:
         one, other = self.find(a), self.find(b)
         self._parent[max(one, other)] = self._parent[min(one, other)] = min(one, other)
+
+
+def _holds_over(before: _Pair, when: int, state: _Pair, at: int) -> bool:
+    """Whether what was said of a pair holds, and what is said of it now does not; the moments are those of cuts and joins."""
+    if _WEIGHT[before] != _WEIGHT[state]:
+        return _WEIGHT[before] > _WEIGHT[state]
+    return (when, before == "cut") >= (at, state == "cut")

@@ -12,7 +12,7 @@ from streams.core.identity_graph import SHARED_AFTER, Graph
 from streams.core.identity_split import Links
 
 # Of one touch: a customer is there before it is linked, and a merge follows from a link.
-_ORDER = ("customer", "seen", "link", "blocked", "acted", "shared", "merge", "cut", "ended", "erased")
+_ORDER = ("customer", "seen", "link", "blocked", "acted", "shared", "joined", "merge", "cut", "ended", "erased")
 # An undecided pair comes last, as in a sync of the index: the log may hold the decision. Cuts first save the graph from mending itself.
 _READ_FIRST = {"cut": 0, "seen": 2}
 
@@ -25,8 +25,8 @@ class Event(Struct, frozen=True, gc=False):
 
     @property
     def kind(self) -> str:
-        """What happened, one word: customer (touches were sent on under the id), seen, link, blocked, acted, shared, merge, cut, ended,
-        erased."""
+        """What happened, one word: customer (touches were sent on under the id), seen, link, blocked, acted, shared, merge, cut,
+        joined, ended, erased."""
         if self.fact.kind == "told":
             return "merge"
         return "customer" if self.fact.kind == "link" and self.fact.a == self.fact.b else self.fact.kind
@@ -86,8 +86,8 @@ class IdentityLog:
         return self._whole().find(node_id)
 
     def links(self) -> Links:
-        """All links that hold."""
-        pairs = [(fact.a, fact.b) for fact in self._whole().facts() if fact.kind == "link"]
+        """All links that hold, and joins."""
+        pairs = [(fact.a, fact.b) for fact in self._whole().facts() if fact.kind in ("link", "joined")]
         return Links(pairs)
 
     def conflicts(self, a: str, b: str) -> list[Event]:
@@ -100,10 +100,16 @@ class IdentityLog:
             for event in self._events.values()
             if event.kind == "blocked"
             and (event.fact.a, event.fact.b) in held
+            and replace(event.fact, kind="ended").key not in self._events
             and not (graph.is_shared(event.fact.a) or graph.is_shared(event.fact.b))
             and len(two) == 2
             and {graph.find(event.fact.a), graph.find(event.fact.b)} == two
         ]
+
+    def is_erased(self, node_id: str) -> bool:
+        """Whether its person was erased, and nothing is known of it since."""
+        self._whole()
+        return node_id in self._erased - self._named
 
     def event(self, key: str) -> Event | None:
         """The fact with this key, if the log has it."""

@@ -64,12 +64,21 @@ def _command(
 
 
 def merge_command(
-    loser: str, winner: str, issued_at: int, cause: str, decided_at: int = 0, identifiers: Iterable[str] = ()
+    loser: str,
+    winner: str,
+    issued_at: int,
+    cause: str,
+    decided_at: int = 0,
+    identifiers: Iterable[str] = (),
+    reason: str | None = None,
 ) -> Command:
-    """Tells the customer `loser` that it goes by `winner` from now on, as all these identifiers do."""
+    """Tells the customer `loser` that it goes by `winner` from now on, as all these identifiers do, and why, if somebody asked for it."""
     ids = tuple(sorted(identifiers))
     id_ = command_id("customer_merged", loser, winner)
-    return Command(id_, loser, "customer_merged", issued_at, cause, into=winner, decided_at=decided_at, identifiers=ids)
+    return Command(
+        id_, loser, "customer_merged", issued_at, cause,
+        into=winner, decided_at=decided_at, identifiers=ids, reason=reason,
+    )  # fmt: skip
 
 
 def split_command(

@@ -1,11 +1,11 @@
 -- The identity index. ARGV[1] is the operation, ARGV[2] the key prefix, the rest its operands. Everything here is atomic.
--- This file has what is linked; identity_apart.lua, what is taken apart or erased; identity_operations.lua, the operations. They are one
--- script.
+-- This file has what is linked; identity_apart.lua, what is taken apart or erased; identity_decided.lua, what a person decides;
+-- identity_operations.lua, the operations. They are one script.
 --
 -- One key a node: the node above it (itself when it is a customer), then marks, space between: "u" a touch was sent on under this id,
 -- ">AT:ID" its timeline was told then to go there, "n<AT>" what it was told before this counts no more, "<ID" that one was told to come
 -- here, "*" many people share it, "e<MS>" it was erased, ID it was linked with this stronger one, "!ID" it was seen with this one, but a
--- guard kept them apart, "-ID" this link was cut. below:ID are the weaker ones that name ID. The rules are those of
+-- guard kept them apart, "-ID" this link was cut, "+ID" a person joined the two, and nobody cut them since. below:ID are the weaker ones that name ID. The rules are those of
 -- streams/core/identity_graph.py, which explains them. <AT> is the index's clock: microseconds, strictly increasing ("clock").
 --
 -- What the log may not hold yet stands in unlogged:CUSTOMER, a hash of fact (key of the log) to "HEAD\ncause", and is reported until it is
@@ -17,19 +17,21 @@ local due = prefix .. 'due'
 local clock = prefix .. 'clock'
 local cuts = prefix .. 'cuts' -- a|b to what was decided, as in unlogged
 local blocks = prefix .. 'blocks' -- the same of pairs that a guard keeps apart: conflicts that people were told of
+local joins = prefix .. 'joins' -- the same of pairs that a person joined, also such as were cut later
 local acts = prefix .. 'acts' -- the same of conflicts that somebody acts on
 local ends = prefix .. 'ends' -- the same of conflicts that have ended
 local changes = prefix .. 'changes' -- the newest ids that ceased to be customers, or lost a part of themselves; 'changed' counts all of them
 local changed = prefix .. 'changed'
 local KEPT = 20000
 local AT_ONCE = 1000 -- keys of one command; Lua passes no more than some 8000 arguments
-local LAYOUT = '4' -- of the keys; an index of another one is built anew
+local LAYOUT = '5' -- of the keys; an index of another one is built anew
 local live = redis.call('GET', prefix .. 'synced') == LAYOUT -- else it is empty, or somebody builds it
 local records, unsaved, now, limit, refuse = {}, {}, nil, 0, false
 local others = {} -- customers of whom something came to light with what is asked of another one
 
-local SIGNS = {linked = '', blocked = '!', cut = '-'}
-local WEIGHTS = {blocked = 1, linked = 2, cut = 3} -- when the log says two things of a pair: what holds
+local SIGNS = {linked = '', blocked = '!', cut = '-', joined = '+'}
+local WEIGHTS = {blocked = 1, linked = 2, cut = 3, joined = 4} -- when the log says several things of a pair: what holds
+local HOLDING = {linked = true, joined = true}
 
 local function blank(root) return {root = root, pairs = {}, also = {}, winners = {}, losers = {}} end
 
@@ -53,6 +55,7 @@ local function parsed(value)
     elseif token == '*' then record.shared = true
     elseif first == '!' then note_state(record, string.sub(token, 2), 'blocked')
     elseif first == '-' then note_state(record, string.sub(token, 2), 'cut')
+    elseif first == '+' then note_state(record, string.sub(token, 2), 'joined')
     elseif first == 'n' then record.after = tonumber(string.sub(token, 2))
     elseif first == 'e' then record.erased = tonumber(string.sub(token, 2))
     elseif first == '>' then

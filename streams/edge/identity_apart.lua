@@ -1,7 +1,7 @@
--- What is taken apart: links that a person says are wrong, or that turned out to be of a shared identifier, conflicts that end, and a person
--- who is erased. See identity.lua.
+-- What is taken apart: links that turned out to be of a shared identifier or to be wrong, conflicts that end, and a person who is erased.
+-- See identity.lua.
 
-local function component(start, most) -- all ids that hang together with this one by links, itself first; nil when there are more
+local function component(start, most) -- all ids that hang together with this one by links and joins, itself first; nil when there are more
   local seen, found, level = {[start] = true}, {start}, {start}
   local function note(id, following)
     if not seen[id] then
@@ -19,10 +19,10 @@ local function component(start, most) -- all ids that hang together with this on
     preload(unknown)
     for _, id in ipairs(level) do
       for strong, state in pairs((load(id) or {pairs = {}}).pairs) do
-        if state == 'linked' then note(strong, following) end
+        if HOLDING[state] then note(strong, following) end
       end
       for _, weak in ipairs(redis.call('SMEMBERS', below(id))) do
-        if (load(weak) or {pairs = {}}).pairs[id] == 'linked' then note(weak, following) end
+        if HOLDING[(load(weak) or {pairs = {}}).pairs[id]] then note(weak, following) end
       end
     end
     level = following
@@ -79,8 +79,8 @@ local function forget_told(loser, winner)
   save(winner)
 end
 
-local STATES = {'cut', 'linked', 'blocked'}
-local DECIDED = {cut = cuts, blocked = blocks}
+local STATES = {'joined', 'cut', 'linked', 'blocked'}
+local DECIDED = {cut = cuts, blocked = blocks, joined = joins}
 
 local function forget_decided(state, name)
   if state == 'blocked' then
@@ -100,7 +100,7 @@ local function unpair(strong, weak, only) -- all that is said of a pair, or one 
     record.also[token] = nil
     if said and only and state ~= only then
       if left then record.also[token] = true else left = state end
-    elseif said and DECIDED[state] then
+    elseif DECIDED[state] and (said or state == 'joined' and (not only or only == 'joined')) then -- a join that was cut since is in no record
       forget_decided(state, strong .. '|' .. weak)
     end
   end
@@ -109,11 +109,23 @@ local function unpair(strong, weak, only) -- all that is said of a pair, or one 
   if not left then redis.call('SREM', below(strong), weak) end
 end
 
-local function pairs_of(ids, wanted) -- all pairs in this state that one of these ids is in, in order of their names
+local function note_cut(strong, weak) -- by a decision later than that to join the two, if there was one
+  if ensure(weak).pairs[strong] == 'joined' then
+    local name = strong .. '|' .. weak
+    local joined = redis.call('HGET', joins, name)
+    unpair(strong, weak, 'joined')
+    redis.call('HSET', joins, name, joined)
+  end
+  note_pair(strong, weak, 'cut')
+end
+
+local BLOCKED = {blocked = true}
+
+local function pairs_of(ids, wanted) -- all pairs in these states that one of these ids is in, in order of their names
   local found, known = {}, {}
   local function note(strong, weak)
     local name = strong .. '|' .. weak
-    if (load(weak) or {pairs = {}}).pairs[strong] == wanted and not known[name] then
+    if wanted[(load(weak) or {pairs = {}}).pairs[strong]] and not known[name] then
       known[name] = true
       found[#found + 1] = {name = name, strong = strong, weak = weak}
     end
@@ -130,7 +142,7 @@ end
 -- with the first one to what stays. `shown` is the cause if it is a touch.
 local function part(hub, links, cause, shown)
   local at, old, members = tick(), find(hub), component(hub)
-  for _, one in ipairs(links) do note_pair(one.strong, one.weak, 'cut') end
+  for _, one in ipairs(links) do note_cut(one.strong, one.weak) end
   local piece_of, used, several = {}, {}, false
   for _, id in ipairs(members) do
     if not piece_of[id] then
@@ -176,9 +188,18 @@ end
 
 local function named(name, cause) return cause == '' and '' or ',"' .. name .. '":' .. cause end
 
+local function contradicts(strong, weak) -- whether the person of both has two records, as by a join, or would have
+  if find(strong) ~= find(weak) then return guarded(find(strong), find(weak)) end
+  local count = 0
+  for _, id in ipairs(component(strong)) do
+    if string.sub(id, 1, 3) == 'c1-' then count = count + 1 end
+  end
+  return count > 1
+end
+
 local function reconsider(ids, why) -- of what a guard keeps apart, that which contradicts itself no more is linked after all
-  for _, one in ipairs(pairs_of(ids, 'blocked')) do
-    local apart = load(one.strong).shared or load(one.weak).shared or guarded(find(one.strong), find(one.weak))
+  for _, one in ipairs(pairs_of(ids, BLOCKED)) do
+    local apart = load(one.strong).shared or load(one.weak).shared or contradicts(one.strong, one.weak)
     if not apart then
       local value = redis.call('HGET', blocks, one.name) or '\n'
       close(one.strong, one.weak, why)
@@ -190,77 +211,13 @@ end
 
 free = function(id, cause) -- many people share it: it holds nobody together, and contradicts nobody
   local why = named('touch', cause)
-  for _, one in ipairs(pairs_of({id}, 'blocked')) do close(one.strong, one.weak, why) end
-  local links, members = pairs_of({id}, 'linked'), component(id)
+  for _, one in ipairs(pairs_of({id}, BLOCKED)) do close(one.strong, one.weak, why) end
+  local links, members = pairs_of({id}, HOLDING), component(id)
   if #links > 0 then
     part(id, links, cause, cause)
     reconsider(members, why)
   end
   for _, member in ipairs(members) do others[find(member)] = true end
-end
-
--- A link is wrong, or two whom a guard keeps apart are two. Answers how it stands ("cut", "again": the same request once more, "before":
--- it was cut already, "apart", "indirect": they are one person by other links only), the fact, and its value; then the same of the
--- conflict that this ended, if it did.
-local function cut(one, other, request, cause)
-  local a, b = one, other
-  local function state() return (load(b) or {pairs = {}}).pairs[a] end
-  if not state() then a, b = other, one end
-  local name, why = a .. '|' .. b, named('request', cause)
-  local standing, held = 'cut', state()
-  local before = redis.call('HGET', cuts, name)
-  if before then
-    local _, asked = headed(before)
-    if not string.find(asked, '"command_id":"' .. request .. '"', 1, true) then return {'before', 'cut:' .. name, before, '', ''} end
-    standing = 'again'
-  elseif held ~= 'linked' and held ~= 'blocked' then
-    return {find(one) == find(other) and 'indirect' or 'apart', '', '', '', ''}
-  end
-  local members = component(a)
-  for _, id in ipairs(component(b)) do members[#members + 1] = id end
-  if held == 'linked' then
-    part(b, {{name = name, strong = a, weak = b}}, cause, '')
-  elseif held == 'blocked' then
-    local value = find(a) .. ';' .. digits(tick()) .. ';0;\n' .. cause
-    note_pair(a, b, 'cut')
-    report(find(a), 'cut:' .. name, value)
-    redis.call('HSET', cuts, name, value)
-  end
-  close(a, b, why)
-  reconsider(members, why)
-  local ended = redis.call('HGET', ends, name)
-  return {standing, 'cut:' .. name, redis.call('HGET', cuts, name), ended and 'ended:' .. name or '', ended or ''}
-end
-
--- Somebody acts on a conflict. Answers how it stands ("acted", also when the same request comes once more, "before": somebody does already,
--- "ended"), the fact, and its value.
-local function act(a, b, request, cause)
-  local name = a .. '|' .. b
-  local told = redis.call('HGET', blocks, name)
-  if not told or redis.call('HEXISTS', ends, name) == 1 then return {'ended', '', ''} end
-  local value = redis.call('HGET', acts, name)
-  if not value then
-    value = string.sub(in_conflict(told), 1, -2) .. named('acted', cause) .. '}'
-    redis.call('HSET', acts, name, value)
-    report(find(a), 'acted:' .. name, value)
-  elseif not string.find(value, '"command_id":"' .. request .. '"', 1, true) then
-    return {'before', '', ''}
-  end
-  return {'acted', 'acted:' .. name, value}
-end
-
-local function apply_cut(a, b, value)
-  local head = headed(value)
-  advance_clock(head.at)
-  redis.call('HSET', cuts, a .. '|' .. b, value)
-  for _, id in ipairs(head.ids) do tell_anew(id, head.at) end
-  for i = 3, #head.customers do tell_anew(head.customers[i], head.at) end
-  ensure(a)
-  save(a)
-  local linked = ensure(b).pairs[a] == 'linked'
-  local old, members = find(a), linked and component(a)
-  note_pair(a, b, 'cut')
-  if linked then regroup(old, members) end
 end
 
 local function clear(a) -- all that links it
@@ -313,10 +270,13 @@ local function take_back(kind, a, b) -- a record of the log without a value, whi
     if kind == 'link' then ensure(a).used = nil end
   else
     local record, old = ensure(b), find(a)
-    local before, members = record.pairs[a], kind == 'link' and component(a)
+    local held = HOLDING[record.pairs[a]]
+    local members = held and component(a)
     unpair(a, b, kind == 'link' and 'linked' or kind)
-    if before == 'linked' and record.pairs[a] ~= 'linked' then regroup(old, members) end
-    if record.pairs[a] == 'linked' and find(b) ~= find(a) then merge(find(a), find(b), '') end
+    if kind == 'cut' and redis.call('HEXISTS', joins, a .. '|' .. b) == 1 then note_pair(a, b, 'joined') end
+    local holds = HOLDING[record.pairs[a]]
+    if held and not holds then regroup(old, members) end
+    if holds and find(b) ~= find(a) then merge(find(a), find(b), '') end
   end
   save(a)
 end
@@ -349,6 +309,10 @@ local function erase(id, asked, cause)
       local fact, value = 'cut:' .. name, redis.call('HGET', cuts, name)
       keys[#keys + 1] = fact
       if drop(home, fact) and value then decided[#decided + 1] = fact .. '\n' .. value end
+    end
+    if redis.call('HEXISTS', joins, name) == 1 then
+      keys[#keys + 1] = 'joined:' .. name
+      drop(home, 'joined:' .. name)
     end
     if state == 'blocked' or record.also[SIGNS.blocked .. strong] then
       local told, acted = redis.call('HGET', blocks, name), redis.call('HGET', acts, name)

@@ -21,11 +21,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import redis.asyncio as redis
 from aiokafka.errors import KafkaError
-from msgspec import Struct
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -33,7 +32,7 @@ from redis.exceptions import RedisError, ResponseError
 from streams.core.identity_facts import Erased, Fact, Resolved, resolve_alone
 from streams.core.identity_graph import SHARED_AFTER
 from streams.edge.identity_cache import Settled
-from streams.edge.identity_protocol import SCRIPT, erased, fact_of, key_prefix, resolved, value_of
+from streams.edge.identity_protocol import SCRIPT, Act, Decision, erased, fact_of, key_prefix, resolved, value_of
 from streams.edge.identity_sync import sync
 from streams.edge.metrics import Metrics
 from streams.edge.topics import IDENTITIES
@@ -58,25 +57,6 @@ _AT_ONCE = 500
 _ATTEMPTS = 3
 _FAILURES = (RedisError, OSError, KafkaError)
 _RESULTS = (("blocked", "blocked"), ("told", "merged"))
-
-
-class Cut(Struct, frozen=True, gc=False):
-    """How a link stands that was to be cut, or a conflict that was to be decided: "cut" now; "again", by the same request before; "before",
-    by another one, or since an identifier is shared; its ends are "apart", two people; or one person, but by other links only
-    ("indirect"). `fact` of the kind "cut" unless it was none, `ended` when that ended a conflict; `waiting` is what is to be told of the
-    customers of its ends."""
-
-    standing: Literal["cut", "again", "before", "apart", "indirect"]
-    fact: Fact | None
-    waiting: tuple[Resolved, ...]
-    ended: Fact | None = None
-
-
-class Act(Struct, frozen=True, gc=False):
-    """How a conflict stands on which somebody acts: "acted", by this request; "before", by another one; or it has "ended"."""
-
-    standing: Literal["acted", "before", "ended"]
-    fact: Fact | None
 
 
 class IndexUnavailable(Exception):
@@ -170,8 +150,8 @@ class IdentityIndex:
             return []
         return [] if self._behind else [resolved(answer, (), int(at)) for answer in found]
 
-    async def cut(self, a: str, b: str, request_id: str, cause: bytes) -> Cut:
-        """Take apart what the link of two ids holds together.
+    async def cut(self, a: str, b: str, request_id: str, cause: bytes) -> Decision:
+        """Take apart what the link or join of two ids holds together.
 
         The same `request_id` again, which `cause` must hold (`identity_facts.Request`), gives the same fact.
 
@@ -181,7 +161,12 @@ class IdentityIndex:
         standing, *facts, at, one, other = await self._decided("cut", [a, b, request_id, cause])
         found = tuple(resolved(answer, (), int(at)) for answer in (one, other) if answer)
         fact, ended = (fact_of(key, value) if key else None for key, value in (facts[:2], facts[2:]))
-        return Cut(standing.decode(), fact, found, ended)
+        return Decision(standing.decode(), fact, found, ended)
+
+    async def join(self, a: str, b: str, request_id: str, cause: bytes) -> Decision:
+        """Make one person of those who have two ids, whatever keeps them apart. `request_id` and errors as of `cut`."""
+        standing, key, value, at, answer = await self._decided("join", [a, b, request_id, cause])
+        return Decision(standing.decode(), fact_of(key, value) if key else None, (resolved(answer, (), int(at)),))
 
     async def conflicts(self, customer: str) -> list[Fact]:
         """The conflicts ("blocked") of which people were told under this id, also such as have ended.

@@ -7,11 +7,12 @@
 --                    erased: which one did, when the last was erased (ms), whether the touch must not be taken. POLICY: "LIMIT", see
 --                    `shared_after` in streams/policy.toml, or "LIMIT refuse": later touches of the erased are refused.
 -- logged POLICY FACT VALUE...  Kafka has these. One that the index did not report was decided without it: it is applied.
--- apply TOKEN POLICY FACT VALUE...  facts read from the log, VALUE "-" for a record without one. VALUE of told, cut and erased facts is as
+-- apply TOKEN POLICY FACT VALUE...  facts read from the log, VALUE "-" for a record without one. VALUE of told, cut, joined and erased facts is as
 --                    in unlogged, of others the cause. TOKEN is that of a builder, else empty.
 -- cut A B REQUEST CAUSE  {standing, fact, value, fact, value, clock, answer, answer}: the link of two ids is wrong, or their conflict is
 --                    decided (see `cut`); REQUEST is the command's id, in CAUSE, too. What waits to be told of them follows, as overdue
 --                    answers. Facts and values are empty when there is none.
+-- join A B REQUEST CAUSE  {standing, fact, value, clock, answer}: the two are one person (see `join`); the answer as those of `cut`.
 -- conflicts CUSTOMER {fact, value, ...}: what people were told of under this id.
 -- act A B REQUEST CAUSE  {standing, fact, value}: somebody acts on the conflict of a pair (see `act`).
 -- free TOKEN POLICY ID CAUSE ID CAUSE...  these are shared, as the log says, with causes: they hold nobody together any more.
@@ -73,6 +74,11 @@ end
 local function apply(kind, a, b, value)
   if value == '-' then return take_back(kind, a, b) end
   if kind == 'cut' then return apply_cut(a, b, value) end
+  if kind == 'joined' then
+    local till = erased_till(a, b)
+    if live and till > 0 and (refuse or headed(value).at < (till + 1) * 1000) then return take_out(a, b) end
+    return apply_joined(a, b, value)
+  end
   if kind == 'erased' then return apply_erased(a, value) end
   if kind == 'told' then return apply_told(a, b, value) end
   if kind == 'gone' then return end
@@ -99,7 +105,8 @@ local function apply(kind, a, b, value)
     save(a)
     note_pair(a, b, kind == 'blocked' and 'blocked' or 'linked')
     if kind == 'blocked' then note_block(a .. '|' .. b, value) end
-    if live and ensure(b).also[SIGNS.blocked .. a] then close(a, b, '') end -- another worker decided that it links
+    local blocked = kind == 'blocked' and find(a) == find(b) -- the two were joined before this was known
+    if live and (blocked or ensure(b).also[SIGNS.blocked .. a]) then close(a, b, '') end -- or another worker decided that it links
     local one, other = find(a), find(b)
     if ensure(b).pairs[a] == 'linked' and one ~= other then merge(one, other, value) end
   end
@@ -234,6 +241,13 @@ elseif operation == 'cut' then
   answer[#answer + 1] = answer_of(one)
   add_others(answer[#answer], one, other)
   answer[#answer + 1] = other ~= one and answer_of(other) or {}
+  return saved(answer)
+elseif operation == 'join' then
+  if not live then return unsynced(ABSENT) end
+  local answer, root = join(ARGV[3], ARGV[4], ARGV[5], ARGV[6]), find(ARGV[3])
+  answer[#answer + 1] = digits(tick())
+  answer[#answer + 1] = answer_of(root)
+  add_others(answer[#answer], root)
   return saved(answer)
 elseif operation == 'erase' then
   if not live then return unsynced(ABSENT) end

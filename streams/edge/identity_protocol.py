@@ -4,9 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
+from typing import Literal
+
+from msgspec import Struct
 
 from streams.core.identity_facts import Erased, Fact, Resolved, parse_key
 from streams.settings import Settings
+
+
+class Decision(Struct, frozen=True, gc=False):
+    """How it stands what a person decided of two identifiers: "cut" or "joined" now; "again", by the same request before; or why not:
+    "late", since somebody who asked later decided otherwise (`fact`). To be cut they were cut "before", by another request, or since an
+    identifier is shared; they are "apart", two people; or one person, but by other links only ("indirect"). To be joined they are "one"
+    person already, or one of them is "shared", "erased" or "unknown".
+
+    `fact` is of the kind "cut" or "joined" unless there is none, `ended` when a cut ended the conflict of the pair; `waiting` is what is to
+    be told of the customers of both."""
+
+    standing: Literal[
+        "cut", "joined", "again", "late", "before", "apart", "indirect", "one", "shared", "erased", "unknown"
+    ]
+    fact: Fact | None
+    waiting: tuple[Resolved, ...]
+    ended: Fact | None = None
+
+
+class Act(Struct, frozen=True, gc=False):
+    """How a conflict stands on which somebody acts: "acted", by this request; "before", by another one; or it has "ended"."""
+
+    standing: Literal["acted", "before", "ended"]
+    fact: Fact | None
 
 
 def _lua(*names: str) -> str:
@@ -16,13 +43,13 @@ def _lua(*names: str) -> str:
 LINKS = _lua("identity.lua")
 """What the index's keys mean and who is who by them; for scripts that only look, too. ARGV[2] is the key prefix."""
 
-SCRIPT = LINKS + _lua("identity_apart.lua", "identity_operations.lua")
+SCRIPT = LINKS + _lua("identity_apart.lua", "identity_decided.lua", "identity_operations.lua")
 """The index's script."""
 
 TAKEN_BACK = b"-"
 """In place of a fact's value: the log's record has none."""
 
-_WITH_HEAD = frozenset({"told", "cut", "erased", "blocked", "acted", "ended"})
+_WITH_HEAD = frozenset({"told", "cut", "joined", "erased", "blocked", "acted", "ended"})
 
 
 def key_prefix(settings: Settings) -> str:

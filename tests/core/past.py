@@ -28,7 +28,7 @@ from streams.core.policy import (
 from streams.core.touch import Actor, Customer, Message, Touch
 from tests.core.oracle import DoubtfulError
 from tests.core.past_events import Acknowledge, Consented, Erase, Event, Plan, happened
-from tests.core.past_people import Cut
+from tests.core.past_people import Cut, Joined
 from tests.core.past_world import World, scheduled, wrong
 from tests.core.strategies import HOUR, ID_KEY, REGION, START
 
@@ -86,7 +86,7 @@ def touch(rng: random.Random, id_: str, who: Customer) -> Touch:
 def history(
     rng: random.Random, known: Sequence[dict[str, str]], pairs: Sequence[dict[str, str]], more: str
 ) -> list[Event]:
-    """Versions of some touches, mixed, and among them what `more` allows: "ack", "cut", "erase", "plan", "consent"; "guard": some
+    """Versions of some touches, mixed, and among them what `more` allows: "ack", "cut", "join", "erase", "plan", "consent"; "guard": some
     share identifiers."""
     events: list[Event] = []
     guarded = "guard" in more
@@ -106,6 +106,11 @@ def history(
         ids = nodes(Customer(**rng.choice(pairs)), ID_KEY, REGION)
         if what == "cut" and len(ids) > 1:
             events.append(Cut(*ids))
+        if what == "join":
+            one, other = (nodes(Customer(**of), ID_KEY, REGION)[:1] for of in rng.sample(known, 2))
+            if one and other:
+                events.append(Joined(*sorted((*one, *other))))
+                events += rng.choice(([], [Cut(*events[-1])], [Cut(*events[-1]), events[-1]]))
         if what == "erase" and rng.random() < 0.5:
             events.append(Erase(nodes(Customer(**rng.choice(known)), ID_KEY, REGION)[0]))
     for n in range(rng.randint(0, 4) if "plan" in more else 0):
@@ -252,8 +257,8 @@ def main() -> int:
     parser.add_argument(
         "--with",
         dest="more",
-        default="ack,cut,erase,plan,consent,guard",
-        help="what may happen besides (ack,cut,erase,plan,consent,guard)",
+        default="ack,cut,join,erase,plan,consent,guard",
+        help="what may happen besides (ack,cut,join,erase,plan,consent,guard)",
     )
     parser.add_argument("--segment", type=int, default=32, metavar="N", help="touches in a segment of a timeline (32)")
     options = parser.parse_args()

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from streams.core.consent import ConsentChange
 from streams.core.identify import nodes
 from streams.core.touch import Touch
-from tests.core.past_people import Cut
+from tests.core.past_people import Cut, Joined
 from tests.core.strategies import HOUR, ID_KEY, REGION, START
 
 
@@ -39,7 +39,7 @@ class Consented(NamedTuple):
     change: ConsentChange
 
 
-Event = Touch | Plan | Consented | Cut | Erase | Acknowledge
+Event = Touch | Plan | Consented | Cut | Joined | Erase | Acknowledge
 
 
 def published_at(nth: int) -> int:

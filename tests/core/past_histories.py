@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from streams.core.identify import nodes
 from streams.core.touch import Customer, Touch
 from tests.core import strategies as made
 from tests.core.past_events import Acknowledge, Consented, Erase, Event, happened
-from tests.core.past_people import Cut
+from tests.core.past_people import Cut, Joined
 
 _KNOWN: tuple[dict[str, str], ...] = (
     {"email": "dana@example.com"},
@@ -38,6 +39,16 @@ crowds = st.sampled_from((*_KNOWN, *_MEETING, *_MEETING)).map(lambda ids: Custom
 
 _ids = st.sampled_from(_PAIRS).map(lambda ids: nodes(Customer(**ids), made.ID_KEY, made.REGION))
 cuts = _ids.map(lambda ids: Cut(ids[0], ids[1]))
+
+
+def _several(known: Sequence[dict[str, str]]) -> st.SearchStrategy[Any]:
+    """Cuts and joins of any two of these identifiers, also of one kind."""
+    ids = [nodes(Customer(**one), made.ID_KEY, made.REGION)[0] for one in known]
+    pairs = st.permutations(ids).map(lambda mixed: (min(mixed[:2]), max(mixed[:2])))
+    return pairs.flatmap(lambda pair: st.sampled_from((Joined(*pair), Joined(*pair), Cut(*pair))))
+
+
+decisions, decisions_of_crowds = _several(_KNOWN), _several((*_KNOWN, *_RECORDS[:2]))
 erasures = st.sampled_from(_KNOWN).map(lambda ids: Erase(nodes(Customer(**ids), made.ID_KEY, made.REGION)[0]))
 
 

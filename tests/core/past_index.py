@@ -14,7 +14,7 @@ from streams.core.commands import Command
 from streams.core.identity_graph import SHARED_AFTER, Graph
 from streams.core.moving import merge_command, split_command
 from tests.core.past_oracle import Facts
-from tests.core.past_people import Cut, Erased, Published
+from tests.core.past_people import Cut, Erased, Joined, Published
 
 
 class Answer(NamedTuple):
@@ -39,16 +39,20 @@ class Index:
         self.open: set[str] = set()
         self.parted: list[Command] = []
         self._published: dict[Published, None] = {}
-        self._said: list[Published | Cut] = []
+        self._said: list[Published | Cut | Joined] = []
+        self._joined: set[int] = set()
         self._erased: list[Erased] = []
         self._erasures: dict[int, list[Command]] = {}
 
     @property
     def facts(self) -> Facts:
         """What the oracle is to know."""
-        cuts = frozenset(frozenset((a, b)) for (a, b), state in self._pairs().items() if state == "cut")
+        cuts, joins = (
+            frozenset(frozenset(pair) for pair, state in self._pairs().items() if state == wanted)
+            for wanted in ("cut", "joined")
+        )
         said = () if self._erased else tuple(self._said)
-        return Facts(tuple(self._published), cuts, tuple(self._erased), self._refuse, said=said)
+        return Facts(tuple(self._published), cuts, tuple(self._erased), self._refuse, said=said, joins=joins)
 
     def counted(self) -> Counter[str]:
         """Its facts by kind."""
@@ -133,13 +137,26 @@ class Index:
         """Two identifiers are not one person: whose all of their person's are now, for every timeline that may hold touches of them.
         Asked again, the same."""
         state = self._pairs().get((cut.a, cut.b))
-        if state in ("link", "blocked") and at not in self._splits:
+        if state in ("link", "joined", "blocked") and at not in self._splits:
             self._said.append(cut)
             before, whole = self._roots(), self.members(cut.a)
             self._graph.cut(cut.a, cut.b)
-            self._splits[at] = self._part(whole) if state == "link" else []
+            self._splits[at] = self._part(whole) if state != "blocked" else []
             self._reopen(before)
         return self._splits.get(at, [])
+
+    def join(self, joined: Joined, at: int) -> list[Command]:
+        """Two identifiers are one person. Asked again, the same, as long as it is not known to be in Kafka."""
+        if at not in self._joined:
+            self._joined.add(at)
+            self._said.append(joined)
+            one, other = joined
+            may = {one, other} <= self._known and not (self._graph.is_shared(one) or self._graph.is_shared(other))
+            if may and self.root(one) != self.root(other):
+                before = self._roots()
+                self._graph.join(one, other)
+                self._reopen(before)
+        return self.merges(self.tick(), self.root(joined.a))
 
     def erase(self, identifier: str, at: int) -> list[Command]:
         """The person goes, and every timeline that may hold something of it is told. Asked again, the same."""
@@ -162,5 +179,6 @@ class Index:
             left = [fact for fact in self._graph.facts() if not {fact.a, fact.b} & members]
             self._graph = Graph(left, self._limit)
             self._used -= members
+            self._known -= members
             self.open -= members
         return self._erasures[at]

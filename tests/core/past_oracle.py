@@ -1,7 +1,7 @@
 """What must hold in the end when the past may change: from the final set of facts, without timelines, versions as they came, or Kafka.
 
-A fact is that a touch was published (in some version), that somebody declared two identifiers not to be one person, or that a
-person was erased. Everything is quadratic and starts from the whole set; of the core it uses records and the policy. Whom touches name
+A fact is that a touch was published (in some version), that somebody declared two identifiers not to be one person, or to be one, or that
+a person was erased. Everything is quadratic and starts from the whole set; of the core it uses records and the policy. Whom touches name
 and what messages promise is read by `tests.core.past_reading`, who is who is said by `tests.core.past_people`. The rules are those of
 `tests.core.oracle`, and here are those that it leaves out; what plans may not do, `tests.core.govern.oracle` says.
 """
@@ -21,7 +21,7 @@ from streams.core.touch import Touch
 from tests.core import oracle
 from tests.core.govern.oracle import broken
 from tests.core.oracle import DAY, Claimed
-from tests.core.past_people import Cut, Erased, Pair, People, Published, together
+from tests.core.past_people import Cut, Erased, Joined, Pair, People, Published, together
 from tests.core.past_reading import contradict, names, promised, promises
 
 
@@ -41,8 +41,9 @@ class Facts(NamedTuple):
     refuse: bool = False
     """Whether touches of the erased are refused for good; else those of later events count."""
     answered: Sequence[Answered] = ()
-    said: Sequence[Published | Cut] = ()
-    """Where guards matter: what was published and cut, in the order in which it was decided."""
+    said: Sequence[Published | Cut | Joined] = ()
+    """Where guards matter: what was published, cut and joined, in the order in which it was decided."""
+    joins: frozenset[Pair] = frozenset()
 
 
 def holding(facts: Facts, policy: Policy, id_key: str) -> list[Claimed]:
@@ -151,7 +152,7 @@ def customers(facts: Facts, policy: Policy, id_key: str) -> dict[str, list[Publi
     remaining = [one for one in ids if one not in gone]
     if {one.touch.touch_id for one in remaining} & {one.touch.touch_id for one in gone}:
         raise oracle.DoubtfulError  # versions from before and after an erasure: is the late one a new touch?
-    links = [frozenset((ids[one][0], weak)) for one in remaining for weak in ids[one][1:]]
+    links = [*facts.joins, *(frozenset((ids[one][0], weak)) for one in remaining for weak in ids[one][1:])]
     by_person: dict[str, list[Published]] = {}
     for one in remaining:
         by_person.setdefault(min(together(ids[one][0], links, facts.cuts)), []).append(one)
@@ -165,6 +166,8 @@ def guarded(facts: Facts, policy: Policy, id_key: str) -> dict[str, list[Publish
     for one in facts.said:
         if isinstance(one, Cut):
             people.cut(one)
+        elif isinstance(one, Joined):
+            people.joined(one)
         else:
             decided[one] = people.seen(names(one.touch.customer, id_key))
     by_person: dict[str, list[Published]] = {}

@@ -28,7 +28,7 @@ from tests.core.oracle import Claimed
 from tests.core.past_events import Acknowledge, Consented, Erase, Event, Plan, event_text, published_at
 from tests.core.past_index import Index
 from tests.core.past_oracle import Facts
-from tests.core.past_people import Cut, Published
+from tests.core.past_people import Cut, Joined, Published
 from tests.core.strategies import ID_KEY, REGION
 
 LANES = 3
@@ -108,7 +108,7 @@ class World:
         return self._index.facts
 
     def happened(self) -> dict[str, int]:
-        """What the index decided, by kind: pairs that link, that are blocked and that are cut, identifiers that are shared."""
+        """What the index decided, by kind: pairs that link, that are blocked, cut and joined, identifiers that are shared."""
         return {f"pairs {kind}" if kind != "shared" else kind: n for kind, n in self._index.counted().items()}
 
     def run(self, events: Sequence[Event], choose: Choose) -> None:
@@ -168,6 +168,10 @@ class World:
                 lane.outbox.append(command)
         elif isinstance(event, Cut):
             lane.outbox += self._index.cut(event, at)
+        elif isinstance(event, Joined):
+            told = self._index.join(event, at)
+            lane.outbox += told
+            lane.told += told
         elif isinstance(event, Erase):
             lane.outbox += self._index.erase(event.identifier, published_at(at))
         else:

@@ -19,7 +19,17 @@ from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core import past
 from tests.core.oracle import DoubtfulError
 from tests.core.past_events import Event
-from tests.core.past_histories import acknowledgements, consents, crowds, cuts, erasures, histories, schedules
+from tests.core.past_histories import (
+    acknowledgements,
+    consents,
+    crowds,
+    cuts,
+    decisions,
+    decisions_of_crowds,
+    erasures,
+    histories,
+    schedules,
+)
 from tests.core.past_world import World, scheduled, wrong
 from tests.core.segmented import length
 from tests.core.strategies import HOUR, START, one_customer, policies, with_leads
@@ -59,6 +69,24 @@ def test_guards(events: list[Event], schedule: list[int], policy: Policy, partit
     comes apart, with its touches and findings."""
     policy = replace(policy, identity=replace(policy.identity, shared_after=shared_after))
     holds(events, schedule, policy, World(policy, partitions))
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(decisions_of_crowds, who=crowds), schedules, never_late, st.integers(1, 3), st.integers(1, 3))
+def test_joins(events: list[Event], schedule: list[int], policy: Policy, partitions: int, shared_after: int) -> None:
+    """Two whom somebody declares to be one person are one, whatever kept them apart, and come apart when somebody cuts that, with their
+    touches and findings: of what was decided of two the last holds."""
+    policy = replace(policy, identity=replace(policy.identity, shared_after=shared_after))
+    holds(events, schedule, policy, World(policy, partitions))
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories(decisions, decisions, erasures), schedules, never_late, st.integers(1, 3), st.booleans())
+def test_joins_and_erasures(
+    events: list[Event], schedule: list[int], policy: Policy, partitions: int, refuse: bool
+) -> None:
+    """An erasure is of all that is one person, also by a join, and forgets that the two were joined."""
+    holds(events, schedule, policy, World(policy, partitions, refuse=refuse))
 
 
 @settings(max_examples=150, deadline=None)
@@ -147,7 +175,8 @@ def test_many_histories(segment: int) -> None:
     outcomes = Counter[str]()
     with length(segment):
         problems = {
-            seed: past.problem(past.case(seed, "ack,cut,erase,plan,consent,guard"), outcomes) for seed in range(500)
+            seed: past.problem(past.case(seed, "ack,cut,join,erase,plan,consent,guard"), outcomes)
+            for seed in range(500)
         }
     assert not {seed: found for seed, found in problems.items() if found}
     assert {"applied", "corrected", "deleted", "duplicate", "outdated", "forwarded", "erased"} <= outcomes.keys()

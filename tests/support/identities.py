@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from streams.core.identity_facts import Fact, Request, Resolved, encode, taken_back
 from streams.core.identity_graph import Graph
-from streams.edge.identity_index import Cut, IdentityIndex
+from streams.edge.identity_index import IdentityIndex
+from streams.edge.identity_protocol import Decision
 from streams.edge.kafka_auth import client_options
 from streams.edge.metrics import Metrics
 from streams.edge.stages.ingest import dated, with_winner
@@ -27,9 +28,9 @@ def plain(answer: Resolved) -> Resolved:
     return replace(answer, identifier="", resolved_at=0)
 
 
-def because(request: str) -> bytes:
+def because(request: str, at: int = 5) -> bytes:
     """Somebody's request as a cause."""
-    return msgspec.json.encode(Request(request, "dana", 5))
+    return msgspec.json.encode(Request(request, "dana", at))
 
 
 class Redirects:
@@ -111,13 +112,23 @@ class Worker:
         """A null value in the log."""
         await self._producer.send(self.settings.topic(IDENTITIES), None, key=key.encode())
 
-    async def ask(self, a: str, b: str, request: str = "r1") -> Cut:
+    async def ask(self, a: str, b: str, request: str = "r1") -> Decision:
         """The index's decision on a link that is to be cut, alone."""
         return await self.index.cut(a, b, request, because(request))
 
-    async def cut(self, a: str, b: str, request: str = "r1") -> Cut:
+    async def cut(self, a: str, b: str, request: str = "r1") -> Decision:
         """Have a link cut and publish what follows."""
         answer = await self.ask(a, b, request)
+        await self.publish(list(answer.waiting))
+        return answer
+
+    async def ask_join(self, a: str, b: str, request: str = "j1", at: int = 5) -> Decision:
+        """The index's decision on two who are to be joined, alone."""
+        return await self.index.join(a, b, request, because(request, at))
+
+    async def join(self, a: str, b: str, request: str = "j1", at: int = 5) -> Decision:
+        """Have two joined and publish what follows."""
+        answer = await self.ask_join(a, b, request, at)
         await self.publish(list(answer.waiting))
         return answer
 

@@ -8,6 +8,7 @@ them stand requests, with `at`, when they were made, and `by`:
 
     {"acknowledge": {"rule": "double_contact", "touch_ids": ["mail", "call"]}, "at": "...", "by": "rlee"}
     {"split": [{"email": "dana@example.com"}, {"phone": "+14155550100"}], "at": "...", "by": "rlee"}
+    {"merge": [{"crm_id": "7"}, {"crm_id": "8"}], "at": "...", "by": "rlee", "reason": "a double"}
     {"erase": {"email": "dana@example.com"}, "at": "...", "by": "rlee"}
     {"lead": "rejected", "of": {"email": "dana@example.com"}, "at": "...", "by": "rlee", "reason": "bad_timing", "recycle_at": "..."}
     {"lead": "deal", "of": {...}, "at": "...", "by": "touchstream ledger", "deal_id": "opp-1", "stage": "won"}
@@ -50,7 +51,7 @@ from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core.oracle import Answer
 from tests.core.past_events import Consented, Plan
 from tests.core.past_oracle import Answered, Facts
-from tests.core.past_people import Erased, Published
+from tests.core.past_people import Cut, Erased, Joined, Published
 from tests.core.past_world import Named, told_of
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -75,6 +76,8 @@ class Play:
         self._erased: dict[str, int] = {}
         self._published: list[Published] = []
         self._cuts: set[frozenset[str]] = set()
+        self._joins: set[frozenset[str]] = set()
+        self._said: list[Published | Cut | Joined] = []
         self._erasures: list[Erased] = []
         self._answered: list[Answered] = []
         self.emitted: list[Finding] = []
@@ -85,9 +88,13 @@ class Play:
     def facts(self) -> Facts:
         """All that was said, for the oracle."""
         refuse = self._policy.erasure.later_touches == "refuse"
+        said = (
+            tuple(self._said) if self._joins and not self._erasures else ()
+        )  # guards matter where two are joined all the same
         return Facts(
-            tuple(self._published), frozenset(self._cuts), tuple(self._erasures), refuse, tuple(self._answered)
-        )
+            tuple(self._published), frozenset(self._cuts), tuple(self._erasures), refuse, tuple(self._answered), said,
+            frozenset(self._joins),
+        )  # fmt: skip
 
     def touch(self, touch: Touch, published_at: int) -> None:
         """One touch as it comes from its topic."""
@@ -112,6 +119,7 @@ class Play:
 
     def _take(self, event: Named, touch: Touch, ids: tuple[str, ...], published_at: int) -> None:
         """A touch, the plan of one, or a record of consent, by its identifiers."""
+        self._said += self._published[-1:]
         erased = max((self._erased.get(id_, 0) for id_ in ids), default=0)
         later = self._policy.erasure.later_touches
         if erased and (later == "refuse" or min(touch.occurred_at, published_at) <= erased):
@@ -177,6 +185,10 @@ class Play:
             self._consent(asked, at)
         elif "split" in asked:
             self._split(*(identify.nodes(Customer(**ids), ID_KEY, REGION)[0] for ids in asked["split"]), at)
+        elif "merge" in asked:
+            self._merge(
+                *(identify.nodes(Customer(**ids), ID_KEY, REGION)[0] for ids in asked["merge"]), at, asked.get("reason")
+            )
         else:
             self._erase(identify.nodes(Customer(**asked["erase"]), ID_KEY, REGION)[0], at, by)
 
@@ -202,8 +214,22 @@ class Play:
         members, clock = self._members(whole), self._tick(at)
         self._graph.cut(min(a, b), max(a, b))
         self._cuts.add(frozenset((a, b)))
+        self._joins.discard(frozenset((a, b)))
+        self._said.append(Cut(a, b))
         gone = {member for member in members if self._graph.find(member) != whole}
         self._commands([moving.split_command(whole, min(gone), gone, at, f"split of {at}", clock)])
+
+    def _merge(self, a: str, b: str, at: int, reason: str | None) -> None:
+        before, clock = {self._graph.find(a), self._graph.find(b)}, self._tick(at)
+        self._graph.join(a, b)
+        self._joins.add(frozenset((a, b)))
+        self._cuts.discard(frozenset((a, b)))
+        self._said.append(Joined(a, b))
+        winner = self._graph.find(a)
+        self._commands(
+            moving.merge_command(loser, winner, at, f"merge of {at}", clock, self._members(winner), reason)
+            for loser in before - {winner}
+        )
 
     def _erase(self, id_: str, at: int, by: str) -> None:
         members, clock = self._members(self._graph.find(id_)), self._tick(at)

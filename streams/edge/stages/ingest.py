@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from streams.core import erasure, identity_conflict, identity_split, pipeline, touch_check
 from streams.core.identify import nodes
-from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause
+from streams.core.identity_facts import Fact, Resolved, cause_of, decode_cause, decode_request
 from streams.core.moving import merge_command
 from streams.core.outcome import Finding, RejectReason
 from streams.core.policy import Policy
@@ -179,10 +179,13 @@ class Ingest(Stage):
     def published(self, fact: Fact, who: Resolved) -> list[Out]:
         """A fact for the log, for the customer's timeline or for people."""
         if fact.kind == "told":
-            cause = decode_cause(fact)
-            at = cause.published_at if cause else time.time_ns() // 1_000_000
-            said = cause.touch_id if cause else "identity log"
-            command = merge_command(fact.a, who.customer_id, at, said, who.resolved_at, fact.ids)
+            cause, request = decode_cause(fact), decode_request(fact)
+            at, said, reason = time.time_ns() // 1_000_000, "identity log", None
+            if cause is not None:
+                at, said = cause.published_at, cause.touch_id
+            elif request is not None:
+                at, said, reason = request.requested_at, request.command_id, request.reason or None
+            command = merge_command(fact.a, who.customer_id, at, said, who.resolved_at, fact.ids, reason)
             return [Out(self._topic(IDENTIFIED), fact.a.encode(), self._codec.encode_command(command), at)]
         if fact.kind == "gone":
             return self.taken_back(fact)

@@ -115,8 +115,8 @@ class Requests(Stage):
         if command.kind == erasures.ERASE:
             erased.append(await self._erase(record, command, write))
             return
-        if command.kind == splits.SPLIT:
-            await self._split(command, write)
+        if command.kind in (splits.SPLIT, splits.MERGE):
+            await self._decide(command, write)
             return
         if command.kind == published.CHANGED:
             self._change_policy(record, command, write)
@@ -203,22 +203,24 @@ class Requests(Stage):
         write.last.append(Out(self._topic(POLICIES), told.publication_id.encode(), said))
         log.info("policy %s@%s of %s goes to all partitions", told.version, told.fingerprint, told.published_by)
 
-    async def _split(self, command: Command, write: Write) -> None:
+    async def _decide(self, command: Command, write: Write) -> None:
+        """What somebody decided of two identifiers."""
         problem = splits.problem(command)
         if problem is not None:
             raise _Unroutable(problem)
         a, b = command.identifiers
+        decide = self._index.cut if command.kind == splits.SPLIT else self._index.join
         try:
-            cut = await self._index.cut(a, b, command.command_id, splits.cause(command))
+            decision = await decide(a, b, command.command_id, splits.cause(command))
         except IndexUnavailable as error:
-            raise NotNow(f"a split waits: {error}") from None
-        refused = splits.refusal(cut, a, b)
+            raise NotNow(f"a {splits.verb(command)} waits: {error}") from None
+        refused = splits.refusal(decision, a, b)
         if refused is not None:
             raise _Unroutable(refused)
-        decided = splits.decided(cut)
+        decided = splits.decided(decision)
         write.outputs += [out for fact, who in decided for out in self._ingest.published(fact, who)]
         _then(write, lambda: self._ingest.logged([dated(fact, who) for fact, who in decided]))
-        log.info("cut the link of %s and %s for %s", a, b, command.requested_by or "somebody")
+        log.info("%s of %s and %s for %s", splits.verb(command), a, b, command.requested_by or "somebody")
 
     async def _erase(self, record: Any, command: Command, write: Write) -> _Gone:
         """Touches of events up to the decision are those that it is about. What is left to do: `_forget`."""

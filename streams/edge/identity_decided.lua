@@ -1,0 +1,143 @@
+-- What a person decides: that two are two, or one, and that somebody acts on a conflict. Of two decisions about one pair the later one holds,
+-- by the index's clock. See identity.lua.
+
+local function is_of(value, request) -- whether the fact is of this request
+  return string.find(value, '"command_id":"' .. request .. '"', 1, true) ~= nil
+end
+
+local function asked_at(value) -- ms, 0 when it was nobody's request
+  return tonumber(string.match(value or '', '"requested_at":(%d+)')) or 0
+end
+
+-- A link or a join is wrong, or two whom a guard keeps apart are two. Answers how it stands ("cut", "again": the same request once more,
+-- "before": it was cut already, "apart", "indirect": they are one person by other links only, "late": they were joined by somebody who asked
+-- later), the fact, and its value; then the same of the conflict that this ended, if it did.
+local function cut(one, other, request, cause)
+  local a, b = one, other
+  local function state() return (load(b) or {pairs = {}}).pairs[a] end
+  if not state() then a, b = other, one end
+  local name, why = a .. '|' .. b, named('request', cause)
+  local standing, held = 'cut', state()
+  local before = redis.call('HGET', cuts, name)
+  local again = before and is_of(before, request)
+  if held == 'joined' then
+    if again then return {'again', 'cut:' .. name, before, '', ''} end -- the two were joined since
+    local joined = redis.call('HGET', joins, name)
+    if asked_at(joined) > asked_at(cause) then return {'late', 'joined:' .. name, joined, '', ''} end
+  elseif before then
+    if not again then return {'before', 'cut:' .. name, before, '', ''} end
+    standing = 'again'
+  elseif not held then
+    return {find(one) == find(other) and 'indirect' or 'apart', '', '', '', ''}
+  end
+  local members = component(a)
+  for _, id in ipairs(component(b)) do members[#members + 1] = id end
+  if HOLDING[held] then
+    part(b, {{name = name, strong = a, weak = b}}, cause, '')
+  elseif held == 'blocked' then
+    local value = find(a) .. ';' .. digits(tick()) .. ';0;\n' .. cause
+    note_pair(a, b, 'cut')
+    report(find(a), 'cut:' .. name, value)
+    redis.call('HSET', cuts, name, value)
+  end
+  close(a, b, why)
+  reconsider(members, why)
+  local ended = redis.call('HGET', ends, name)
+  return {standing, 'cut:' .. name, redis.call('HGET', cuts, name), ended and 'ended:' .. name or '', ended or ''}
+end
+
+local function is_somebody(id)
+  local record = load(id)
+  return record and (record.used or next(record.pairs) ~= nil or redis.call('EXISTS', below(id)) == 1)
+end
+
+local function close_within(a, b, why) -- conflicts between ids that are one person now
+  for _, one in ipairs(pairs_of(component(a), BLOCKED)) do
+    if find(one.strong) == find(one.weak) then close(one.strong, one.weak, why) end
+  end
+  close(a, b, why)
+end
+
+local function hindered(a, b) -- why two may not be joined
+  for _, id in ipairs({a, b}) do
+    local record = load(id)
+    if record and record.shared then return 'shared' end
+    if record and record.erased and (refuse or not is_somebody(id)) then return 'erased' end
+    if not is_somebody(id) then return 'unknown' end
+  end
+  return find(a) == find(b) and 'one' or nil
+end
+
+-- Two are one person, whatever keeps them apart. Answers how it stands ("joined", "again": the same request once more, "late": somebody who
+-- asked later had them cut; or why it may not be, see `hindered`), the fact, and its value.
+local function join(one, other, request, cause)
+  local a, b = one, other
+  if b < a then a, b = b, a end
+  local name, why = a .. '|' .. b, named('joined', cause)
+  local fact, before = 'joined:' .. name, redis.call('HGET', joins, name)
+  if before and is_of(before, request) then
+    if (load(b) or {pairs = {}}).pairs[a] == 'joined' then close_within(a, b, why) end
+    return {'again', fact, before}
+  end
+  local wrong = hindered(a, b)
+  if wrong then return {wrong, '', ''} end
+  local cut_before = redis.call('HGET', cuts, name)
+  if asked_at(cut_before) > asked_at(cause) then return {'late', 'cut:' .. name, cut_before} end
+  local value = find(a) .. ' ' .. find(b) .. ';' .. digits(tick()) .. '\n' .. cause
+  note_pair(a, b, 'joined')
+  redis.call('HSET', joins, name, value)
+  merge(find(a), find(b), cause)
+  report(find(a), fact, value)
+  close_within(a, b, why)
+  return {'joined', fact, value}
+end
+
+-- Somebody acts on a conflict. Answers how it stands ("acted", also when the same request comes once more, "before": somebody does already,
+-- "ended"), the fact, and its value.
+local function act(a, b, request, cause)
+  local name = a .. '|' .. b
+  local told = redis.call('HGET', blocks, name)
+  if not told or redis.call('HEXISTS', ends, name) == 1 then return {'ended', '', ''} end
+  local value = redis.call('HGET', acts, name)
+  if not value then
+    value = string.sub(in_conflict(told), 1, -2) .. named('acted', cause) .. '}'
+    redis.call('HSET', acts, name, value)
+    report(find(a), 'acted:' .. name, value)
+  elseif not is_of(value, request) then
+    return {'before', '', ''}
+  end
+  return {'acted', 'acted:' .. name, value}
+end
+
+local function is_newer(held, at) -- than this moment of the clock
+  return held and headed(held).at > at
+end
+
+local function apply_cut(a, b, value)
+  local head, name = headed(value), a .. '|' .. b
+  advance_clock(head.at)
+  if not is_newer(redis.call('HGET', cuts, name), head.at) then redis.call('HSET', cuts, name, value) end
+  for _, id in ipairs(head.ids) do tell_anew(id, head.at) end
+  for i = 3, #head.customers do tell_anew(head.customers[i], head.at) end
+  ensure(a)
+  save(a)
+  if is_newer(redis.call('HGET', joins, name), head.at) then return note_pair(a, b, 'cut') end
+  local held = HOLDING[ensure(b).pairs[a]]
+  local old, members = find(a), held and component(a)
+  note_cut(a, b)
+  if held then regroup(old, members) end
+end
+
+local function apply_joined(a, b, value)
+  local head, name = headed(value), a .. '|' .. b
+  local _, cause = headed(value)
+  advance_clock(head.at)
+  if is_newer(redis.call('HGET', joins, name), head.at) then return end
+  redis.call('HSET', joins, name, value)
+  ensure(a)
+  save(a)
+  local cut_since = redis.call('HGET', cuts, name)
+  if cut_since and not is_newer(value, headed(cut_since).at) then return end
+  note_pair(a, b, 'joined')
+  if find(a) ~= find(b) then merge(find(a), find(b), cause) end
+end

@@ -52,7 +52,7 @@ def test_what_a_person_decided_comes_back() -> None:
         assert back == fact
         assert (decode_request(back), decode_cause(back)) == (request, None)
     assert decode_request(Fact(A, B, "cut")) is None
-    names = ("", "blocked:", "seen:", "told:", "cut:", "acted:", "ended:")
+    names = ("", "blocked:", "seen:", "told:", "cut:", "joined:", "acted:", "ended:")
     assert taken_back(Fact(A, B, "gone")) == tuple(f"{name}c1-a|c2-b" for name in names)
 
 

@@ -6,6 +6,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from streams.core.identity_facts import Fact
 from streams.core.identity_graph import Graph
@@ -163,24 +164,35 @@ def test_touch_read_again_after_its_strongest_id_became_shared() -> None:
 
 
 @given(crowded, st.data(), st.randoms(use_true_random=False))
-def test_cuts_in_any_order_give_the_same_graph(
+def test_decisions_in_any_order_give_the_same_graph(
     touches: list[list[str]], data: st.DataObject, rng: random.Random
 ) -> None:
-    """Some links are cut between touches: the persons are what the links that are left reach, and the log in any order says the same."""
+    """Between touches some are joined who are two, and links, joins and conflicts are cut: the persons are what the links and joins that
+    are left reach, and the log in any order says the same, with decisions that were overruled, too."""
     touches = [[ids[0], *[i for i in ids[1:] if i[:3] != ids[0][:3]]] for ids in touches]
-    graph, cuts = Graph(limit=2), list[Fact]()
-    for ids in touches:
+    graph, log = Graph(limit=2), dict[str, Fact]()
+    for n, ids in enumerate(touches):
         graph.link(ids)
-        linked = sorted({(fact.a, fact.b) for fact in graph.facts() if fact.kind == "link" and fact.a != fact.b})
-        if linked and data.draw(st.booleans()):
-            cuts.append(Fact(*data.draw(st.sampled_from(linked)), "cut"))
-            graph.cut(cuts[-1].a, cuts[-1].b)
-    held = [[fact.a, fact.b] for fact in graph.facts() if fact.kind == "link" and fact.a != fact.b]
-    assert not {tuple(pair) for pair in held} & {(fact.a, fact.b) for fact in cuts}
+        log |= {fact.key: fact for fact in graph.facts()}
+        for _ in range(data.draw(st.integers(0, 2))):
+            a, b = sorted(rng.choices([one for seen in touches[: n + 1] for one in seen], k=2))
+            told = sorted((f.a, f.b) for f in graph.facts() if f.kind in ("link", "joined", "blocked") and f.a != f.b)
+            if (
+                data.draw(st.booleans())
+                and graph.find(a) != graph.find(b)
+                and not (graph.is_shared(a) or graph.is_shared(b))
+            ):
+                graph.join(a, b)
+                assert graph.find(a) == graph.find(b)
+            elif told:
+                pair = data.draw(st.sampled_from(told))
+                graph.cut(*pair)
+                assert Fact(*pair, "cut") in [replace(fact, at=0) for fact in graph.facts()]
+            log |= {fact.key: fact for fact in graph.facts()}
+    held = [[fact.a, fact.b] for fact in graph.facts() if fact.kind in ("link", "joined") and fact.a != fact.b]
     for node in {node for ids in touches for node in ids}:
         assert graph.find(node) == min(reachable(node, held))
-    facts = [*graph.facts(), *(Fact(fact.a, fact.b) for fact in cuts)]  # the log keeps the link, too
-    shuffled = [*facts, *facts]
+    shuffled = [*log.values(), *log.values()]
     rng.shuffle(shuffled)
     again = Graph(shuffled, limit=2)
     assert set(again.facts()) == set(graph.facts())
@@ -189,6 +201,24 @@ def test_cuts_in_any_order_give_the_same_graph(
         assert again.link(ids) == graph.link(ids) == graph.customer(ids), (
             "a touch read again does not link what was cut"
         )
+
+
+def test_two_records_joined_and_split() -> None:
+    """Two records that somebody joined are one person, also for a touch that shows both with something new; a cut takes them apart where
+    they were, and what was blocked is blocked again. The later decision holds, whatever the log says first."""
+    graph = Graph()
+    for ids in (("c1-a", "c2-x"), ("c1-b", "c3-y"), ("c1-b", "c2-x")):
+        graph.link(ids)
+    graph.join("c1-b", "c1-a")
+    assert {graph.find(one) for one in ("c1-a", "c1-b", "c2-x", "c3-y")} == {"c1-a"}
+    assert graph.contradictions() == []
+    graph.cut("c1-a", "c1-b")
+    assert [graph.find(one) for one in ("c1-a", "c1-b", "c2-x", "c3-y")] == ["c1-a", "c1-b", "c1-a", "c1-b"]
+    for n, holds in enumerate(("c1-b", "c1-a", "c1-b", "c1-a")):
+        kinds = ("joined", "cut")
+        graph.apply(Fact("c1-a", "c1-b", kinds[n % 2 == 0], at=10 + n))
+        graph.apply(Fact("c1-a", "c1-b", kinds[n % 2 == 1], at=9 + n))
+        assert graph.find("c1-b") == holds
 
 
 def test_a_cut_pair_stays_apart() -> None:

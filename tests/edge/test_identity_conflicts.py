@@ -220,6 +220,27 @@ def test_the_identifier_was_not_the_first_ones(settings: Settings) -> None:
     asyncio.run(run())
 
 
+def test_several_conflicts_end_by_one_split(settings: Settings) -> None:
+    """A record and two identifiers that hang together and are another one's: when somebody splits them off that one, both are the first
+    record's, and both conflicts have ended."""
+
+    async def run() -> None:
+        async with workers(settings) as ((worker,), _):
+            for n, ids in enumerate(((A, B), (B, BOARD), (X, B), (X, BOARD))):
+                await take(worker, f"t-{n}", *ids)
+            ended = published(
+                settings,
+                await requests(settings, worker.index).run([asked("identity_split", "r-1", identifiers=(A, B))]),
+            )
+            assert sorted((one.state, one.touch_ids) for one in ended) == [
+                ("retracted", ("t-2",)),
+                ("retracted", ("t-3",)),
+            ]
+            assert await worker.customers(A, B, X, BOARD) == [A, X, X, X]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("acts", [False, True])
 def test_an_erasure_of_one_of_two(settings: Settings, acts: bool) -> None:
     """A conflict that somebody acts on is retracted all the same when one of the two is erased; one that has ended is not told of again."""

@@ -1,4 +1,4 @@
-"""Workers that link, merge and cut at once, lose Redis or end on the way: all that is left in the end is one graph."""
+"""Workers that link, merge, cut and join at once, lose Redis or end on the way: all that is left in the end is one graph."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ IDS = [f"c{rank}-{n}" for rank, count in ((1, 3), (2, 5), (3, 4), (4, 3)) for n 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_workers_at_once(settings: Settings, make_settings: Callable[..., Settings], seed: int) -> None:
-    """Four workers link, merge and cut at the same time, with guards, lose Redis and fail before Kafka: the log in any order, the index as
+    """Four workers link, merge, cut and join at once, with guards, lose Redis and fail before Kafka: the log in any order, the index as
     it is and an index built from the log all have the same customers, and each touch is on its customer's timeline, once."""
     rng = random.Random(seed)
     again: list[tuple[str, ...]] = []
@@ -55,7 +55,8 @@ def test_workers_at_once(settings: Settings, make_settings: Callable[..., Settin
         for n in range(25):
             if rng.random() < 0.25:
                 a, b = rng.sample(IDS, 2)
-                answer = await worker.ask(a, b, f"{name}-{n}")
+                decide = rng.choice((worker.ask, worker.ask, worker.ask_join))
+                answer = await decide(a, b, f"{name}-{n}")
                 if rng.random() < 0.7:
                     timelines.take(answer.waiting, touches=False)
                     await worker.publish(list(answer.waiting))
@@ -82,7 +83,7 @@ def test_workers_at_once(settings: Settings, make_settings: Callable[..., Settin
             await settled(some[0], timelines)
             facts = [fact for fact in await logged(settings) if fact.kind != "seen"]  # decided by now
             graph = Graph(facts)
-            assert any(fact.kind == "cut" for fact in facts)
+            assert {"cut", "joined"} <= {fact.kind for fact in facts}
             for _ in range(5):
                 rng.shuffle(facts)
                 assert set(Graph(facts).facts()) == set(graph.facts())

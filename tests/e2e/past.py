@@ -1,7 +1,7 @@
 """Histories of change through real Kafka, Redis and workers: `python -m tests.e2e.past --seeds 1000`.
 
 The histories of many persons lie side by side in one installation, each with identifiers and touch ids of its own, and with records of
-consent. Their first halves are published in random order; then persons are erased, links are cut and findings acknowledged while the
+consent. Their first halves are published in random order; then persons are erased, cut, joined, and findings acknowledged while the
 second halves arrive, and a worker is killed in between and another one started. What stands in the end is compared with the
 oracle's, history by history.
 """
@@ -39,7 +39,7 @@ from tests.core import past, past_oracle
 from tests.core.oracle import Claimed, DoubtfulError
 from tests.core.past_events import Consented, Erase
 from tests.core.past_oracle import Facts
-from tests.core.past_people import Cut, Erased, Pair, Published, together
+from tests.core.past_people import Cut, Erased, Joined, Pair, Published, together
 from tests.core.past_world import taken_away
 from tests.core.strategies import ID_KEY, REGION
 from tests.support.drained import wait_drained
@@ -65,6 +65,7 @@ class Group(NamedTuple):
     erased: str | None
     second: list[Touch]
     wanted: list[Claimed]
+    joined: Joined | None = None
     conflicts: int = 0
     """How many contradictions of two records nobody has decided."""
     said: tuple[list[Consented], list[Consented]] = ([], [])
@@ -135,6 +136,7 @@ def group(seed: int) -> Group | None:
         # Whether a stranger with an erased identifier is the erased person depends on who came first.
         second = [touch for touch in second if not _stranger(touch, gone)]
         said = (said[0], [one for one in said[1] if not _stranger(one.touch, gone)])
+    joined = None if cut or erase or crowded else _apart(seed, seen, links, contradicting)
     published = [*(Published(t, EARLIER) for t in first), *(Published(t, LATER) for t in second)]
     published += [
         Published(one.touch, at, consent=one.change)
@@ -142,26 +144,38 @@ def group(seed: int) -> Group | None:
         for one in some
     ]
     cuts: frozenset[Pair] = frozenset((frozenset(cut),)) if cut else frozenset()
-    facts = Facts(published, cuts, [Erased(frozenset(gone), ASKED)] if gone else [], refuse=True)
+    joins: frozenset[Pair] = frozenset((frozenset(joined),)) if joined else frozenset()
+    facts = Facts(published, cuts, [Erased(frozenset(gone), ASKED)] if gone else [], refuse=True, joins=joins)
     if (
         crowded or contradicting
     ):  # whoever is first: the number holds nobody together in the end, and no touch names the address alone
         first_said, second_said = (published[: len(first)], published[len(first) :])
-        facts = facts._replace(said=[*first_said, *([Cut(*cut)] if cut else []), *second_said])
+        asked = [*([Cut(*cut)] if cut else []), *([joined] if joined else [])]
+        facts = facts._replace(said=[*first_said, *asked, *second_said])
     shown = {ids for ids in map(_ids, [*first, *second]) if len(ids) > 1}
     conflicts = int(
-        contradicting and len(shown) == 2 and not cut
+        contradicting and len(shown) == 2 and not (cut or joined)
     )  # a cut of one pair leaves the address to the other record
     try:
         wanted = past_oracle.holding(facts, POLICY, ID_KEY)
     except DoubtfulError:
         return None
-    asked = erase.identifier if erase and gone else None
-    return Group(first, Cut(*cut) if cut else None, asked, second, wanted, conflicts, said)
+    gone_by = erase.identifier if erase and gone else None
+    return Group(first, Cut(*cut) if cut else None, gone_by, second, wanted, joined, conflicts, said)
 
 
 def _stranger(touch: Touch, gone: set[str]) -> bool:
     return _ids(touch)[0] not in gone and bool(gone & set(_ids(touch)))
+
+
+def _apart(seed: int, seen: list[tuple[str, ...]], links: list[Pair], contradicting: bool) -> Joined | None:
+    """Two in some of the histories who are apart after the first half, for somebody to join: records that contradict each other, or
+    strangers."""
+    known = sorted({id_ for ids in seen for id_ in ids if id_.startswith("c1-") or not contradicting})
+    if seed % 16 not in (2, 6, 14):
+        return None
+    pairs = [Joined(a, b) for a in known for b in known if a < b and (contradicting or b not in together(a, links))]
+    return pairs[seed % len(pairs)] if pairs else None
 
 
 def _ids(touch: Touch) -> tuple[str, ...]:
@@ -193,6 +207,8 @@ async def _request(settings: Settings, groups: list[Group], rng: random.Random) 
         for one in groups:
             if one.cut:
                 await client.request("identity_split", min(one.cut), by="jo", identifiers=tuple(one.cut))
+            if one.joined:
+                await client.request("identity_merge", min(one.joined), by="jo", identifiers=tuple(one.joined))
         for finding in acknowledged:
             await client.acknowledge(finding, "jo")
 
@@ -224,11 +240,15 @@ def wrong(emitted: list[Finding], groups: list[Group]) -> list[str]:
     for of in groups:
         seed = (of.first + of.second)[0].touch_id.partition("-")[0]
         if conflicts[seed] != of.conflicts:
-            problems.append(f"seed {seed} (cut {of.cut}): {conflicts[seed]} conflicts of records, not {of.conflicts}")
+            problems.append(
+                f"seed {seed} (cut {of.cut}, joined {of.joined}): {conflicts[seed]} conflicts of records, not {of.conflicts}"
+            )
         if sorted(standing[seed]) != of.wanted:
             missing = [claimed for claimed in of.wanted if claimed not in standing[seed]]
             many = [claimed for claimed in standing[seed] if claimed not in of.wanted]
-            problems.append(f"seed {seed} (cut {of.cut}, erased {of.erased}): missing {missing}, too many {many}")
+            problems.append(
+                f"seed {seed} (cut {of.cut}, joined {of.joined}, erased {of.erased}): missing {missing}, too many {many}"
+            )
     return problems
 
 
@@ -305,9 +325,10 @@ def main() -> int:
     touches = sum(len(one.first) + len(one.second) for one in groups)
     cuts, erased = sum(one.cut is not None for one in groups), sum(one.erased is not None for one in groups)
     said = sum(len(one.said[0]) + len(one.said[1]) for one in groups)
+    joined = sum(one.joined is not None for one in groups)
     contradictions = sum(one.conflicts for one in groups)
     print(
-        f"{len(groups)} histories, {touches} touches, {said} records of consent, {cuts} cuts, {erased} erasures,"
+        f"{len(groups)} histories, {touches} touches, {said} records of consent, {cuts} cuts, {joined} joins, {erased} erasures,"
         f" {contradictions} contradictions,"
         f" {len(emitted)} revisions of findings,"
         f" {asked.workers} workers, one killed; {len(problems)} problems; {time.monotonic() - began:.0f} s"

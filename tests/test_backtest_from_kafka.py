@@ -73,7 +73,7 @@ def test_the_history_in_kafka_is_the_history_told(settings: Settings, tmp_path: 
     from_file = backtest(str(file), *against)
     from_kafka = backtest("--from-kafka", "--since", "2020-01-01", *against, "--html", str(page))
     assert from_kafka.stdout == from_file.stdout and "  rule one-a-day: " in from_kafka.stdout
-    assert "the timelines reach back to 2026-03-02 only, not to 2020-01-01" in from_kafka.stderr
+    assert "the first contact that counts is of 2026-03-02, not of 2020-01-01: " in from_kafka.stderr
     later = backtest("--from-kafka", "--since", "2026-03-05T00:00:00Z", *against).stdout
     assert 0 < int(later.split()[0]) < int(from_file.stdout.split()[0])
 

@@ -127,7 +127,9 @@ def _compare(timelines: Mapping[str, Timeline], new: Policy, current: Policy, si
         found = difference(timelines, new, current, since)
     if since and found.first_at is not None and found.first_at - since > DAY_MS:
         click.echo(
-            f"the timelines reach back to {wording.date(found.first_at)} only, not to {wording.date(since)}", err=True
+            f"the first contact that counts is of {wording.date(found.first_at)}, not of {wording.date(since)}: the timelines hold none"
+            " from before, or it came too late to count (touch.late_after_days, as when a source brings its history along)",
+            err=True,
         )
     for line in lines(found):
         click.echo(line)

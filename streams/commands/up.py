@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -86,8 +88,12 @@ def run(
         settings, count, kafka_port, redis_port, gateway=gateway, ledger=ledger, worker_command=worker_command
     ) as stack:
         announce(stack)
+        waiting = gateway
         while True:
             stack.step()
+            if waiting and stack.is_ready():
+                waiting = False
+                say("ready: checks are answered, touches are processed")
             time.sleep(POLL_SECONDS)
 
 
@@ -121,6 +127,18 @@ class Running:
         """Address of the gateway, if there is one."""
         found = self.workers.gateway()
         return None if found is None else f"http://{self.settings.gateway_host}:{found[0]}"
+
+    def is_ready(self) -> bool:
+        """Whether the gateway answers checks by what a worker knows: what is printed before only says where things will be."""
+        found = self.workers.gateway()
+        if found is None:
+            return False
+        with closing(HTTPConnection(self.settings.gateway_host, found[0], timeout=1)) as connection:
+            try:
+                connection.request("GET", "/readyz")
+                return connection.getresponse().status == HTTPStatus.OK
+            except (OSError, HTTPException):  # it does not listen yet, or ends just now
+                return False
 
     @property
     def logs(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -196,9 +197,30 @@ def test_a_gateway_beside_the_workers(tmp_path: Path, stack: EmbeddedStack) -> N
                 return False
 
         wait_until(answers, 120, "the gateway to answer")
+        assert "ready:" not in up.text, "no worker tells what is known"
         up.process.send_signal(signal.SIGTERM)
         assert up.process.wait(60 * SLOWER) == 0, up.text
         assert gone([child])
+    asyncio.run(topic_admin.delete(settings))
+
+
+def test_ready_is_said_once_checks_are_answered(tmp_path: Path, stack: EmbeddedStack) -> None:
+    """What is printed at the start only says where things will be; "ready" comes once, and then a check is answered from a whole view."""
+    settings = fresh_settings(stack)
+    with running(tmp_path, up_command(tmp_path, "--gateway-port", "0", "--metrics-port", "0"), settings) as up:
+        up.shows("ready: checks are answered")
+        found = re.search(r"checks (http://\S+)", up.text)
+        assert found is not None, up.text
+        asked = {"customer": {"email": "dana@example.com"}, "channel": "email", "department": "marketing"}
+        request = urllib.request.Request(
+            found[1], json.dumps(asked).encode(), {"content-type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            said = json.load(answer)
+        assert (said["allowed"], said["degraded"]) == (True, None)
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(60 * SLOWER) == 0, up.text
+        assert up.text.count("ready:") == 1
     asyncio.run(topic_admin.delete(settings))
 
 

@@ -20,8 +20,8 @@ erased     what was known of a was erased; touches of `until` or before are refu
 
 Facts only add up, and the key tells them apart, so compaction loses none, and a log read in any order gives the same graph
 (`streams.core.identity_graph`). Only an erasure takes facts back: records without a value. The value is JSON: {"v": 1,
-"customers": [...], "ids": [...], "at": ..., "until": ..., "cause": {...}}, all but "v" optional; releases before 2026-11-24 wrote "link",
-which says nothing more than the key.
+"customers": [...], "ids": [...], "at": ..., "until": ..., "untold": [...], "staying": [...], "cause": {...}}, all but "v" optional;
+releases before 2026-11-24 wrote "link", which says nothing more than the key.
 
 A fact "gone" is never in the log: the index asks with it that what the log says of the pair be taken back (`taken_back`).
 """
@@ -83,8 +83,9 @@ class Fact(Struct, frozen=True, gc=False):
     `customers` of "blocked", "acted" and "ended" are those kept apart, of "joined" those who were two. Of "cut" the one that the person
     went by and goes by on, and, unless other links still hold the two together, the new one; then other ids that touches of the first were
     sent on under, whose timelines are told anew. `ids` of "cut" are the identifiers that belong to the new one, of "told", in the index's
-    answer, all of the person. `at` is the index's clock (us) at the decision, of "told", "cut", "joined" and "erased"; `until` (of
-    "erased") UTC ms.
+    answer, all of the person. `untold` of "cut" are ids that leave the first customer, and whose timelines were not told yet that they had
+    been merged with it: they may hold touches of `staying`, the identifiers that stay with it. `at` is the index's clock (us) at the
+    decision, of "told", "cut", "joined" and "erased"; `until` (of "erased") UTC ms.
     """
 
     a: str
@@ -95,6 +96,8 @@ class Fact(Struct, frozen=True, gc=False):
     ids: tuple[str, ...] = ()
     at: int = 0
     until: int = 0
+    untold: tuple[str, ...] = ()
+    staying: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -163,6 +166,8 @@ class _Value(Struct, frozen=True, omit_defaults=True):
     ids: tuple[str, ...] = ()
     at: int = 0
     until: int = 0
+    untold: tuple[str, ...] = ()
+    staying: tuple[str, ...] = ()
     cause: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -178,7 +183,8 @@ _NO_VALUE = _Value()
 def encode(fact: Fact) -> bytes:
     """The value of a fact's record."""
     cause = msgspec.Raw(fact.cause or b"null")
-    return msgspec.json.encode(_Value(1, fact.customers, fact.ids, fact.at, fact.until, cause))
+    value = _Value(1, fact.customers, fact.ids, fact.at, fact.until, fact.untold, fact.staying, cause)
+    return msgspec.json.encode(value)
 
 
 def decode(key: bytes, value: bytes) -> Fact:
@@ -195,7 +201,8 @@ def decode(key: bytes, value: bytes) -> Fact:
     except msgspec.MsgspecError as error:
         raise ValueError(f"the identity log's record {key!r} has a damaged value: {error}") from None
     cause = bytes(held.cause)
-    return Fact(a, b, kind, b"" if cause == b"null" else cause, held.customers, held.ids, held.at, held.until)
+    said = b"" if cause == b"null" else cause
+    return Fact(a, b, kind, said, held.customers, held.ids, held.at, held.until, held.untold, held.staying)
 
 
 def cause_of(touch: Touch, published_at: int, origin: Origin | None = None) -> bytes:

@@ -16,18 +16,22 @@ Pair = tuple[str, str]
 
 
 def commands(fact: Fact) -> Iterator[Command]:
-    """What the timeline is told whose touches leave: a pure function of a fact "cut", so that whoever finds it publishes the same bytes."""
-    if len(fact.customers) < 2:  # other links hold the two together
-        return
-    customer, into, *merged = fact.customers
+    """What timelines are told whose touches leave: a pure function of a fact "cut", so that whoever finds it publishes the same bytes."""
+    customer, *parted = fact.customers
     request, touch = decode_request(fact), decode_cause(fact)
     said, at = (request.command_id, request.requested_at) if request else ("identity log", fact.at // 1000)
     if touch is not None:
         said, at = touch.touch_id, touch.published_at
     reason = (request.reason if request else "") or None
-    for timeline in (customer, *merged):  # a merged one may not know yet that it was
-        for start in range(0, len(fact.ids), PER_COMMAND):
-            yield split_command(timeline, into, fact.ids[start : start + PER_COMMAND], at, said, fact.at, reason)
+    told = [(timeline, customer, fact.staying) for timeline in fact.untold]
+    if parted:  # else other links hold the two together
+        into, *merged = parted
+        told += [
+            (timeline, into, fact.ids) for timeline in (customer, *merged)
+        ]  # a merged one may not know yet that it was
+    for timeline, into, ids in told:
+        for start in range(0, len(ids), PER_COMMAND):
+            yield split_command(timeline, into, ids[start : start + PER_COMMAND], at, said, fact.at, reason)
 
 
 class Links:

@@ -9,7 +9,8 @@
 -- streams/core/identity_graph.py, which explains them. <AT> is the index's clock: microseconds, strictly increasing ("clock").
 --
 -- What the log may not hold yet stands in unlogged:CUSTOMER, a hash of fact (key of the log) to "HEAD\ncause", and is reported until it is
--- known to be logged, so that a crash in between loses none. HEAD: "customers;at;until;ids", lists with spaces, empty ends left out.
+-- known to be logged, so that a crash in between loses none. HEAD: "customers;at;until;ids;untold;staying", lists with spaces, empty ends
+-- left out.
 -- Facts: see streams/core/identity_facts.py; their causes are JSON, and put together as such. A told fact is reported whoever finds the merge, also when it comes from the log. Hearing it
 -- twice does no harm.
 local prefix = ARGV[2]
@@ -291,6 +292,14 @@ local function link(strong, weak, cause)
   report(one, strong .. '|' .. weak, '\n' .. cause)
 end
 
+local function use(root, cause) -- touches are sent on under this id from now on
+  local record = ensure(root)
+  if record.used then return end
+  record.used = true
+  save(root)
+  report(root, root .. '|' .. root, '\n' .. cause)
+end
+
 local function pair(strong, weak, cause)
   local record = ensure(weak)
   if record.shared or record.pairs[strong] then return end
@@ -359,12 +368,7 @@ local function decide(ids, cause)
     weaker = weaker or id == strong
   end
   local root = find(strong)
-  local record = ensure(root)
-  if not record.used then
-    record.used = true
-    save(root)
-    report(root, root .. '|' .. root, '\n' .. cause)
-  end
+  use(root, cause)
   return root, strong
 end
 

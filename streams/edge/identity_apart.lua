@@ -140,10 +140,13 @@ end
 
 -- Links of `hub` hold nothing any more. What leaves the customer by that is told of once: with the first link that it hung on, and `hub`
 -- with the first one to what stays. `shown` is the cause if it is a touch.
+--
+-- Who leaves may have been merged without their timeline knowing yet. It is not told of that merge any more, but may hold touches of what
+-- stays, from when that was theirs: the first fact says so (`untold` and `staying` in streams/core/identity_facts.py).
 local function part(hub, links, cause, shown)
   local at, old, members = tick(), find(hub), component(hub)
   for _, one in ipairs(links) do note_cut(one.strong, one.weak) end
-  local piece_of, used, several = {}, {}, false
+  local piece_of, used, waiting, several = {}, {}, {}, false
   for _, id in ipairs(members) do
     if not piece_of[id] then
       local piece = component(id)
@@ -151,15 +154,27 @@ local function part(hub, links, cause, shown)
       table.sort(piece)
       for _, member in ipairs(piece) do piece_of[member] = piece end
     end
-    -- Of many links, what hung on `hub` was sent on under a smaller id: a list of all for each would be quadratic.
-    if ensure(id).used and (#links == 1 or id < hub) then used[#used + 1] = id end
+    if ensure(id).used then
+      local waits = id ~= old and not is_told(ensure(id))
+      if waits then waiting[#waiting + 1] = id end
+      -- Of many links, what hung on `hub` was sent on under a smaller id: a list of all for each would be quadratic.
+      if #links == 1 or id < hub or waits then used[#used + 1] = id end
+    end
   end
-  local stays = piece_of[old]
+  local stays, untold = piece_of[old], {}
+  for _, id in ipairs(waiting) do
+    if piece_of[id] ~= stays then untold[#untold + 1] = id end
+  end
   if several then
     for _, id in ipairs(members) do
       if ensure(id).used or piece_of[id] ~= stays then tell_anew(id, at) end
     end
     regroup(old, members)
+  end
+  local more = ''
+  if #untold > 0 then
+    use(old, shown)
+    more = ';' .. table.concat(untold, ' ') .. ';' .. table.concat(stays, ' ')
   end
   local told = {[stays] = true}
   for _, one in ipairs(links) do
@@ -173,14 +188,11 @@ local function part(hub, links, cause, shown)
       for _, id in ipairs(used) do
         if piece_of[id] ~= left and id ~= old then customers[#customers + 1] = id end
       end
-      if not ensure(new).used then
-        ensure(new).used = true
-        save(new)
-        report(new, new .. '|' .. new, '\n' .. shown)
-      end
+      use(new, shown)
     end
     local ids = table.concat(leaving, ' ')
-    local value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. ids .. '\n' .. cause
+    local value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. ids .. more .. '\n' .. cause
+    more = ''
     report(find(one.strong), 'cut:' .. one.name, value)
     redis.call('HSET', cuts, one.name, value)
   end

@@ -62,6 +62,8 @@ def value_of(fact: Fact) -> bytes:
     if fact.kind not in _WITH_HEAD:
         return fact.cause
     head = f"{' '.join(fact.customers)};{fact.at};{fact.until};{' '.join(fact.ids)}"
+    if fact.untold:
+        head += f";{' '.join(fact.untold)};{' '.join(fact.staying)}"
     return head.encode() + b"\n" + fact.cause
 
 
@@ -71,8 +73,9 @@ def fact_of(key: bytes, value: bytes) -> Fact:
     head, _, cause = value.partition(b"\n")
     if not head:
         return Fact(a, b, kind, cause)
-    customers, at, until, ids = [*head.decode().split(";"), "", "", ""][:4]
-    return Fact(a, b, kind, cause, tuple(customers.split()), tuple(ids.split()), int(at or 0), int(until or 0))
+    customers, at, until, *ids = [*head.decode().split(";"), "", ""]
+    own, untold, staying, *_ = [tuple(some.split()) for some in (*ids, "", "", "")]
+    return Fact(a, b, kind, cause, tuple(customers.split()), own, int(at or 0), int(until or 0), untold, staying)
 
 
 def resolved(answer: Sequence[bytes], ids: Sequence[str], at: int) -> Resolved:

@@ -45,7 +45,7 @@ def test_facts_come_back(kind: str) -> None:
 def test_what_a_person_decided_comes_back() -> None:
     """A cut and an erasure come back with all they say, and with who asked instead of a touch."""
     request = Request("command", "dana", 9, "wrong number")
-    cut = Fact(A, B, "cut", msgspec.json.encode(request), (A, B, C), (B, "c5-e"), 77)
+    cut = Fact(A, B, "cut", msgspec.json.encode(request), (A, B, C), (B, "c5-e"), 77, untold=(B,), staying=(A, C))
     erased = Fact(A, A, "erased", msgspec.json.encode(request), at=78, until=5)
     for fact in (cut, erased):
         back = decode(fact.key.encode(), encode(fact))

@@ -22,6 +22,11 @@ def test_commands() -> None:
     assert {one.reason for one in (first, second, *merged)} == {"a colleague's number"}
     assert [(one.customer_id, one.identifiers) for one in merged] == [(D, first.identifiers), (D, second.identifiers)]
     assert list(commands(Fact(A, B, "cut", ASKED, (A,), (), 77))) == [], "other links hold the two together"
+    waiting = Fact(A, B, "cut", ASKED, (A,), (), 77, untold=(C, D), staying=(A, "c9"))
+    assert [(one.customer_id, one.into, one.identifiers) for one in commands(waiting)] == [
+        (C, A, (A, "c9")),
+        (D, A, (A, "c9")),
+    ], "they were merged, and what stays was theirs before, but nobody told them"
     (unknown,) = commands(Fact(A, B, "cut", b"", (A, B), (B,), 7_000))
     assert (unknown.issued_at, unknown.cause) == (7, "identity log")
     shown = msgspec.json.encode(Cause("t-4", 8, 9, "calls", "sales", "dialed"))

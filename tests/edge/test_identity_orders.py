@@ -93,7 +93,7 @@ def test_workers_at_once(settings: Settings, make_settings: Callable[..., Settin
             assert await some[4].customers(*IDS) == expected
             await write(elsewhere, facts)
             assert await other.customers(*IDS) == expected
-            assert timelines.places() == {id_: [graph.find(own)] for id_, own in timelines.owners.items()}
+            assert not (astray := timelines.astray(graph.find)), astray
 
     asyncio.run(run())
 

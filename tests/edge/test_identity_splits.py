@@ -111,6 +111,55 @@ def test_clock_only_goes_forward(settings: Settings) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("how", ["asked", "found in the log", "shared", "shared later"])
+def test_a_merge_that_no_timeline_was_told(settings: Settings, how: str) -> None:
+    """A link is cut before the timeline of who leaves by that was told of its merge, by a person or in the very touch that merged them:
+    what that timeline holds of others gets to those with whom they stay; the fact says so, also when it is asked for after a flush."""
+
+    async def run() -> None:
+        async with workers(settings, 2) as ((first, second), _):
+            timelines = Timelines(random.Random(5))
+
+            async def touch(*ids: str) -> None:
+                answers = await first.resolve(ids)
+                timelines.take(answers)
+                await first.publish(answers)
+                timelines.deliver()
+
+            if how == "shared":
+                for ids in (("c2-y", D), ("c2-z", C, D), ("c2-x", D), ("c2-a", C, D)):
+                    await touch(*ids)
+                expected = {"c2-a": "c2-a", "c2-x": "c2-x", "c2-y": "c2-y", "c2-z": "c2-a", C: "c2-a", D: D}
+            elif how == "shared later":
+                for ids in ((A, B), ("c1-x", B), ("c1-y", B), (C, D), (D,)):
+                    await touch(*ids)
+                await second.resolve((B, C), (B, D))  # it ends before Kafka has the links
+                await second.ask(C, D)  # nor this; B holds them together
+                await touch("c1-z", B)
+                expected = {A: A, B: B, C: C, D: D}
+            else:
+                await touch(B, C)
+                await touch(C)
+                if how == "asked":
+                    await second.resolve((A, C))  # it ends before Kafka has the link
+                else:
+                    await second.send(Fact(A, C))
+                    await second.publish([])
+                    first.index.suspect()
+                answer = await first.ask(B, C)
+                timelines.take(answer.waiting, touches=False)
+                await first.publish(list(answer.waiting))
+                assert answer.fact is not None and (answer.fact.untold, answer.fact.staying) == ((B,), (A, C))
+                flush(settings)
+                assert (await second.ask(B, C)).fact == answer.fact
+                expected = {A: A, B: B, C: A}
+            await settled(first, timelines)
+            assert await second.customers(*expected) == list(expected.values())
+            assert not (astray := timelines.astray(lambda own: expected.get(own, own))), astray
+
+    asyncio.run(run())
+
+
 STEPS = st.lists(
     st.tuples(
         st.lists(st.integers(0, 11), min_size=1, max_size=3, unique=True),
@@ -164,6 +213,6 @@ def test_cuts_are_the_graphs(settings: Settings, steps: list[tuple[list[int], in
                 timelines.take(answers)
                 await some[0].publish(answers)
             await settled(some[0], timelines)
-            assert timelines.places() == {id_: [graph.find(own)] for id_, own in timelines.owners.items()}
+            assert not (astray := timelines.astray(graph.find)), astray
 
     asyncio.run(run())

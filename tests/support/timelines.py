@@ -1,12 +1,16 @@
-"""The timelines of all customers, in memory, fed with what workers publish, in any order that Kafka may bring it in."""
+"""The timelines of all customers, in memory, fed with what workers publish, in any order that Kafka may bring it in.
+
+Which order that is depends on how the workers' calls fall, so a failure may not come again: `astray` says how each touch came where it is.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from streams.core import customer, identity_split
 from streams.core.commands import Command
+from streams.core.entry import decode_entry
 from streams.core.identity_facts import Resolved
 from streams.core.moving import merge_command
 from streams.core.policy import Policy
@@ -14,6 +18,7 @@ from streams.core.timeline import EMPTY, Timeline
 from streams.core.touch import IdentifiedTouch
 from tests.core.made import touch
 from tests.support.identities import Worker
+from tests.support.waiting import wait_until_async
 
 POLICY = Policy()
 
@@ -26,6 +31,7 @@ class Timelines:
         self._all: dict[str, Timeline] = {}
         self._waiting: list[IdentifiedTouch | Command] = []
         self._touches = 0
+        self._seen: list[str] = []
         self.owners: dict[str, str] = {}
         """Touch id to the identifier that decided whose it is."""
 
@@ -64,6 +70,7 @@ class Timelines:
                 else customer.on_touch(before, one, POLICY)
             )
             assert effect.refused is None, effect.refused
+            self._seen.append(f"{_told(one)}: {effect.outcome}, left {dict(effect.timeline.left)}")
             self._all[one.customer_id] = effect.timeline
             self._waiting += effect.commands
             if effect.forward is not None:
@@ -77,10 +84,34 @@ class Timelines:
                 found.setdefault(entry.id, []).append(name)
         return found
 
+    def astray(self, customer_of: Callable[[str], str]) -> str:
+        """Which touches are not once, and with the customer of their identifier, and all that the timelines heard; empty when each is."""
+        places = self.places()
+        wrong = {
+            f"{id_} of {own}": f"on {places.get(id_, [])}, not {customer_of(own)}"
+            for id_, own in self.owners.items()
+            if places.get(id_, []) != [customer_of(own)]
+        }
+        return "\n".join([str(wrong), *self._seen]) if wrong else ""
+
+
+def _told(one: IdentifiedTouch | Command) -> str:
+    if isinstance(one, IdentifiedTouch):
+        return f"{one.customer_id} gets {one.touch.touch_id} of {one.identifier or 'its own'}, looked up at {one.resolved_at}"
+    moved = ", ".join(decode_entry(data).id for data in one.entries)
+    where = f"into {one.into} of {one.identifiers}" if one.into else moved
+    return f"{one.customer_id} hears {one.kind} {where}, decided at {one.decided_at}"
+
 
 async def settled(worker: Worker, timelines: Timelines) -> None:
-    """The worker mends until nothing is overdue, and all is delivered."""
-    while found := await worker.index.overdue():
+    """The worker mends until nothing is overdue, and all is delivered. One that is away, or in doubt, finds nothing either: it is asked
+    again."""
+
+    async def nothing_left() -> bool:
+        found = await worker.index.overdue()
         timelines.take(found, touches=False)
         await worker.publish(found)
+        return not (found or worker.index._away or worker.index._behind)
+
+    await wait_until_async(nothing_left, 60, "nothing to be overdue")
     timelines.deliver()

@@ -48,6 +48,7 @@ def test_workers_at_once(settings: Settings, make_settings: Callable[..., Settin
     it is and an index built from the log all have the same customers, and each touch is on its customer's timeline, once."""
     rng = random.Random(seed)
     again: list[tuple[str, ...]] = []
+    decided: set[str] = set()
     timelines = Timelines(rng)
     elsewhere = make_settings()
 
@@ -57,6 +58,8 @@ def test_workers_at_once(settings: Settings, make_settings: Callable[..., Settin
                 a, b = rng.sample(IDS, 2)
                 decide = rng.choice((worker.ask, worker.ask, worker.ask_join))
                 answer = await decide(a, b, f"{name}-{n}")
+                if answer.fact is not None and answer.standing == answer.fact.kind:
+                    decided.add(answer.fact.key)
                 if rng.random() < 0.7:
                     timelines.take(answer.waiting, touches=False)
                     await worker.publish(list(answer.waiting))
@@ -83,7 +86,8 @@ def test_workers_at_once(settings: Settings, make_settings: Callable[..., Settin
             await settled(some[0], timelines)
             facts = [fact for fact in await logged(settings) if fact.kind != "seen"]  # decided by now
             graph = Graph(facts)
-            assert {"cut", "joined"} <= {fact.kind for fact in facts}
+            # How many there are depends on how the workers' calls fall; of joins there may be none.
+            assert decided and decided <= {fact.key for fact in facts}
             for _ in range(5):
                 rng.shuffle(facts)
                 assert set(Graph(facts).facts()) == set(graph.facts())

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -27,20 +28,26 @@ from streams.commands.identifiers import read_log
 from streams.commands.policy_in_force import in_force, policy_in_force
 from streams.commands.publishing import run_kafka
 from streams.core.entry import DamagedError
+from streams.core.govern.awaited import awaited
 from streams.core.govern.forecast import Outlook, Plan, sentence
 from streams.core.govern.forecast import forecast as foresee
 from streams.core.govern.planning import Given, Planned, announced, planned
 from streams.core.identify import nodes
 from streams.core.identity_person import IdentityLog
 from streams.core.policy import DAY_MS, Policy
+from streams.core.reservation import Reservation
 from streams.core.touch import Customer, Touch
 from streams.edge.history import History, history
-from streams.edge.reader import read
+from streams.edge.reader import open_codec, read
+from streams.edge.reserved import Reserved
 from streams.edge.topics import changelog
 from streams.settings import Settings
 
 PAUSE = 2.0
 """Seconds between two looks at plans that change."""
+
+AGAIN = 60.0
+"""Seconds after which is looked again at the latest: time alone ends reservations, and makes plans past."""
 
 OVERLAP_MS = 300_000
 """What was written shortly before the timelines were read is read again: clocks differ, and to take a record twice changes nothing."""
@@ -56,6 +63,9 @@ OVERLAP_MS = 300_000
     metavar="FILE",
     help="JSON lines of what the CRM knows: customer (or none: for the whole account) and standing, as POST /v1/checks has them.",
 )
+@click.option(
+    "--alone", is_flag=True, help="Count only what is asked about: neither other published plans nor reservations."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, one for each plan.")
 @click.option("--now", metavar="TIME", help="RFC 3339 time from which on is looked; default the present.")
 @policy_option
@@ -65,6 +75,7 @@ def forecast(
     follow: bool,
     days: float,
     standing: BinaryIO | None,
+    alone: bool,
     as_json: bool,
     now: str | None,
     policy_path: str | None,
@@ -74,8 +85,9 @@ def forecast(
     """Print what planned touches will collide with in the next days: each other, what was sent, and opt-outs.
 
     Without FILE these are the plans that tools have published (`touchstream plan`). FILE has touches as JSON lines ("-" is standard input),
-    as `touchstream send` will take them, with their times to come: campaign sends, sequences, call lists, of all tools together. Customers
-    and their timelines are read from Kafka; nothing is published. A plan is a campaign, sequence or list of one department on one day
+    as `touchstream send` will take them, with their times to come: campaign sends, sequences, call lists. Customers and their timelines are
+    read from Kafka; nothing is published. Plans that tools have published count, too, unless FILE has their ids, and so do contacts that
+    tools have reserved. A plan is a campaign, sequence or list of one department on one day
     (UTC); the next one comes first. By the published policy, as the workers judge; `--policy` tries another one out. The exit code is 1
     when a line was broken or had no usable identifier.
     """
@@ -87,25 +99,28 @@ def forecast(
     shown = Shown(settings, policy, days, as_json)
     if follow:
         with suppress(KeyboardInterrupt):  # Ctrl-C is how this ends
-            run_kafka(_follow(settings, shown, None if policy_path else policy))
+            run_kafka(_follow(settings, shown, None if policy_path else policy, alone))
         return
     broken: list[str] = []
     if file is None:
         with progress("reading timelines"):
             held = run_kafka(history(settings))
+            reserved = [] if alone else run_kafka(_reserved(settings))
         if standing is not None:
             shown.given = _given(
                 settings, policy, standing, run_kafka(read_log(settings, policy.identity.shared_after)), broken
             )
-        click.echo(_left_out(shown.published(held, start)), err=True)
+        click.echo(_left_out(shown.published(held, reserved, start)), err=True)
         _end(broken)
         return
     touches = _touches(file, broken)
     with progress("reading identities and timelines"):
         log, timelines = run_kafka(_read(settings, policy))
+        reserved = [] if alone else run_kafka(_reserved(settings))
     given = None if standing is None else _given(settings, policy, standing, log, broken)
     people = _people(settings, policy, log)
     try:
+        others = awaited(() if alone else timelines.planned(), reserved, timelines, start)
         plan = planned(
             touches,
             lambda touch: people(touch.customer),
@@ -115,6 +130,7 @@ def forecast(
             start,
             shown.end(start),
             given,
+            others,
         )
         shown.show(plan, start)
     except DamagedError as error:
@@ -152,10 +168,13 @@ class Shown:
         """Until when is looked."""
         return start + int(self._days * DAY_MS)
 
-    def published(self, held: History, start: int) -> Planned:
-        """Show the plans that timelines hold. Raises CommandError."""
+    def published(self, held: History, reserved: Iterable[Reservation], start: int) -> Planned:
+        """Show the plans that timelines hold, beside what is reserved. Raises CommandError."""
         try:
-            plan = announced(held.planned(), held, held.belongings, self._policy, start, self.end(start), self.given)
+            others = awaited((), reserved, held, start)
+            plan = announced(
+                held.planned(), held, held.belongings, self._policy, start, self.end(start), self.given, others
+            )
             self.show(plan, start)
         except DamagedError as error:
             raise unreadable(error, self._settings) from None
@@ -163,7 +182,10 @@ class Shown:
 
     def show(self, planned: Planned, start: int) -> None:
         """The outlooks that are not as they were; of a plan that is no more, that nothing is planned."""
-        now = {one.plan: one for one in foresee(planned.plans, planned.known, self._policy, start, planned.companies)}
+        now = {
+            one.plan: one
+            for one in foresee(planned.plans, planned.known, self._policy, start, planned.companies, planned.published)
+        }
         gone = [Outlook(plan, 0, 0, ()) for plan in self._before if plan not in now]
         changed = [one for one in now.values() if self._before.get(one.plan) != one]
         for outlook in sorted([*gone, *changed], key=lambda one: one.plan):
@@ -171,33 +193,46 @@ class Shown:
         self._before = now
 
 
-async def _follow(settings: Settings, shown: Shown, own: Policy | None) -> None:
-    """Shows plans as they are, and again whenever the timelines have changed, at most every `PAUSE` seconds; by the published policy as it
-    changes, and `own` while there is none, unless that is None: then by what `shown` has."""
+async def _follow(settings: Settings, shown: Shown, own: Policy | None, alone: bool) -> None:
+    """Shows plans as they are, and again whenever timelines or reservations have changed, at most every `PAUSE` seconds, or may have ended;
+    by the published policy as it changes, and `own` while there is none, unless that is None: then by what `shown` has."""
     since = time.time_ns() // 1_000_000 - OVERLAP_MS
     held = await history(settings)
-    changed = asyncio.Event()
-    changed.set()
+    async with open_codec(settings) as codec:
+        reserved = Reserved(settings, codec)
+        topics = [changelog(settings)]
+        if not alone:
+            await reserved.read()
+            topics.append(reserved.topic)
+        changed = asyncio.Event()
 
-    async def take() -> None:
-        async for stored in read(settings, [changelog(settings)], start=since, follow=True):
-            held.take(stored.key or b"", stored.value)
-            changed.set()
+        async def take() -> None:
+            async for stored in read(settings, topics, start=since, follow=True):
+                if stored.topic == reserved.topic:
+                    await reserved.take(stored.key or b"", stored.value)
+                else:
+                    held.take(stored.key or b"", stored.value)
+                changed.set()
 
-    taking = asyncio.create_task(take())
-    try:
-        while not taking.done():
-            if own is not None:  # another one has the workers judge plans anew, hence changes timelines
-                shown.use((await in_force(settings, own))[0])
-            shown.published(held, time.time_ns() // 1_000_000)
-            changed.clear()
-            await asyncio.sleep(PAUSE)
-            waiting = asyncio.create_task(changed.wait())
-            await asyncio.wait({waiting, taking}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-        await taking
-    finally:
-        taking.cancel()
+        taking = asyncio.create_task(take())
+        try:
+            while not taking.done():
+                if own is not None:  # another one has the workers judge plans anew, hence changes timelines
+                    shown.use((await in_force(settings, own))[0])
+                shown.published(held, reserved.all(), time.time_ns() // 1_000_000)
+                changed.clear()
+                await asyncio.sleep(PAUSE)
+                waiting = asyncio.create_task(changed.wait())
+                await asyncio.wait({waiting, taking}, timeout=AGAIN, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+            await taking
+        finally:
+            taking.cancel()
+
+
+async def _reserved(settings: Settings) -> list[Reservation]:
+    async with open_codec(settings) as codec:
+        return (await Reserved(settings, codec).read()).all()
 
 
 async def _read(settings: Settings, policy: Policy) -> tuple[IdentityLog, History]:

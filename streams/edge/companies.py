@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from streams.core.entry import DELETED, DamagedError, Entry
 from streams.core.govern import compiled
-from streams.core.govern.planning import contact_of_plan
+from streams.core.govern.plan_contacts import contact_of_plan
 from streams.core.govern.records import Contact
 from streams.core.identify import account_node
 from streams.core.policy import DAY_MS, Policy

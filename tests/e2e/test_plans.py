@@ -89,6 +89,11 @@ def test_plans_become_findings_and_end(settings: Settings) -> None:
         assert found.keys() == {"m0", "s0", "m1", "s1", "m3"} and found["m1"] == found["s1"]
         text = touchstream(settings, "forecast", "--days", "1").stdout
         assert "2 with planned emails of sales inside 24 h" in text and "1 on opted-out contacts" in text
+        tried = json.dumps(touch("n0", soon, PEOPLE[1], department="sales", campaign="trial"))
+        text = touchstream(settings, "forecast", "-", "--days", "1", stdin=tried).stdout
+        assert "trial campaign" in text and "1 with planned emails of marketing inside 24 h" in text
+        assert text.count("\n") == 1, "what others plan counts, and is not what was asked about"
+        assert "with nothing" in touchstream(settings, "forecast", "-", "--days", "1", "--alone", stdin=tried).stdout
         with following(settings) as lines:
             wait_until(
                 lambda: any("2 with planned emails of sales" in line for line in lines), 60, "the plans as they are"

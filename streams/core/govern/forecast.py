@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -73,17 +73,26 @@ class Outlook(Struct, frozen=True):
 
 
 def forecast(
-    plans: Iterable[tuple[str, Contact]], known: Known, policy: Policy, now: int, companies: Companies = NONE
+    plans: Iterable[tuple[str, Contact]],
+    known: Known,
+    policy: Policy,
+    now: int,
+    companies: Companies = NONE,
+    published: Container[str] = (),
 ) -> tuple[Outlook, ...]:
     """The outlook of each plan, sorted by day. `plans` are customers' ids with what is planned for them; `now` is UTC ms. Of customers in
     `companies` the contacts of their colleagues count, too; `known` is asked about these as well, and `account_contacts` that it gives
-    are not looked at."""
+    are not looked at. Of what it gives as held, `published` are the ids of plans; the rest is reserved."""
     compiled = ready.of(policy)
     by_customer: dict[str, list[Contact]] = defaultdict(list)
     for customer, contact in plans:
         by_customer[customer].append(contact)
     named = {customer: _named(theirs, customer) for customer, theirs in by_customer.items()}
     planned = {id(contact): contact for theirs in named.values() for contact in theirs}
+
+    def awaits(proof: Any) -> bool:
+        return id(proof) in planned or (getattr(proof, "id", "") or None) in published
+
     total: dict[Plan, int] = defaultdict(int)
     stopped: dict[Plan, int] = defaultdict(int)
     found: dict[Plan, dict[_Cause, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -101,7 +110,7 @@ def forecast(
             total[plan] += 1
             stopped[plan] += any(blocks(ruling.rule.action, contact) for ruling, _ in hits)
             for ruling, hit in hits:
-                found[plan][_cause(ruling, hit, contact, planned)].append(customer)
+                found[plan][_cause(ruling, hit, contact, awaits)].append(customer)
 
     def of_company(customer: str) -> tuple[Sequence[Entry], Standing]:
         history, standing = known(customer)
@@ -172,16 +181,16 @@ _BY_ITSELF = frozenset((Reason.AFTER_OPT_OUT, Reason.AFTER_REPLY, Reason.NO_CONS
 """Reasons whose proof is what the customer said or did, no other contact."""
 
 
-def _cause(ruling: Ruling, hit: Hit, contact: Contact, planned: dict[int, Contact]) -> _Cause:
+def _cause(ruling: Ruling, hit: Hit, contact: Contact, awaits: Callable[[Any], bool]) -> _Cause:
     rule = ruling.rule
     near = ruling.window_of(contact, hit.proof[-1]) if isinstance(ruling, Overlap) else getattr(rule, "window", "")
-    return ruling.reason, rule.name, rule.action, _against(ruling.reason, hit, planned), near
+    return ruling.reason, rule.name, rule.action, _against(ruling.reason, hit, awaits), near
 
 
-def _against(reason: Reason, hit: Hit, planned: dict[int, Contact]) -> str:
+def _against(reason: Reason, hit: Hit, awaits: Callable[[Any], bool]) -> str:
     sorts = set()
     for proof in hit.proof:
-        if id(proof) in planned:
+        if awaits(proof):
             sorts.add(f"planned {_things(proof.channel)} of {proof.department}")
         elif getattr(proof, "channel", "") and reason not in _BY_ITSELF:
             sorts.add("contacts already made or reserved")

@@ -6,18 +6,20 @@ A plan is the touch as it will be published, with its time to come. Of several r
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from streams.core import claims
 from streams.core.entry import DELETED, DamagedError, Entry, key
 from streams.core.govern import compiled
+from streams.core.govern.awaited import NOTHING as NONE_AWAITED
+from streams.core.govern.awaited import Awaited
 from streams.core.govern.check import known
 from streams.core.govern.colleagues import NONE, Belonging, Companies, belonging, companies
 from streams.core.govern.forecast import Known
+from streams.core.govern.plan_contacts import contact_of, contact_of_plan
 from streams.core.govern.records import NOTHING, Contact, Standing
 from streams.core.identity_graph import Graph
 from streams.core.policy import Policy
@@ -32,12 +34,14 @@ People = Callable[[Touch], Sequence[str]]
 
 
 class Planned(Struct, frozen=True):
-    """`plans` are customers with what is planned for them between two moments, `companies` whose colleagues they are, where some rule asks;
-    the numbers say what was left out: made already, before or after that stretch, taken back, and without a usable identifier."""
+    """`plans` are customers with what is planned for them between two moments, `companies` whose colleagues they are, where some rule asks,
+    `published` the ids of further plans that count; the numbers say what was left out: made already, before or after that stretch, taken
+    back, and without a usable identifier."""
 
     plans: tuple[tuple[str, Contact], ...]
     known: Known
     companies: Companies
+    published: frozenset[str]
     made: int
     elsewhen: int
     withdrawn: int
@@ -60,9 +64,10 @@ def planned(
     start: int,
     end: int,
     given: Given | None = None,
+    others: Awaited = NONE_AWAITED,
 ) -> Planned:
     """What is planned in [start, end), UTC ms. Plans whose identifiers lead to several customers are one person's, as their touches would
-    make them."""
+    make them. `others` count besides; of those under an id that is among the touches, what the touches say holds."""
     latest: dict[str, Touch] = {}
     for touch in touches:
         before = latest.get(touch.touch_id)
@@ -88,11 +93,17 @@ def planned(
             plans.append((who, contact_of(touch)))
             account = touch.account and touch.account.name
             named[who] += [account] if account else []
+    who_is = {id_: who for who, some in held.items() for id_, _ in some}
+    for customer, accounts in others.named.items() if named else ():
+        named[who_is.get(customer, customer)] += accounts
     of = _companies(named, held, belongings, policy, given)
+    for id_, who in who_is.items():
+        members[who].add(id_)
     return Planned(
         tuple(plans),
-        _knows(held, timelines, policy, start, _given(members, of, given)),
+        _knows(held, timelines, policy, start, _standing(members, of, given, others, latest)),
         of,
+        others.published - latest.keys(),
         made=len(theirs) - len(plans),
         elsewhen=len(standing) - len(inside),
         withdrawn=len(latest) - len(standing),
@@ -108,14 +119,17 @@ def announced(
     start: int,
     end: int,
     given: Given | None = None,
+    others: Awaited = NONE_AWAITED,
 ) -> Planned:
     """The same of the plans that timelines hold, by customer id: what tools have published."""
     held: dict[str, _Held] = {}
     named: dict[str, list[str]] = defaultdict(list)
     plans: list[tuple[str, Contact]] = []
+    known_ids: set[str] = set()
     elsewhen = withdrawn = 0
     for customer, timeline in with_plans:
         for plan in timeline.plans:
+            known_ids.add(plan.id)
             if plan.kind == DELETED:
                 withdrawn += 1
             elif start <= plan.at < end:
@@ -127,8 +141,9 @@ def announced(
     of = _companies(named, held, belongings, policy, given)
     return Planned(
         tuple(plans),
-        _knows(held, timelines, policy, start, _given({who: (who,) for who in held}, of, given)),
+        _knows(held, timelines, policy, start, _standing({who: (who,) for who in held}, of, given, others, known_ids)),
         of,
+        frozenset(),
         made=0,
         elsewhen=elsewhen,
         withdrawn=withdrawn,
@@ -152,10 +167,22 @@ def _companies(
     return companies(named, known, lambda id_: own[id_][0] if id_ in own else id_)
 
 
-def _given(ids: Mapping[str, Iterable[str]], companies: Companies, given: Given | None) -> Callable[[str], Standing]:
-    if given is None:
-        return lambda customer: NOTHING
-    return lambda customer: given(sorted(ids.get(customer, ())), companies.of.get(customer, ""))
+def _standing(
+    ids: Mapping[str, Iterable[str]],
+    companies: Companies,
+    given: Given | None,
+    others: Awaited,
+    own: Container[str],
+) -> Callable[[str], Standing]:
+    """What is known of a customer besides the timelines: what is `given`, and what `others` plan or hold, but for the contacts of `own`."""
+
+    def of(customer: str) -> Standing:
+        theirs = sorted(ids.get(customer, ()))
+        standing = NOTHING if given is None else given(theirs, companies.of.get(customer, ""))
+        held = [one for id_ in theirs or (customer,) for one in others.contacts.get(id_, ()) if one.id not in own]
+        return replace(standing, held=tuple(held)) if held else standing
+
+    return of
 
 
 def _knows(
@@ -172,32 +199,6 @@ def _knows(
         return _known(((customer, timelines[customer]),) if known_of is None else known_of, policy, at, given(customer))
 
     return knows
-
-
-def contact_of_plan(plan: Entry, customer: str = "") -> Contact:
-    """The contact that a plan on a timeline will be, of a colleague where it says of whom. Its offer is in normal form, as rules compare
-    them."""
-    said = {claim.kind: claim.value for claim in plan.claims}
-    ends = [dt.date.fromisoformat(claim.value) for claim in plan.claims if claim.kind == "deadline"]
-    return Contact(
-        plan.at, plan.channel, plan.department, plan.kind, plan.id, plan.campaign, plan.category, plan.sequence, plan.actor_id,
-        plan.actor_kind, plan.priority, said.get("offer"), min(ends, default=None), customer=customer,
-    )  # fmt: skip
-
-
-def contact_of(touch: Touch) -> Contact:
-    """The contact that a planned touch will be."""
-    ends = [
-        dt.date.fromisoformat(one.value)
-        for one in claims.extract(touch.message, touch.occurred_at)
-        if one.kind == "deadline"
-    ]
-    actor, message = touch.actor, touch.message
-    return Contact(
-        touch.occurred_at, touch.channel, touch.department, touch.kind, touch.touch_id, touch.campaign, touch.category, touch.sequence,
-        actor.id if actor else None, actor.kind if actor else None, touch.priority, message.offer if message else None,
-        min(ends, default=None),
-    )  # fmt: skip
 
 
 def _timelines(ids: Iterable[str], timelines: Mapping[str, Timeline]) -> _Held:

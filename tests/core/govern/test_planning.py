@@ -8,10 +8,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from streams.core.entry import Entry
+from streams.core.govern.awaited import awaited
 from streams.core.govern.forecast import forecast
-from streams.core.govern.planning import contact_of, planned
+from streams.core.govern.plan_contacts import contact_of
+from streams.core.govern.planning import planned
 from streams.core.govern.reasons import Reason
 from streams.core.policy import Policy
+from streams.core.reservation import Reservation
 from streams.core.timeline import Timeline
 from streams.core.touch import Actor, Customer, Message, Touch
 from tests.core.govern.worlds import DAY, HOUR, START
@@ -79,3 +82,45 @@ def test_a_contact_is_what_the_touch_says() -> None:
     told = (contact.actor_id, contact.actor_kind, contact.category, contact.sequence, contact.priority, contact.offer)
     assert told == ("mailer", "automation", "news", "s", 3, "Spring offer")
     assert contact.offer_ends is not None and contact.offer_ends.isoformat() == "2026-03-31"
+
+
+def test_what_others_plan_or_hold_counts() -> None:
+    """A call that sales has published for the customer is in the way of a mail, and so is a slot held under an id that was merged since; a
+    slot for the published call is the call, and none of them is among what is asked about. What the list has under the same id holds."""
+    call = Entry(TUESDAY + HOUR, "call", "calls", "sales", "outbound", "dialed")
+    timelines = {
+        "c2-a": Timeline(plans=(call, replace(call, id="past", at=START - 1))),
+        "c5-x": Timeline(merged_into="c2-a"),
+    }
+
+    def slot(touch_id: str, at: int, **values: Any) -> Reservation:
+        names = (
+            "campaign",
+            "category",
+            "sequence",
+            "actor_id",
+            "actor_kind",
+            "priority",
+            "offer",
+            "offer_ends",
+            "account",
+        )
+        nothing: dict[str, Any] = dict.fromkeys(names)
+        return Reservation(
+            "r", "held", "c5-x", ("c5-x",), touch_id, at, TUESDAY, "calls", "sales", "dialed", **nothing, created_at=1, updated_at=1,
+            requested_by="", policy="", **values,
+        )  # fmt: skip
+
+    others = awaited(
+        [("c2-a", timelines["c2-a"])], [slot("call", TUESDAY + HOUR), slot("slot", TUESDAY - HOUR)], timelines, START
+    )
+
+    def told(*touches: Touch) -> Any:
+        found = planned(touches, people, timelines, dict, Policy(), START, START + 14 * DAY, None, others)
+        seen = forecast(found.plans, found.known, Policy(), START, found.companies, found.published)
+        return [(one.plan.department, [each.against for each in one.collisions]) for one in seen]
+
+    both = "contacts already made or reserved and planned calls of sales"
+    assert told(MAIL) == [("marketing", [both])]
+    moved = replace(CALL, customer=Customer(email="c2-a"), occurred_at=TUESDAY + 5 * DAY)
+    assert told(MAIL, moved) == [("marketing", ["contacts already made or reserved"]), ("sales", [])]

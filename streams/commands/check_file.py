@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -127,19 +127,19 @@ def _json(file: BinaryIO, broken: list[str]) -> Iterator[tuple[int, dict[str, An
 async def ask_all(settings: Settings, asked: Iterable[Question], broken: list[str], as_json: bool) -> Outcome:
     """Asks about all, prints what is no on standard output, with `as_json` each answer, and what could not be asked on standard error.
     Raises CommandError."""
-    outcome, numbers = Outcome(), list[Question]()
+    outcome, waiting = Outcome(), deque[Question]()
+    done = last = 0
     remote = Remote(settings)
 
     def each() -> Iterator[dict[str, Any]]:
         for number, question in asked:
-            numbers.append((number, question))
+            waiting.append((number, question))
             yield question
 
-    done = 0
     try:
         async for answer in remote.check_all(each()):
-            number, question = numbers[done]
-            done += 1
+            number, question = waiting.popleft()
+            done, last = done + 1, number
             _problems(broken, outcome)
             if isinstance(answer, Unanswered):
                 broken.append(f"line {number}: {answer.text}")
@@ -151,8 +151,8 @@ async def ask_all(settings: Settings, asked: Iterable[Question], broken: list[st
                 click.echo(clean(f"line {number}: {_told(answer, question)}"))
     except GatewayError as error:
         _problems(broken, outcome)
-        last = f" up to line {numbers[done - 1][0]}" if done else ""
-        raise CommandError(f"{error}\n{counted(done, 'customer')} were answered{last}") from None
+        where = f" up to line {last}" if done else ""
+        raise CommandError(f"{error}\n{counted(done, 'customer')} were answered{where}") from None
     finally:
         await remote.close()
     _problems(broken, outcome)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,9 @@ from msgspec.structs import replace
 
 from streams import Client
 from streams.cli import main
-from streams.commands.check_file import FIELDS, STANDING, questions
+from streams.commands.check_file import FIELDS, STANDING, ask_all, questions
 from streams.commands.tables import WHO
-from streams.gateway import models
+from streams.gateway import models, remote
 from streams.gateway.remote import Answer, GatewayError, Unanswered
 from streams.settings import Settings
 from tests.gateway.running import Gateway
@@ -221,3 +223,29 @@ def test_what_the_command_cannot_do(tmp_path: Path) -> None:
     assert nowhere.exit_code == 1 and "'127.0.0.1:8484' is no address of a gateway" in nowhere.output
     when = run(main, ["check", "--file", str(file), "--at", "tomorrow", *kind])
     assert when.exit_code == 1 and "--at: 'tomorrow' is not an RFC 3339 time" in when.output
+
+
+class _Asked(dict[str, Any]):
+    """A question of which can be told whether it is still held."""
+
+
+def test_what_was_answered_is_not_kept(
+    gateway: Gateway, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file may be longer than memory is large: of 200 customers, asked about by tens, never more than a few tens are held at once."""
+    monkeypatch.setattr(remote, "BATCH_CUSTOMERS", 10)
+    held: list[weakref.ref[_Asked]] = []
+    most = 0
+
+    def asked() -> Iterator[tuple[int, dict[str, Any]]]:
+        nonlocal most
+        for n in range(1, 201):
+            question = _Asked(KIND, customer={"email": f"p{n}@example.com"})
+            held.append(weakref.ref(question))
+            most = max(most, sum(one() is not None for one in held))
+            yield n, question
+
+    outcome = asyncio.run(ask_all(replace(settings, gateway_url=gateway.url), asked(), [], False))
+    assert outcome.allowed == 200
+    assert 10 <= most < 50
+    assert capsys.readouterr() == ("", "")

@@ -46,6 +46,7 @@ class Command(Struct, frozen=True, gc=False, omit_defaults=True):
     deal_version: int | None = None
     consent: ConsentChange | None = None
     rule: str | None = None
+    deal_owner: str | None = None
 
 
 LEAD_KINDS = frozenset(

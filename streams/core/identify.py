@@ -77,6 +77,11 @@ def is_node(text: str) -> bool:
     return _NODE.fullmatch(text) is not None
 
 
+def trust(node_id: str) -> int:
+    """How far the kind of identifier that an id stands for is trusted: from 6, a CRM id, down to 1; 0 when it is none of ours."""
+    return len(RANKS) + 1 - int(node_id[1]) if kind_of(node_id) is not None else 0
+
+
 def kind_of(node_id: str) -> str | None:
     """Which kind of identifier (`RANKS`) an id stands for; None when it is none of ours."""
     return _KINDS.get(node_id.partition("-")[0])

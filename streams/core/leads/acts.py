@@ -33,7 +33,8 @@ MOVED: Final = "lead_moved"
 class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     """One act. `by` is who did it. Assigned: `owner` (None: nobody was free), `team`, `why` in a sentence, the first touch is due at
     `due_at`, and `timers`. Rejected, recycled, disqualified: the `reason`; recycled: when to look at it again and what to nurture with.
-    A deal: its id and stage, and the version of it that says so; 0: not known. A tick says only that its time has come. Carried: the
+    A deal: its id and stage, its `owner`, the version of it that says so (0: not known), and how far the identifier is trusted by which it
+    is the customer's (`streams.core.identify.trust`; 0: nobody named one). A tick says only that its time has come. Carried: the
     `lead` as it was when what led to it was pruned, and whose it was: the customer id `source`. Moved: that alone."""
 
     by: str = ""
@@ -50,7 +51,22 @@ class Act(Struct, frozen=True, gc=False, omit_defaults=True):
     lead: LeadState | None = None
     version: int = 0
     source: str = ""
+    trust: int = 0
 
+    @property
+    def place(self) -> int:
+        """Of what is said of one deal, the higher one holds: see `place`."""
+        return place(self.version, self.trust)
+
+
+def place(version: int, trust: int = 0) -> int:
+    """Whose a deal is, its versions say, and within a version the most trusted identifier that a touch has shown. Beyond the `_HIGHEST`
+    version all are alike, so that the number fits into MessagePack's 64 bits."""
+    return min(version, _HIGHEST) * _TRUSTS + trust
+
+
+_TRUSTS = 8  # more than any `trust`
+_HIGHEST = (1 << 64) // _TRUSTS - 1
 
 _decoder = msgspec.json.Decoder(Act)
 

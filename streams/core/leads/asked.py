@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from streams.core.commands import LEAD_KINDS, Command
 from streams.core.entry import Entry
+from streams.core.identify import trust
 from streams.core.ids import command_id
-from streams.core.leads.acts import Act, ActKind, derived_id, entry_of
+from streams.core.leads.acts import Act, ActKind, derived_id, entry_of, place
 from streams.core.ledger.records import MAX_ID
 from streams.core.ledger.types import DAY_MS, STAGES, LeadReason, Stage
 from streams.core.touch_check import EARLIEST_MS, LATEST_MS
@@ -80,7 +81,8 @@ def problem(command: Command) -> str | None:
     ids = (
         ("requested_by", command.requested_by),
         ("lead_id", command.lead_id),
-        ("identifiers", identifier_of(command)),
+        ("deal_owner", command.deal_owner),
+        *(("identifiers", one) for one in command.identifiers[:2] if command.requested_by == LEDGER),
     )
     for name, value in ids:
         if len((value or "").encode()) > LONGEST_ID:
@@ -90,9 +92,9 @@ def problem(command: Command) -> str | None:
     deleted = command.deal_stage == DELETED and command.requested_by == LEDGER and command.deal_id
     if kind == DEAL and command.deal_stage not in STAGES and not deleted:
         return f"{DEAL} needs a deal_stage of {', '.join(STAGES)}; {_given(command.deal_stage)}"
-    of_deal = (command.deal_id, command.deal_stage, command.deal_at, command.deal_version)
+    of_deal = (command.deal_id, command.deal_stage, command.deal_at, command.deal_version, command.deal_owner)
     if kind != DEAL and any(value is not None for value in of_deal):
-        return f"deal_id, deal_stage, deal_at and deal_version go with {DEAL} only, not with {kind}"
+        return f"deal_id, deal_stage, deal_at, deal_version and deal_owner go with {DEAL} only, not with {kind}"
     if command.deal_version is not None and (command.deal_version < 1 or not command.deal_id):
         return "deal_version is that of the deal which deal_id names, from 1 on"
     if len(command.deal_id or "") > MAX_ID:
@@ -116,14 +118,24 @@ def act_id(command_id: str) -> str:
     return derived_id("act", command_id)
 
 
+def counts_from(command: Command) -> int:
+    """By a deletion of a deal: the `Act.place` from which on what is said of the deal is the customer's; 0: none of it is. It names two
+    identifiers where the deal is another customer's now: that by which it was this one's, then that by which it is the other's, "" as long
+    as nobody is known to have it."""
+    version = command.deal_version
+    if version is None:  # earlier releases of the ledger gave none
+        return 0
+    return place(version, trust(command.identifiers[1])) if len(command.identifiers) > 1 else place(version + 1)
+
+
 def act(command: Command, at: int) -> Entry:
     """The command as an entry of the timeline; it must have no `problem`."""
     assert command.kind in LEAD_KINDS
     reason = cast(LeadReason | None, command.reason if command.kind in _REASONED else None)
-    stage = cast(Stage | None, command.deal_stage)
+    stage, by = cast(Stage | None, command.deal_stage), _by(command)
     said = Act(
-        command.requested_by or "", reason, command.recycle_at, command.nurture_with, deal=command.deal_id or "", stage=stage,
-        version=command.deal_version or 0,
+        command.requested_by or "", reason, command.recycle_at, command.nurture_with, command.deal_owner,
+        deal=command.deal_id or "", stage=stage, version=command.deal_version or 0, trust=trust(by) if by and command.deal_version else 0,
     )  # fmt: skip
     # A deal counts from when the CRM says it did: a list that is sent once a fortnight is not late, as a touch would be.
     published_at = at if command.kind == DEAL else command.issued_at
@@ -133,5 +145,9 @@ def act(command: Command, at: int) -> Entry:
 
 def identifier_of(command: Command) -> str:
     """The identifier by which a deal is the customer's, if the ledger says so, as in `Entry`: the deal goes where it goes."""
-    own = command.identifiers[0] if command.identifiers and command.requested_by == LEDGER else ""
+    own = _by(command)
     return "" if own == command.customer_id else own
+
+
+def _by(command: Command) -> str:
+    return command.identifiers[0] if command.identifiers and command.requested_by == LEDGER else ""

@@ -36,14 +36,14 @@ def open_besides(lead: LeadState, deal: str) -> list[str]:
     return [id_ for id_ in _those(lead.deals, "open") if id_ != deal]
 
 
-def remembered(lead: LeadState | None) -> tuple[str, ...]:
-    """The deals that the customer's lead knows of as not lost."""
-    return () if lead is None else (*lead.older, *(id_ for id_, _ in lead.deals))
+def remembered(lead: LeadState | None) -> dict[str, int]:
+    """The deals that the customer's lead knows of as not lost, each with the `Act.place` of what was said of it; 0: not known."""
+    return {} if lead is None else dict.fromkeys(lead.older, 0) | {one.id: one.place for one in lead.deals}
 
 
 def begins_another(lead: LeadState, act: Act) -> bool:
     """Whether a deal is the beginning of another lead: it goes on, and came neither from this one, which has ended, nor before it."""
-    known = (lead.deal, *lead.older, *(id_ for id_, _ in lead.deals))
+    known = (lead.deal, *remembered(lead))
     return lead.state in ENDED and act.stage not in ("won", "lost") and bool(act.deal) and act.deal not in known
 
 
@@ -56,9 +56,10 @@ def stands(lead: LeadState, act: Act) -> Stands:
             lead.state, lead.deal, lead.deals, tuple(id_ for id_ in lead.older if not (closed and id_ == deal))
         )
     # One that nobody gave an id may be this one.
-    deals = [] if act.stage == "lost" and not act.deal else [one for one in lead.deals if one[0] not in ("", deal)]
+    deals = [] if act.stage == "lost" and not act.deal else [one for one in lead.deals if one.id not in ("", deal)]
     if act.stage != "lost":
-        deals.append((deal, "won" if act.stage == "won" else "open"))
+        place = max(act.place, remembered(lead).get(deal, 0))
+        deals.append(LeadDeal(deal, "won" if act.stage == "won" else "open", place))
     won, open_ = _those(deals, "won"), _those(deals, "open")
     state: State = "won" if won else "opportunity" if open_ else "lost"
     if act.stage == "lost" and state == "opportunity" and lead.state != "won":
@@ -69,8 +70,8 @@ def stands(lead: LeadState, act: Act) -> Stands:
 
 
 def _those(deals: tuple[LeadDeal, ...] | list[LeadDeal], how: str) -> list[str]:
-    return [id_ for id_, stands_so in deals if stands_so == how]
+    return [one.id for one in deals if one.how == how]
 
 
 def _open_last(deal: LeadDeal) -> bool:
-    return deal[1] == "open"
+    return deal.how == "open"

@@ -3,8 +3,12 @@
 After a crash the ledger reads again, and what it tells then may be older than what it told before. And the days that a CRM gives need
 not be in the order of its versions: what was opened at ten can be lost on that day at midnight.
 
-That a deal was deleted may come before the deal itself: the ledger tells it to whom a merge will bring the timeline that has the deal. So
-a mark of it stays, an entry like the tombstone of a touch, whose version is the first of the deal that counts again.
+Whose a deal is may change, too: by a new version of it, or since a touch has shown a more trusted one of its identifiers. Its `Act.place`
+says of everything that is said of a deal which is newer, on whichever timeline it stands.
+
+That a deal was deleted, or is another customer's, may come before the deal itself: the ledger tells it to whom a merge will bring the
+timeline that has the deal. So a mark of it stays, an entry like the tombstone of a touch, whose version is the least place that counts
+again. When the two customers turn out to be one, what was said of the deal where it went has that place or a higher one, and holds.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from msgspec.structs import replace
 
 from streams.core.entry import DELETED, Entry, key, tombstone
 from streams.core.leads.acts import CARRIED, INTERNAL, act_of, derived_id
+from streams.core.leads.acts import place as place_of
 from streams.core.leads.asked import DEAL
 from streams.core.leads.came_of import remembered
 from streams.core.timeline import Timeline, find
@@ -26,39 +31,51 @@ def of_deal(entries: Iterable[Entry], deal: str) -> list[Entry]:
 
 
 def placed(acts: Sequence[Entry]) -> list[Entry]:
-    """Acts of one deal in order of their versions, each at its own time, which stays in `published_at`, or later than the one before. One
-    whose version is not known stays behind those that come before it here; one that gets another time also gets a higher `Entry.version`,
-    so that it takes its own place on the timeline.
+    """Acts of one deal in order of their places, each at its own time, which stays in `published_at`, or later than the one before, and all
+    of the identifier that the newest has: where that goes, the deal goes. One whose version is not known stays behind those that come
+    before it here, and keeps its identifier; one that changes also gets a higher `Entry.version`, so that it takes its own place on the
+    timeline.
 
     Of acts that all have versions the same come out in whatever order they were put in, and also if some were put in before, or others
     that are gone.
     """
     ordered: list[tuple[tuple[int, str], Entry]] = []
     for entry in acts:
-        place = (act_of(entry).version, entry.id)
-        later = (n for n, (other, _) in enumerate(ordered) if place[0] and other > place)
-        ordered.insert(next(later, len(ordered)), (place, entry))
+        rank = (act_of(entry).place, entry.id)
+        later = (n for n, (other, _) in enumerate(ordered) if rank[0] and other > rank)
+        ordered.insert(next(later, len(ordered)), (rank, entry))
+    newest = next((entry for (place, _), entry in reversed(ordered) if place), None)
     result: list[Entry] = []
-    for _, entry in ordered:
+    for (place, _), entry in ordered:
         at = max(entry.published_at, result[-1].at + 1) if result else entry.published_at
-        result.append(entry if at == entry.at else replace(entry, at=at, version=entry.version + 1))
+        identifier = newest.identifier if newest is not None and place else entry.identifier
+        same = (at, identifier) == (entry.at, entry.identifier)
+        result.append(entry if same else replace(entry, at=at, identifier=identifier, version=entry.version + 1))
     return result
 
 
-def gone_id(deal: str) -> str:
-    """Id of the mark that the deal was deleted. Whoever has it: so marks of two customers who turn out to be one are one."""
+def mark(deal: str, first: int, at: int) -> Entry:
+    """That nothing of the deal below this place is the customer's, as was said at `at` (UTC ms)."""
+    return Entry(at, _mark_id(deal), "", "sales", INTERNAL, DELETED, at, version=first)
+
+
+def counts_from(timeline: Timeline, deal: str, came: Iterable[Entry] = ()) -> int:
+    """The least place (`Act.place`) at which what is said of the deal is the customer's, by the marks on the timeline and among entries
+    that come; 0: it has no mark."""
+    wanted = {_mark_id(deal): 1, _old_mark_id(deal): place_of(1)}
+    held = [find(timeline, id_) for id_ in wanted]
+    marks = (*held, *(entry for entry in came if entry.id in wanted))
+    return max((one.version * wanted[one.id] for one in marks if one is not None), default=0)
+
+
+def _mark_id(deal: str) -> str:
+    """Whoever has it: so marks of two customers who turn out to be one are one."""
+    return derived_id("whose", deal)
+
+
+def _old_mark_id(deal: str) -> str:
+    """That of the marks of releases before 2026-11-29, which knew no places: their version is the first of the deal that counts."""
     return derived_id("gone", deal)
-
-
-def mark(deal: str, version: int, at: int) -> Entry:
-    """That no version of the deal up to this one is the customer's, as was said at `at` (UTC ms)."""
-    return Entry(at, gone_id(deal), "", "sales", INTERNAL, DELETED, at, version=version + 1)
-
-
-def is_gone(timeline: Timeline, deal: str, version: int) -> bool:
-    """Whether the timeline has a mark that this version of the deal is not the customer's."""
-    known = find(timeline, gone_id(deal))
-    return known is not None and version < known.version
 
 
 def buried(act: Entry) -> Entry:
@@ -72,17 +89,18 @@ def taken_in(timeline: Timeline, came: Sequence[Entry]) -> list[Entry]:
     mine = [entry for entry in came if _is_about_deals(entry)]
     if not mine:
         return list(came)
-    marks = {entry.id: entry.version for entry in mine if entry.kind == DELETED}
+    marks = [entry for entry in mine if entry.kind == DELETED]
     acts = {entry.id: entry for entry in (*timeline.entries, *mine) if entry.kind == DEAL}
     changed: dict[str, Entry] = {}
     deals: dict[str, list[Entry]] = {}
+    first: dict[str, int] = {}
     new = {entry.id for entry in mine}
     anew = set[str]()
     for entry in acts.values():
         act = act_of(entry)
-        id_ = gone_id(act.deal)
-        known = find(timeline, id_)
-        if 0 < act.version < max(marks.get(id_, 0), 0 if known is None else known.version):
+        if act.deal not in first:
+            first[act.deal] = counts_from(timeline, act.deal, marks)
+        if 0 < act.place < first[act.deal]:
             changed[entry.id] = buried(entry)
         else:
             deals.setdefault(act.deal, []).append(entry)
@@ -95,13 +113,13 @@ def taken_in(timeline: Timeline, came: Sequence[Entry]) -> list[Entry]:
 
 
 def waits_for(timeline: Timeline, came: Sequence[Entry]) -> list[tuple[str, int]]:
-    """Deals that the lead goes on with though a mark says that they were deleted, with the version of each that the mark is about: what
-    they led to was pruned. Only of entries that came can that be."""
+    """Deals that the lead goes on with though a mark says that they were deleted or went elsewhere, with the place from which on each
+    counts: what they led to was pruned. Only of entries that came can that be."""
     if not any(entry.kind == CARRIED or (entry.kind == DELETED and entry.direction == INTERNAL) for entry in came):
         return []
     held = {deal for entry in timeline.entries if entry.kind == DEAL and (deal := act_of(entry).deal)}
-    marks = {deal: find(timeline, gone_id(deal)) for deal in remembered(timeline.lead) if deal and deal not in held}
-    return [(deal, known.version - 1) for deal, known in marks.items() if known is not None]
+    known = {deal: place for deal, place in remembered(timeline.lead).items() if deal and deal not in held}
+    return [(deal, first) for deal, place in known.items() if place < (first := counts_from(timeline, deal))]
 
 
 def _is_about_deals(entry: Entry) -> bool:

@@ -119,6 +119,8 @@ class _Steps:
                 self.to(kind, "nurtured", timer=due, timers=rest)
             elif kind == "reassign" and lead.state in ("handed_off", "accepted"):
                 self.to("escalated", "mql", "nobody got in touch: another rep gets it", due, **_taken_from(lead))
+            elif kind == "reassign" and lead.state == "opportunity" and lead.owner is None:
+                self.to("escalated", None, "nobody has the deal: a rep is looked for again", due, **_taken_from(lead))
             elif kind == "reassign":
                 self.to("escalated", None, timer=due, timers=rest)
             else:
@@ -209,11 +211,13 @@ def _act(steps: _Steps, act: Act, policy: Policy) -> None:
 def _assigned(steps: _Steps, act: Act) -> None:
     lead = steps.lead
     assert lead is not None
-    # A deal that began after the request, but was told after the assignment, is of the rep who was given the lead.
+    # A deal that began after the request, but was told after the assignment, is of the rep who was given the lead, whoever owns the deal.
     state: State | None = "handed_off" if lead.state == "mql" else None
-    if state is None and (lead.state != "opportunity" or lead.owner is not None or lead.touched_at):
+    owned = lead.owner is not None and lead.assigned_at
+    if state is None and (lead.state != "opportunity" or owned or lead.touched_at):
         return  # somebody got in touch before, or the hand-off did not hold
-    kind: ChangeKind = "handed_off" if lead.attempt == 0 else "reassigned"
+    # Who is given a deal that nobody owns is handed nothing over by marketing.
+    kind: ChangeKind = "handed_off" if lead.attempt == 0 and lead.cycle else "reassigned"
     timers = tuple(sorted(act.timers))
     steps.to(
         kind, state, act.why, owner=act.owner, team=act.team, attempt=lead.attempt + 1, assigned_at=steps.entry.at,
@@ -269,8 +273,18 @@ def _deal(steps: _Steps, lead: LeadState, act: Act) -> None:
         lead = steps.lead
     said = stands(lead, act)
     steps.lead = said.kept(lead)
+    owner, why = lead.owner, ""
+    if owner is None and act.owner:
+        owner, why = act.owner, f"{act.owner} owns the deal {act.deal}".strip()
     if said.state == "opportunity" != lead.state:
         timers = tuple(timer for timer in lead.timers if timer[1] != "recycle_due")
-        steps.to("opportunity", "opportunity", timers=timers)
+        steps.to("opportunity", "opportunity", why, owner=owner, timers=timers, **_taken_up(lead))
     elif said.state in ("won", "lost") and said.state != lead.state:
-        steps.to(said.state, said.state, timers=())
+        steps.to(said.state, said.state, why, owner=owner, timers=())
+
+
+def _taken_up(lead: LeadState) -> dict[str, Any]:
+    """Sales has it by a deal, not by what the customer asked before: its clocks run from when a rep is given the deal."""
+    if lead.state in WITH_SALES or lead.state in ENDED:
+        return {}
+    return {"asked_at": 0, "assigned_at": 0, "touched_at": 0, "due_at": None, "accepted": False, "passed": ()}

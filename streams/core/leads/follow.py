@@ -20,7 +20,7 @@ from streams.core.leads.brief import note
 from streams.core.leads.events import LeadEvent, event_of
 from streams.core.leads.fold import Lead, active, concerns, fold, fold_all
 from streams.core.leads.routing import Whose, route
-from streams.core.leads.states import Change
+from streams.core.leads.states import Change, waits
 from streams.core.outcome import Cause, Finding
 from streams.core.policy import Policy
 from streams.core.timeline import Timeline, find, forgotten
@@ -216,7 +216,7 @@ def _settled(
 ) -> tuple[Timeline, tuple[Change, ...]]:
     """A lead that waits for a rep is given to one."""
     lead = timeline.lead
-    if lead is None or lead.state != "mql" or not timeline.entries:
+    if lead is None or not waits(lead) or not timeline.entries:
         return timeline, ()
     at = max(now, timeline.entries[-1].at + 1)
     last = lead.attempt >= policy.leads.reassignments

@@ -30,12 +30,12 @@ def due(lead: Held) -> int | None:
 def problems(lead: Held, campaign_at: int | None, now: int) -> list[str]:
     """Those of `PROBLEMS` that hold at a moment (UTC ms); `campaign_at` is when marketing last got in touch since the hand-off.
 
-    An orphan is a hand-off that nobody owns and nobody has taken up. Who touches it owns it; one that became a deal has its owner in
-    the CRM, and may never have been handed off.
+    An orphan is a hand-off that nobody owns and nobody has taken up, or a deal for which a rep was looked for and not found. Who touches it
+    owns it.
     """
-    until = due(lead)
+    until, looked_for = due(lead), lead.state == "opportunity" and lead.due_at is not None
     found = {
-        "orphan": lead.owner is None and lead.state in UNTOUCHED,
+        "orphan": lead.owner is None and (lead.state in UNTOUCHED or looked_for),
         "overdue": until is not None and until < now,
         "contradicted": lead.state in WITH_SALES and contradicts(campaign_at, now),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
 
@@ -58,8 +58,12 @@ NEXT: dict[State | None, frozenset[State]] = {
 """Real funnels go backwards; what does not stand here never happens. A lead that has ended and begins anew is another lead (`new`)."""
 
 
-LeadDeal = tuple[str, Literal["open", "won"]]
-"""A deal's id, and how it stands."""
+class LeadDeal(NamedTuple):
+    """A deal's id, how it stands, and the `streams.core.leads.acts.Act.place` of what was said of it; 0: not known."""
+
+    id: str
+    how: Literal["open", "won"]
+    place: int = 0
 
 
 class LeadState(Struct, frozen=True, gc=False, array_like=True):
@@ -110,6 +114,13 @@ class Change(Struct, frozen=True, gc=False):
     after: LeadState
     why: str = ""
     moved_from: str = ""
+
+
+def waits(lead: LeadState | None) -> bool:
+    """Whether the lead waits for a rep: it was handed over, or became a deal that names no owner, and nobody was looked for yet."""
+    if lead is None or lead.state != "opportunity":
+        return lead is not None and lead.state == "mql"
+    return lead.owner is None and lead.due_at is None and not lead.touched_at
 
 
 def lead_id(lead: LeadState | None) -> str | None:

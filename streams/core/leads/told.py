@@ -12,7 +12,7 @@ from streams.core.commands import Command
 from streams.core.entry import Entry
 from streams.core.leads import acts, asked
 from streams.core.leads.came_of import open_besides, remembered
-from streams.core.leads.deal_acts import buried, is_gone, mark, of_deal, placed, waits_for
+from streams.core.leads.deal_acts import buried, counts_from, mark, of_deal, placed, waits_for
 from streams.core.leads.events import LeadEvent
 from streams.core.leads.fold import active
 from streams.core.leads.follow import followed
@@ -71,7 +71,8 @@ def said(timeline: Timeline, command: Command, policy: Policy, load: Load = None
 def _deal(timeline: Timeline, entry: Entry, command: Command, policy: Policy, load: Load) -> Told:
     """What the ledger tells of a deal, which most customers have without a lead. It stays on the timeline then: a touch may come later, and
     begin the lead before the deal. The first one, too: a merge may bring it. Of a customer who was erased since, nothing is kept."""
-    if _is_nothing(timeline, entry.at, policy) or is_gone(timeline, command.deal_id or "", command.deal_version or 0):
+    gone = acts.act_of(entry).place < counts_from(timeline, command.deal_id or "")
+    if gone or _is_nothing(timeline, entry.at, policy):
         return Told(timeline)
     done = _added(timeline, entry, command, policy, load)
     return Told(timeline) if done.refused is not None else done
@@ -84,33 +85,34 @@ def _is_nothing(timeline: Timeline, at: int, policy: Policy) -> bool:
 
 
 def _deleted(timeline: Timeline, command: Command, policy: Policy, load: Load) -> Told:
-    """A deal that never was, up to its version: what was said of it is deleted, and so what followed is retracted. What it led to before
-    what the timeline holds stays as it was told; the deal is lost then, so that no lead waits for it. A mark stays, for what comes
-    only now."""
-    customer, deal, version = command.customer_id, command.deal_id or "", command.deal_version or 0
-    if is_gone(timeline, deal, version) or _is_nothing(timeline, command.issued_at, policy):
+    """A deal that never was this customer's, up to some place: what was said of it is deleted, and so what followed is retracted. What it
+    led to before what the timeline holds stays as it was told; the deal is lost then, so that no lead waits for it. A mark stays, for
+    what comes only now."""
+    customer, deal, first = command.customer_id, command.deal_id or "", asked.counts_from(command)
+    if max(first, 1) <= counts_from(timeline, deal) or _is_nothing(timeline, command.issued_at, policy):
         return Told(timeline)
     acts_ = [(entry, acts.act_of(entry)) for entry in timeline.entries if entry.kind == asked.DEAL]
-    theirs = [(entry, act.version) for entry, act in acts_ if act.deal == deal]
-    gone = [buried(entry) for entry, its in theirs if its <= version or not version]
-    stay = [entry for entry, its in theirs if its > version > 0]
+    theirs = [(entry, act.place) for entry, act in acts_ if act.deal == deal]
+    gone = [buried(entry) for entry, its in theirs if its < first or not first]
+    stay = [entry for entry, its in theirs if its >= first > 0]
     moved = [one for one in placed(stay) if one not in stay]
-    said_so = replace(mark(deal, version, command.issued_at), identifier=asked.identifier_of(command))
-    marks = [said_so] if version else []  # earlier releases of the ledger gave none
+    said_so = replace(mark(deal, first, command.issued_at), identifier=asked.identifier_of(command))
+    marks = [said_so] if first else []
     after, findings = _corrected(timeline, [*gone, *moved, *marks], policy, customer)
     done = followed(timeline, after, policy, customer, command.issued_at, load=load, findings=tuple(findings))
     told = Told(done.timeline, done.events, done.findings)
-    if deal not in remembered(told.timeline.lead) or stay:
+    known = remembered(told.timeline.lead).get(deal)
+    if known is None or stay or known >= first > 0:
         return told
     more = _lost(told.timeline, deal, command, policy, load)
     return Told(more.timeline, (*told.events, *more.events), (*told.findings, *more.findings), more.refused)
 
 
 def overtaken(timeline: Timeline, came: Sequence[Entry], command: Command, policy: Policy, load: Load = None) -> Told:
-    """A lead that came by the command goes on without deals that were deleted before."""
+    """A lead that came by the command goes on without deals that were deleted, or went elsewhere, before."""
     told = Told(timeline)
-    for deal, version in waits_for(timeline, came):
-        lost = replace(command, command_id=f"{command.command_id} {deal} {version}", kind=asked.DEAL, deal_id=deal)
+    for deal, first in waits_for(timeline, came):
+        lost = replace(command, command_id=f"{command.command_id} {deal} {first}", kind=asked.DEAL, deal_id=deal)
         more = _lost(told.timeline, deal, replace(lost, requested_by=asked.LEDGER), policy, load)
         told = Told(more.timeline, (*told.events, *more.events), (*told.findings, *more.findings))
     return told

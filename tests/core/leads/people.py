@@ -33,6 +33,11 @@ class People:
         """What is held under this id."""
         return self.held.get(who, EMPTY)
 
+    @property
+    def moment(self) -> int:
+        """When the index last decided something, by its clock (us)."""
+        return self._clock
+
     def _decided(self, now: int) -> int:
         """The identity index's clock (us): no two decisions at one moment."""
         self._clock = max(self._clock + 1, now * 1000)

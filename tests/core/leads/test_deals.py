@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from streams.core.commands import Command
 from streams.core.leads import asked, told
 from streams.core.leads.deals import Deals
+from streams.core.leads.states import LeadDeal
 from streams.core.ledger.fact_types import DealFact, ErasedFact, HomeFact, ShownFact
 from streams.core.ledger.facts import Facts
 from streams.core.ledger.types import Money, Stage
@@ -64,7 +65,7 @@ def test_what_is_paid_back_is_no_deal_of_a_lead() -> None:
 
 
 def test_the_same_facts_say_the_same() -> None:
-    """The command's id is that of the deal, its version and its stage; it goes to the customer of the identifier that a touch has shown."""
+    """The command's id is that of the deal, its version, its stage and the identifier that a touch has shown; it goes to whose that is."""
     (one,), (other,) = (Deals(Facts([HOME])).take(deal(1, "open"), when)[1] for when in (TOLD, TOLD + 9))
     assert (one.command_id, one.customer_id, one.requested_by) == (other.command_id, CUSTOMER, asked.LEDGER)
     assert asked.problem(one) is None
@@ -73,7 +74,8 @@ def test_the_same_facts_say_the_same() -> None:
 
 def test_a_deal_waits_for_its_customer() -> None:
     """A deal of nobody whom a touch has shown is told, as it is by then, when one does: once, and also by a process that was started since.
-    It is not told as of before it was closed, though the touch is older."""
+    It is not told as of before it was closed, though the touch is older. A more trusted identifier of the same customer has the deal go
+    where that goes from then on."""
     facts = Facts()
     deals = Deals(facts)
     assert told_by(deals, deal(1, "open"), deal(2, "won")) == []
@@ -81,7 +83,9 @@ def test_a_deal_waits_for_its_customer() -> None:
     for one in (deals, again):
         (command,) = one.take(HOME, OPENED)[1]
         assert (command.deal_stage, command.deal_at, command.issued_at) == ("won", CLOSED, CLOSED)
-        assert told_by(one, HomeFact("c1-a", CUSTOMER, 2)) == []
+        assert told_by(one, HomeFact("c3-c", CUSTOMER, 2), HomeFact("c2-b", CUSTOMER, 3)) == []
+    (command,) = Deals(facts).take(HomeFact("c1-a", CUSTOMER, 2), OPENED)[1]
+    assert (command.deal_stage, command.deal_at, command.identifiers) == ("won", CLOSED, ("c1-a",))
     assert told_by(Deals(facts), HomeFact("c1-a", CUSTOMER, 3)) == []
 
 
@@ -121,7 +125,7 @@ def test_a_deal_that_is_deleted_or_moves_is_taken_back() -> None:
         for fact in (moved, deleted, deleted)
         for one in deals.take(fact, TOLD)[1]
     ]
-    assert said_of == [(CUSTOMER, "deleted", 1), ("c2-other", "open", 2), ("c2-other", "deleted", 3)]
+    assert said_of == [(CUSTOMER, "deleted", 2), ("c2-other", "open", 2), ("c2-other", "deleted", 3)]
     assert told_by(Deals(Facts([HOME])), deal(1, "open", deleted=True)) == []
     deals = Deals(Facts([HOME]))
     told_by(deals, deal(1, "open"))
@@ -157,7 +161,7 @@ def test_a_deleted_deal_never_was() -> None:
     say(world, by_ledger("open", OPENED, deal_id="d2"))
     say(world, by_ledger("open", OPENED, deal_id="d3"))
     taken_back(world, "d3")
-    assert (world.lead.state, world.lead.deals) == ("opportunity", (("d2", "open"),))
+    assert (world.lead.state, world.lead.deals) == ("opportunity", (LeadDeal("d2", "open"),))
 
 
 def test_a_deleted_deal_whose_beginning_was_pruned_is_lost() -> None:
@@ -255,7 +259,7 @@ def test_a_second_deal_that_is_closed_on_an_earlier_day() -> None:
     for command in (by_ledger("open", OPENED), by_ledger("open", OPENED + 5, deal_id="d2"),
                     by_ledger("lost", at("2026-03-03T00:00"), deal_id="d2")):  # fmt: skip
         assert say(world, command).refused is None
-    assert world.lead is not None and world.lead.deals == (("d1", "open"),)
+    assert world.lead is not None and world.lead.deals == (LeadDeal("d1", "open"),)
     say(world, by_ledger("lost", CLOSED))
     assert world.lead.state == "lost"
 
@@ -285,7 +289,7 @@ def test_a_deal_without_a_lead_is_nothing() -> None:
     done = say(world, by_ledger("open", OPENED))
     assert (done.events, done.refused, world.lead) == ((), None, None)
     world.touch("ask", "lead_form", at("2026-03-03T08:00"), came=TOLD)
-    assert world.told()[-1] == "2026-03-03T10:00 opportunity opportunity"
+    assert world.told()[-2:] == ["2026-03-03T10:00 opportunity opportunity", "2026-03-21T02:00 handed_off opportunity"]
 
 
 def test_a_deal_that_comes_before_the_first_touch_counts() -> None:
@@ -295,7 +299,7 @@ def test_a_deal_that_comes_before_the_first_touch_counts() -> None:
     done = say(world, by_ledger("open", OPENED))
     assert (done.events, done.refused, world.lead) == ((), None, None)
     world.touch("ask", "lead_form", at("2026-03-03T08:00"), came=TOLD)
-    assert world.told()[-1] == "2026-03-03T10:00 opportunity opportunity"
+    assert world.told()[-2:] == ["2026-03-03T10:00 opportunity opportunity", "2026-03-21T02:00 handed_off opportunity"]
     assert told.said(EMPTY, by_ledger("open", OPENED), Policy()).timeline is EMPTY
 
 

@@ -76,9 +76,10 @@ class Leads(RuleBasedStateMachine):
         stage=st.sampled_from(["open", "proposal", "won", "lost"]),
         deal=st.sampled_from(["a", "b", "c", ""]),
         hours=st.integers(0, 30),
+        owner=st.sampled_from([None, None, "kim"]),
     )
-    def deal(self, stage: str, deal: str, hours: int) -> None:
-        self.world.act("lead_deal", self._go_on(hours), deal=deal, stage=stage)
+    def deal(self, stage: str, deal: str, hours: int, owner: str | None) -> None:
+        self.world.act("lead_deal", self._go_on(hours), deal=deal, stage=stage, owner=owner)
 
     @rule(hours=st.integers(0, 200))
     def tick_when_something_is_due(self, hours: int) -> None:
@@ -116,13 +117,15 @@ class Leads(RuleBasedStateMachine):
 
     @invariant()
     def no_lost_lead(self) -> None:
-        """What stands on the timeline is what its history says; a lead with sales has been given to somebody or is being worked on, and
-        an untouched one has its clock running."""
+        """What stands on the timeline is what its history says; a lead with sales has been given to somebody or is being worked on, an
+        untouched one has its clock running, and one that became a deal has an owner, unless nobody could be found."""
         lead = self.world.lead
         assert lead == history(self.world.timeline, POLICY)[0]
         if lead is None:
             return
         assert lead.state != "mql"
+        if lead.state == "opportunity" and not lead.touched_at:
+            assert lead.owner is not None or lead.due_at is not None
         if lead.state in ("handed_off", "accepted") and not lead.touched_at:
             assert lead.due_at is not None
         assert (lead.state in ENDED) <= (lead.timers == ())
@@ -135,9 +138,9 @@ class Leads(RuleBasedStateMachine):
         """One that is won has a won deal, one that is lost has none that is open; each deal stands once."""
         lead = self.world.lead
         if lead is not None:
-            assert lead.state != "won" or "won" in {how for _, how in lead.deals}
+            assert lead.state != "won" or "won" in {one.how for one in lead.deals}
             assert lead.state != "lost" or lead.deals == ()
-            assert len({*lead.older, *(id_ for id_, _ in lead.deals)}) == len(lead.older) + len(lead.deals)
+            assert len({*lead.older, *(one.id for one in lead.deals)}) == len(lead.older) + len(lead.deals)
 
     @invariant()
     def what_is_published_is_what_holds(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streams.core.leads import asked
 from streams.core.leads.acts import act_of
-from streams.core.leads.deal_acts import is_gone
+from streams.core.leads.deal_acts import counts_from
 from streams.core.leads.events import still_here
 from streams.core.leads.follow import history
 from streams.core.leads.states import NEXT, WITH_SALES, lead_id
@@ -68,15 +68,19 @@ class Customers(RuleBasedStateMachine):
 
     @rule(
         who=who, stage=st.sampled_from(["open", "won", "lost", "deleted", "deleted"]), deal=st.sampled_from(["a", "b"]),
-        behind=st.sampled_from([0, 0, 1, 3]), days=st.sampled_from([0, 0, 1, 40]), knows=st.booleans(),
+        behind=st.sampled_from([0, 0, 1, 3]), days=st.sampled_from([0, 0, 1, 40]), knows=st.booleans(), to=st.sampled_from((None, *WHO)),
+        owner=st.sampled_from([None, None, "kim"]),
     )  # fmt: skip
-    def deal(self, who: str, stage: str, deal: str, behind: int, days: int, knows: bool) -> None:
+    def deal(
+        self, who: str, stage: str, deal: str, behind: int, days: int, knows: bool, to: str | None, owner: str | None
+    ) -> None:
         """What the ledger tells: of the newest version, or of one before it, on some day until now; to the customer who has the identifier,
-        or to who had it, where it does not know of a merge yet."""
+        or to who had it, where it does not know of a merge yet; or that it is whose it is by an identifier `to` now."""
         now = self._go_on(1)
+        went = (to,) if to is not None and stage == "deleted" else ()
         self.people.say(
-            self.people.home.get(who, who) if knows else who, "lead_deal", now, identifiers=(who,), deal_id=deal,
-            deal_stage=stage, requested_by=asked.LEDGER,
+            self.people.home.get(who, who) if knows else who, "lead_deal", now, identifiers=(who, *went), deal_id=deal,
+            deal_stage=stage, deal_owner=owner, requested_by=asked.LEDGER,
             deal_version=max(1, self.n - behind), deal_at=None if stage == "deleted" else now - days * 24 * HOUR,
         )  # fmt: skip
 
@@ -175,9 +179,9 @@ class Customers(RuleBasedStateMachine):
         for timeline in self.people.held.values():
             for deal in "ab":
                 acts = [act_of(entry) for entry in timeline.entries if entry.kind == asked.DEAL]
-                versions = [act.version for act in acts if act.deal == deal and act.version]
-                assert versions == sorted(versions)
-                assert not versions or not is_gone(timeline, deal, versions[0])
+                places = [act.place for act in acts if act.deal == deal and act.version]
+                assert places == sorted(places)
+                assert not places or places[0] >= counts_from(timeline, deal)
 
     @invariant()
     def no_event_twice(self) -> None:

@@ -24,12 +24,14 @@ ELSEWHERE = TEAM.replace("calendar =", 'segment = { country = ["PT"] }\ncalendar
         ("accepted", None, NOW, ["orphan"]),
         ("working", "ana", NOW - 1, []),
         ("opportunity", None, None, []),
+        ("opportunity", None, NOW - 1, ["orphan"]),
+        ("opportunity", "ana", NOW - 1, []),
         ("recycled", None, None, []),
     ],
 )
 def test_orphan_and_overdue(state: State, owner: str | None, due_at: int | None, wanted: list[str]) -> None:
-    """An orphan is a hand-off that nobody owns and nobody has taken up, with a due time or without; a deal of the CRM whose customer was
-    never handed off is none, and what is due ends with the first touch."""
+    """An orphan is a hand-off that nobody owns and nobody has taken up, with a due time or without; a deal of the CRM is
+    one if a rep was looked for in vain, and what is due ends with the first touch."""
     assert problems(Open("iberia", state, owner, due_at, None), None, NOW) == wanted
 
 

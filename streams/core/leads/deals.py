@@ -93,8 +93,7 @@ class Deals:
 
     def _home(self, deal: DealFact, identifier: str, new: bool, received_at: int) -> list[Command]:
         """What it says of a deal that one of the identifiers that it names, or named, has another customer, or is a `new` one among those
-        that touches have shown. Whoever has the deal is told its newest version when others are told that it is not theirs: should they
-        be one person, that version has the place from which on it counts."""
+        that touches have shown."""
         if not deal.ids:
             return []
         by = self._shown(deal) if counts(deal) else None
@@ -104,8 +103,8 @@ class Deals:
         return [*gone, *self._stands(deal, None, by, bool(gone), received_at)]
 
     def _stands(self, deal: DealFact, told: DealFact | None, by: str, others: bool, received_at: int) -> list[Command]:
-        """Where the deal stands, to whose it is; also without news when `others` hear that it is not theirs: should they be one person, this
-        version has the place from which on it counts."""
+        """Where the deal stands, to whose it is; also without news when `others` hear that it is not theirs: should they be one person,
+        this version has the place from which on it counts."""
         whose = self._facts.customer_of(deal)
         command = deal_command(deal, told, whose, received_at, by)
         if command is None and others:

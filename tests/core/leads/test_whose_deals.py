@@ -244,15 +244,15 @@ def test_what_an_earlier_version_named_is_told_of_too() -> None:
 
 
 def test_who_has_a_deal_has_its_newest_version_when_others_hear_that_it_is_not_theirs() -> None:
-    """The second version brings no news, so nothing was told of it; a merge that is told in two parts has the ledger take the deal from the
-    phone's customer, as it thinks: the customer of both keeps it."""
+    """The second version brings no news, but the phone's customer hears of it; a merge that is told in two parts has the ledger take the deal
+    from them once more: the customer of both keeps it."""
     company = Company()
     company.merge(MAIL, PHONE)
     company.deal(IDS)
     company.touch(CRM)
     company.deal(IDS)
     company.settle()
-    assert [act.version for act in company.acts(CRM)] == [1]
+    assert [act.version for act in company.acts(CRM)] == [1, 2]
     company.merge(CRM, MAIL)
     company.check(one=True)
     company.settle()

@@ -244,7 +244,7 @@ def test_what_an_earlier_version_named_is_told_of_too() -> None:
 
 
 def test_who_has_a_deal_has_its_newest_version_when_others_hear_that_it_is_not_theirs() -> None:
-    """The second version brings no news, but the phone's customer hears of it; a merge that is told in two parts has the ledger take the deal
+    """The second version brings no news, but the phone's customer hears of it; a merge in two parts has the ledger take the deal
     from them once more: the customer of both keeps it."""
     company = Company()
     company.merge(MAIL, PHONE)

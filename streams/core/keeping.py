@@ -115,6 +115,7 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
         base = replace(base, about=about)  # a policy that has fit may come later
     reach = gone[-1].at  # touches that went to another customer may come back as far as this
     since = reach - policy.timeline.retention_ms - VERSIONS_MS
+    revisions = _remembered(timeline.revisions, reach)
     return replace(
         timeline,
         entries=kept,
@@ -123,8 +124,9 @@ def shorten(timeline: Timeline, cut: int, policy: Policy) -> Timeline:
         base=base,
         lead_base=_lead(timeline, gone, policy),
         floor=key(gone[-1]),
-        revisions=_remembered(timeline.revisions, reach),
-        acknowledged={id_: known for id_, known in timeline.acknowledged.items() if known[0] >= reach},
+        revisions=revisions,
+        # A finding of a plan is of a time to come: whoever acts on it may have said so long before.
+        acknowledged={id_: one for id_, one in timeline.acknowledged.items() if one[0] >= reach or id_ in revisions},
     )
 
 

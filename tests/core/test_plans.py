@@ -16,7 +16,7 @@ from streams.core.leads.asked import lead_command, tick_command
 from streams.core.leads.states import LeadState
 from streams.core.moving import merge_command, split_command
 from streams.core.outcome import Finding
-from streams.core.policy import PlannedPolicy, Policy, parse
+from streams.core.policy import DoubleContactPolicy, PlannedPolicy, Policy, TimelinePolicy, parse
 from streams.core.timeline import EMPTY, STALE, Timeline, decode, due, due_of, encode, may_have_plans
 from streams.core.touch import Account, Customer, IdentifiedTouch, Touch
 from streams.core.touch_check import TouchError
@@ -288,6 +288,23 @@ def test_who_acts_on_a_finding_keeps_it() -> None:
     timeline, (acknowledged,) = play(timeline, ack)
     assert (acknowledged.acknowledged_by, acknowledged.state) == ("rlee", "amended")
     _, gone = play(timeline, planned(withdrawn(MAIL)))
+    assert [(one.state, one.withdrawn) for one in gone] == [("amended", True), ("retracted", False)]
+
+
+def test_who_acts_on_a_finding_of_a_time_to_come_is_remembered() -> None:
+    """Touches since are so many days younger than the acknowledgement that those of its time are pruned: the finding is still withdrawn
+    when the plan is, not retracted."""
+    policy = replace(
+        POLICY, timeline=TimelinePolicy(retention_days=0.5), double_contact=DoubleContactPolicy(window_hours=6)
+    )
+    timeline, found = play(EMPTY, planned(MAIL), planned(CALL), policy=policy)
+    ack = Command("a", WHO, "finding_acknowledged", NOON, "", finding_id=found[0].finding_id, requested_by="rlee")
+    timeline, _ = play(timeline, ack, policy=policy)
+    for id_, at in (("then", NOON + HOUR), ("since", NOON + DAY)):
+        opened = touch(id_, at, channel="email", department="marketing", direction="inbound", kind="opened")
+        timeline = on_touch(timeline, opened, policy).timeline
+    assert timeline.floor == (NOON + HOUR, "then")
+    _, gone = play(timeline, planned(withdrawn(MAIL)), policy=policy)
     assert [(one.state, one.withdrawn) for one in gone] == [("amended", True), ("retracted", False)]
 
 

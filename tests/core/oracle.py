@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from streams.core.consent import ConsentChange
 from streams.core.govern.policy import Segment
+from streams.core.govern.records import LeadHeld
 from streams.core.policy import Policy
 from streams.core.touch import Touch
 from tests.core.past_reading import names
@@ -215,10 +216,26 @@ def handoffs(customer: str, touches: Sequence[Touch], policy: Policy, answers: S
         asked = reacted[n] and touch.kind in rules.request_kinds
         if asked or (fell and any(reacted[: n + 1]) and engagement(n + 1, at) >= threshold(n + 1)):
             handed.append(n)
-    if policy.leads.enabled and (policy.teams or policy.leads.owners):
+    if _follows_leads(policy):
         asked_at = [n for n, t in enumerate(touches) if reacted[n] and t.kind in rules.request_kinds]
         handed = [n for n in sorted({*handed, *asked_at}) if not _sales_has(touches, n, {*handed, *asked_at}, answers)]
     return [Claimed(touches[n].occurred_at, "handoff", customer, (touches[n].touch_id,)) for n in handed]
+
+
+def lead_held(
+    customer: str, touches: Sequence[Touch], policy: Policy, answers: Sequence[Answer] = ()
+) -> LeadHeld | None:
+    """The lead that sales has after all of these touches: handed off, and not given back since. Whose it is, is not said."""
+    if not _follows_leads(policy):
+        return None
+    last = max(answers, key=lambda answer: answer.at, default=Answer(-1, False))
+    since = [one.event_time for one in handoffs(customer, touches, policy, answers) if one.event_time > last.at]
+    since += [last.at] if last.with_sales else []
+    return LeadHeld("", min(since)) if since else None
+
+
+def _follows_leads(policy: Policy) -> bool:
+    return policy.leads.enabled and bool(policy.teams or policy.leads.owners)
 
 
 def _sales_has(touches: Sequence[Touch], n: int, interest: set[int], answers: Sequence[Answer]) -> bool:

@@ -189,7 +189,7 @@ def case(seed: int, more: str) -> Case:
         pairs += 3 * [pair for pair in pairs if hub.items() <= pair.items()]
     events = contacts(rng) if rng.random() < 0.3 and "cut" in more and not guarded else history(rng, known, pairs, more)
     retention = RETENTIONS[seed % len(RETENTIONS)]
-    teams, shared_after = seed % 4 == 3, rng.randint(1, 3) if guarded else 3
+    teams, shared_after = seed // len(RETENTIONS) % 4 == 3, rng.randint(1, 3) if guarded else 3
     partitions, crashes, refuse = rng.randint(1, 4), rng.random() < 0.5, rng.random() < 0.5
     return Case(events, schedule, partitions, crashes, refuse, retention, teams, shared_after)
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from streams.core.consent import Consent, ConsentChange
 from streams.core.entry import Entry
-from streams.core.govern.records import Contact, Standing
+from streams.core.govern.records import Contact, LeadHeld, Standing
 from streams.core.policy import Policy
 from streams.core.touch import Touch
 from tests.core import oracle
@@ -62,7 +62,8 @@ def holding(facts: Facts, policy: Policy, id_key: str) -> list[Claimed]:
         answers = [said.answer for said in facts.answered if said.identifier in theirs]
         found += oracle.handoffs(customer, touches, policy, answers)
         found += incongruent_messages(customer, touches, policy)
-        found += planned_conflicts(customer, touches, plans(everything), policy, agreed)
+        lead = oracle.lead_held(customer, touches, policy, answers)
+        found += planned_conflicts(customer, touches, plans(everything), policy, agreed, lead)
     return sorted(found)
 
 
@@ -85,9 +86,14 @@ def plans(everything: Sequence[Published]) -> list[Touch]:
 
 
 def planned_conflicts(
-    customer: str, touches: Sequence[Touch], planned: Sequence[Touch], policy: Policy, agreed: Sequence[ConsentChange]
+    customer: str,
+    touches: Sequence[Touch],
+    planned: Sequence[Touch],
+    policy: Policy,
+    agreed: Sequence[ConsentChange],
+    lead: LeadHeld | None = None,
 ) -> list[Claimed]:
-    """Plans, all to come, that would break a rule that a timeline can tell, with the touches and the other plans as they are."""
+    """Plans, all to come, that would break a rule that a timeline can tell, with touches, other plans and the lead as they are."""
     contacts = oracle.contacts(touches, policy)
     seen = [touch for touch in touches if touch in contacts or not oracle.is_contact(touch)]
     history = [row(touch) for touch in seen]
@@ -101,7 +107,7 @@ def planned_conflicts(
         if oracle.is_contact(plan)
     ]  # fmt: skip
     records = tuple([Consent(one.status, one.at, one.channel, one.purpose, one.until) for one in agreed])
-    standing = Standing(held=tuple(asked), consents=records)
+    standing = Standing(held=tuple(asked), consents=records, with_sales=lead)
     return [
         Claimed(one.at, "planned_conflict", customer, (one.id,))
         for one in asked

@@ -18,7 +18,7 @@ from streams.core.timeline import EMPTY
 from streams.core.touch import Customer, IdentifiedTouch, Touch
 from tests.core import past
 from tests.core.oracle import DoubtfulError
-from tests.core.past_events import Event
+from tests.core.past_events import Event, Plan
 from tests.core.past_histories import (
     acknowledgements,
     consents,
@@ -166,6 +166,18 @@ def test_revisions_of_touches_that_come_back() -> None:
     back = on_command(newest, replace(moved, customer_id=A, source_customer_id=B, decided_at=4), policy)
     again = [one for one in back.findings if one.finding_id == found.finding_id]
     assert [(one.state, one.revision) for one in again] == [("detected", 3)]
+
+
+def test_a_plan_for_one_whom_sales_has() -> None:
+    """A plan of marketing collides with the lead that a form makes; where no team takes leads, with nothing."""
+    who = Customer(crm_id="C-1")
+    mail = Plan(Touch("p0", "email", "marketing", "outbound", "sent", START + 500 * HOUR, who))
+    form = Touch("t0", "ads", "marketing", "inbound", "lead_form", START + 8 * HOUR, who)
+    for teams, expected in ((True, ["handoff", "planned_conflict"]), (False, ["handoff"])):
+        of = past.Case([mail, form], [], 1, crashes=False, refuse=False, teams=teams)
+        world = World(past.policy_of(of), of.partitions)
+        holds(of.events, of.schedule, past.policy_of(of), world)
+        assert [one.rule for one in world.emitted] == expected
 
 
 @pytest.mark.parametrize("segment", [32, 1])

@@ -1,7 +1,11 @@
 -- What is taken apart: links that turned out to be of a shared identifier or to be wrong, conflicts that end, and a person who is erased.
 -- See identity.lua.
 
-local function component(start, most) -- all ids that hang together with this one by links and joins, itself first; nil when there are more
+local ACROSS = {linked = true, joined = true, cut = true}
+
+-- All ids that hang together with this one by links and joins, itself first; nil when there are more. ACROSS: also by what was cut.
+local function component(start, most, states)
+  states = states or HOLDING
   local seen, found, level = {[start] = true}, {start}, {start}
   local function note(id, following)
     if not seen[id] then
@@ -19,10 +23,10 @@ local function component(start, most) -- all ids that hang together with this on
     preload(unknown)
     for _, id in ipairs(level) do
       for strong, state in pairs((load(id) or {pairs = {}}).pairs) do
-        if HOLDING[state] then note(strong, following) end
+        if states[state] then note(strong, following) end
       end
       for _, weak in ipairs(redis.call('SMEMBERS', below(id))) do
-        if HOLDING[(load(weak) or {pairs = {}}).pairs[id]] then note(weak, following) end
+        if states[(load(weak) or {pairs = {}}).pairs[id]] then note(weak, following) end
       end
     end
     level = following
@@ -42,6 +46,13 @@ local function tell_anew(id, at) -- what its timeline was told before this count
   local record = ensure(id)
   record.after = math.max(record.after or 0, at)
   save(id)
+end
+
+local function report_untold(ids)
+  for _, id in ipairs(ids) do
+    local record, root = ensure(id), find(id)
+    if record.used and root ~= id and not is_told(record) then report(root, 'told:' .. id .. '|' .. root, '\n') end
+  end
 end
 
 -- Links of these ids, who all went by `old`, were taken away: each goes by the smallest that it still hangs together with.
@@ -65,10 +76,7 @@ local function regroup(old, members)
     local home = find(a)
     if kind ~= 'told' then report(home, open[i], open[i + 1]) end -- these are found anew
   end
-  for _, id in ipairs(members) do
-    local record, root = load(id), find(id)
-    if record.used and root ~= id and not is_told(record) then report(root, 'told:' .. id .. '|' .. root, '\n') end
-  end
+  report_untold(members)
   if was_used then note_change(old) end
 end
 

@@ -113,10 +113,70 @@ local function is_newer(held, at) -- than this moment of the clock
   return held and headed(held).at > at
 end
 
+local late = {} -- ids near what came late, and whether it may have been linked anew; see `tell_again`
+local freed = {} -- identifiers that turned out to be shared, or linked although they are, with causes
+
+local LATE = 500 -- ids around what came late; of more, nobody is told again
+
+-- A link, a cut or a customer came to light that another index had decided on, which was lost before Kafka had it. What was answered
+-- meanwhile, later by the clock, went without it, and what it told timelines knows nothing of the answers meanwhile. So the cuts near it are
+-- decided again, now: whoever may hold touches of the parts is told where each belongs.
+local function tell_again(id, linked)
+  local around = component(id, LATE, ACROSS)
+  local apart = around and pairs_of(around, {cut = true}) or {}
+  if not around or not linked and #apart == 0 then return end
+  local at = tick()
+  for _, member in ipairs(around) do
+    if ensure(member).used then tell_anew(member, at) end
+  end
+  for _, one in ipairs(apart) do
+    local old, new = find(one.strong), find(one.weak)
+    local value = redis.call('HGET', cuts, one.name)
+    if old ~= new and value then
+      if new < old then old, new = new, old end
+      local _, cause = headed(value)
+      local shown = string.find(cause, '"command_id":', 1, true) and '' or cause
+      use(old, shown)
+      use(new, shown)
+      local stays, leaves, customers, untold = component(old), component(new), {old, new}, {}
+      for _, member in ipairs(around) do
+        local root = ensure(member).used and find(member)
+        if root and root ~= new and member ~= old then customers[#customers + 1] = member end
+        if root and root ~= old then untold[#untold + 1] = member end
+        if find(member) == new then tell_anew(member, at) end
+      end
+      local more = #untold > 0 and ';' .. table.concat(untold, ' ') .. ';' .. table.concat(stays, ' ') or ''
+      value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. table.concat(leaves, ' ') .. more .. '\n' .. cause
+      report(find(one.strong), 'cut:' .. one.name, value)
+      redis.call('HSET', cuts, one.name, value)
+    end
+  end
+  report_untold(around)
+end
+
+local function erased_till(a, b) return math.max((load(a) or {}).erased or 0, (load(b) or {}).erased or 0) end
+
+local function merge_late(a, b, cause) -- the two are about to be linked or joined
+  if not live or HOLDING[ensure(b).pairs[a]] then return end
+  late[a] = true
+  for _, id in ipairs({a, b}) do
+    if ensure(id).shared then freed[id] = cause end
+  end
+  if find(a) ~= find(b) then tell_anew(find(a) < find(b) and find(b) or find(a), tick()) end
+end
+
 local function apply_cut(a, b, value)
   local head, name = headed(value), a .. '|' .. b
   advance_clock(head.at)
-  if not is_newer(redis.call('HGET', cuts, name), head.at) then redis.call('HSET', cuts, name, value) end
+  local before = redis.call('HGET', cuts, name)
+  local known = before and headed(before).at == head.at
+  if before and is_newer(before, head.at) then -- it was told again since, or decided once more by an index that did not know
+    local _, cause = headed(value)
+    local _, held = headed(before)
+    known = cause == held
+  end
+  if live and not known and erased_till(a, b) == 0 then late[a], late[b] = true, true end
+  if not is_newer(before, head.at) then redis.call('HSET', cuts, name, value) end
   for _, id in ipairs(head.ids) do tell_anew(id, head.at) end
   for i = 3, #head.customers do tell_anew(head.customers[i], head.at) end
   ensure(a)
@@ -138,6 +198,7 @@ local function apply_joined(a, b, value)
   save(a)
   local cut_since = redis.call('HGET', cuts, name)
   if cut_since and not is_newer(value, headed(cut_since).at) then return end
+  merge_late(a, b, cause)
   note_pair(a, b, 'joined')
   if find(a) ~= find(b) then merge(find(a), find(b), cause) end
 end

@@ -6,7 +6,8 @@
 --                    {customer id, fact, value, fact, value, ...}; behind the customer id, when the touch's first id did not decide it or one was
 --                    erased: which one did, when the last was erased (ms), whether the touch must not be taken. POLICY: "LIMIT", see
 --                    `shared_after` in streams/policy.toml, or "LIMIT refuse": later touches of the erased are refused.
--- logged POLICY FACT VALUE...  Kafka has these. One that the index did not report was decided without it: it is applied.
+-- logged POLICY FACT VALUE...  Kafka has these. One that the index did not report was decided without it, alone or by
+--                    an index that was lost since: it is applied, and what hangs on it told again (`tell_again`).
 -- apply TOKEN POLICY FACT VALUE...  facts read from the log, VALUE "-" for a record without one. VALUE of told, cut, joined and erased facts is as
 --                    in unlogged, of others the cause. TOKEN is that of a builder, else empty.
 -- cut A B REQUEST CAUSE  {standing, fact, value, fact, value, clock, answer, answer}: the link of two ids is wrong, or their conflict is
@@ -46,8 +47,6 @@ local function apply_told(a, b, value)
   end
 end
 
-local function erased_till(a, b) return math.max((load(a) or {}).erased or 0, (load(b) or {}).erased or 0) end
-
 local function is_stale(a, b, cause) -- a decision about an erased identifier that was under way, or that nobody could know better
   local till = erased_till(a, b)
   return till > 0 and (refuse or event_of(cause) <= till)
@@ -83,6 +82,7 @@ local function apply(kind, a, b, value)
   if kind == 'told' then return apply_told(a, b, value) end
   if kind == 'gone' then return end
   if kind == 'shared' then
+    if live and not ensure(a).shared then freed[a] = value end
     ensure(a).shared = true
     return save(a)
   end
@@ -95,6 +95,7 @@ local function apply(kind, a, b, value)
     if not ids or #ids < 2 then take_out(a, b) end
   elseif a == b then
     local record = ensure(a)
+    if live and not record.used then late[a] = late[a] or false end
     record.used = true
     save(a)
     local root = find(a)
@@ -103,6 +104,7 @@ local function apply(kind, a, b, value)
   else
     ensure(a)
     save(a)
+    if kind ~= 'blocked' and ensure(b).pairs[a] ~= 'cut' then merge_late(a, b, value) end
     note_pair(a, b, kind == 'blocked' and 'blocked' or 'linked')
     if kind == 'blocked' then note_block(a .. '|' .. b, value) end
     local blocked = kind == 'blocked' and find(a) == find(b) -- the two were joined before this was known
@@ -110,6 +112,12 @@ local function apply(kind, a, b, value)
     local one, other = find(a), find(b)
     if ensure(b).pairs[a] == 'linked' and one ~= other then merge(one, other, value) end
   end
+end
+
+local function applied() -- all of a call
+  for id, cause in pairs(freed) do free(id, cause) end
+  for id, linked in pairs(late) do tell_again(id, linked) end
+  return saved(0)
 end
 
 local NAMED = 1000 -- a person with more ids is not named one by one
@@ -179,13 +187,15 @@ elseif operation == 'logged' then
     elseif kind == 'gone' then
       drop(find(a), ARGV[i])
       restate(a, b)
+    elseif kind == 'cut' and is_newer(redis.call('HGET', cuts, a .. '|' .. b), headed(ARGV[i + 1]).at) then
+      apply(kind, a, b, ARGV[i + 1]) -- and what was decided since is still to be published
     elseif not drop(find(a), ARGV[i]) then
       -- A cut that the index decided and knows no more was taken out with an erasure while it was on its way.
       local lost = kind == 'cut' and erased_till(a, b) > 0 and redis.call('HEXISTS', cuts, a .. '|' .. b) == 0
       if lost then take_out(a, b) else apply(kind, a, b, ARGV[i + 1]) end
     end
   end
-  return saved(0)
+  return applied()
 elseif operation == 'apply' then
   if ARGV[3] == '' then
     if not live then return unsynced(ABSENT) end
@@ -212,7 +222,7 @@ elseif operation == 'apply' then
     local kind, a, b = parse(ARGV[i])
     apply(kind, a, b, ARGV[i + 1])
   end
-  return saved(0)
+  return applied()
 elseif operation == 'sweep' then
   if redis.call('GET', building) ~= ARGV[3] then return unsynced('another worker builds it, or it was flushed') end
   configure(ARGV[4])

@@ -15,14 +15,13 @@ wrong, and this does not:
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 
 from faust.tables import TableManager
 from faust.types import TP
 from mode import Service
 
-from streams.edge import doubt
+from streams.edge import doubt, heap
 from streams.edge.restore import Restore
 from streams.edge.store import Store
 from streams.edge.topics import TIMELINES_TABLE, changelog
@@ -101,9 +100,7 @@ class Recovery(Service):  # type: ignore[misc]
         if assigned:
             await consumer.perform_seek()
         if not self.completed.is_set():
-            # What is there by now stays. Left to the collector, it is walked again and again, some 100 ms each time.
-            gc.collect()
-            gc.freeze()
+            heap.settle()
         await app.on_rebalance_complete.send()
         self.completed.set()
         app.flow_control.resume()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 
 from streams.core.policy import Policy
 from streams.core.published import Published
+from streams.edge import heap
 from streams.edge.client import Client
 from streams.edge.metrics import registry_of_process
 from streams.edge.policies import Policies
@@ -50,8 +50,7 @@ class Service:
         self._following = (asyncio.create_task(self.policies.follow()),)
         if self.settings.gateway_tokens_path:
             self._following += (asyncio.create_task(File(self.settings.gateway_tokens_path, self.book).follow()),)
-        gc.collect()
-        gc.freeze()  # the modules and schemas stay: no collection between two answers has to walk through them
+        heap.settle()
 
     def use(self, policy: Policy, published: Published) -> None:
         """Another policy comes into force, between two requests."""

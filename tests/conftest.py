@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +22,7 @@ from tests.support.waiting import SLOWER, wait_until
 
 # The same examples in each run, so that a run fails because of what was changed; `--hypothesis-profile default` looks for new ones.
 hypothesis.settings.load_profile("ci")
+log = logging.getLogger("touchstream.tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,7 +73,17 @@ def make_settings(stack: EmbeddedStack) -> Iterator[Callable[..., Settings]]:
     yield make
     wait_until(stack.broker.responds, 60, "the broker, which the test may have paused, to be back")
     for settings in made:
+        wait_until(partial(_is_deleted, settings), 60, f"the topics of {settings.topic_prefix} to be gone")
+
+
+def _is_deleted(settings: Settings) -> bool:
+    """A broker that was paused lists itself when it goes on, and is taken for dead a moment later, until its next heartbeat."""
+    try:
         asyncio.run(topic_admin.delete(settings))
+    except topic_admin.TopicAdminError as error:
+        log.warning("trying again: %s", error)
+        return False
+    return True
 
 
 @pytest.fixture

@@ -146,6 +146,14 @@ local function pairs_of(ids, wanted) -- all pairs in these states that one of th
   return found
 end
 
+-- A pair was cut; what that says of whom, see "cut" in streams/core/identity_facts.py.
+local function tell_cut(pair, customers, at, leaving, untold, staying, cause)
+  local more = #untold > 0 and ';' .. table.concat(untold, ' ') .. ';' .. table.concat(staying, ' ') or ''
+  local value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. table.concat(leaving, ' ') .. more .. '\n' .. cause
+  report(find(pair.strong), 'cut:' .. pair.name, value)
+  redis.call('HSET', cuts, pair.name, value)
+end
+
 -- Links of `hub` hold nothing any more. What leaves the customer by that is told of once: with the first link that it hung on, and `hub`
 -- with the first one to what stays. `shown` is the cause if it is a touch.
 --
@@ -179,11 +187,7 @@ local function part(hub, links, cause, shown)
     end
     regroup(old, members)
   end
-  local more = ''
-  if #untold > 0 then
-    use(old, shown)
-    more = ';' .. table.concat(untold, ' ') .. ';' .. table.concat(stays, ' ')
-  end
+  if #untold > 0 then use(old, shown) end
   local told = {[stays] = true}
   for _, one in ipairs(links) do
     local there = piece_of[one.strong == hub and one.weak or one.strong]
@@ -198,11 +202,8 @@ local function part(hub, links, cause, shown)
       end
       use(new, shown)
     end
-    local ids = table.concat(leaving, ' ')
-    local value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. ids .. more .. '\n' .. cause
-    more = ''
-    report(find(one.strong), 'cut:' .. one.name, value)
-    redis.call('HSET', cuts, one.name, value)
+    tell_cut(one, customers, at, leaving, untold, stays, cause)
+    untold = {}
   end
 end
 

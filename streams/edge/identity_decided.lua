@@ -35,10 +35,8 @@ local function cut(one, other, request, cause)
   if HOLDING[held] then
     part(b, {{name = name, strong = a, weak = b}}, cause, '')
   elseif held == 'blocked' then
-    local value = find(a) .. ';' .. digits(tick()) .. ';0;\n' .. cause
     note_pair(a, b, 'cut')
-    report(find(a), 'cut:' .. name, value)
-    redis.call('HSET', cuts, name, value)
+    tell_cut({name = name, strong = a}, {find(a)}, tick(), {}, {}, {}, cause)
   end
   close(a, b, why)
   reconsider(members, why)
@@ -145,10 +143,7 @@ local function tell_again(id, linked)
         if root and root ~= old then untold[#untold + 1] = member end
         if find(member) == new then tell_anew(member, at) end
       end
-      local more = #untold > 0 and ';' .. table.concat(untold, ' ') .. ';' .. table.concat(stays, ' ') or ''
-      value = table.concat(customers, ' ') .. ';' .. digits(at) .. ';0;' .. table.concat(leaves, ' ') .. more .. '\n' .. cause
-      report(find(one.strong), 'cut:' .. one.name, value)
-      redis.call('HSET', cuts, one.name, value)
+      tell_cut(one, customers, at, leaves, untold, stays, cause)
     end
   end
   report_untold(around)

@@ -90,13 +90,12 @@ def test_the_newest_decision_holds(settings: Settings) -> None:
             done: list[tuple[bool, str, int]] = []
             for n in range(5):
                 joins = n % 2 == 1
-                decide = worker.join if joins else worker.cut
                 answer = await (
                     worker.ask_join(B, A, f"r{n}", 10 + n)
                     if joins
                     else worker.index.cut(A, B, f"r{n}", because(f"r{n}", 10 + n))
                 )
-                assert answer.standing == ("joined" if joins else "cut"), decide
+                assert answer.standing == ("joined" if joins else "cut")
                 timelines.take(answer.waiting, touches=False)
                 await worker.publish(list(answer.waiting))
                 done.append((joins, f"r{n}", 10 + n))

@@ -45,14 +45,14 @@ def awaited(
                 published.add(plan.id)
     for one in reserved:
         if one.is_live(now) and one.touch_id not in published:
-            contacts[_now_called(one.customer_id, timelines)].append(replace(one.contact(), customer=""))
+            contacts[goes_by(one.customer_id, timelines)[0]].append(replace(one.contact(), customer=""))
     return Awaited(contacts, named, frozenset(published))
 
 
-def _now_called(customer: str, timelines: Mapping[str, Timeline]) -> str:
-    """The id that a customer goes by since a merge."""
-    seen = set[str]()
-    while customer not in seen and (timeline := timelines.get(customer)) is not None and timeline.merged_into:
-        seen.add(customer)
-        customer = timeline.merged_into
-    return customer
+def goes_by(customer: str, timelines: Mapping[str, Timeline]) -> tuple[str, Timeline | None]:
+    """The id that a customer goes by since a merge, and its timeline; None when there is none."""
+    timeline, seen = timelines.get(customer), {customer}
+    while timeline is not None and (into := timeline.merged_into) and into not in seen:
+        customer, timeline = into, timelines.get(into)
+        seen.add(into)
+    return customer, timeline

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from streams.core.entry import DELETED, DamagedError, Entry, key
 from streams.core.govern import compiled
 from streams.core.govern.awaited import NOTHING as NONE_AWAITED
-from streams.core.govern.awaited import Awaited
+from streams.core.govern.awaited import Awaited, goes_by
 from streams.core.govern.check import known
 from streams.core.govern.colleagues import NONE, Belonging, Companies, belonging, companies
 from streams.core.govern.forecast import Known
@@ -203,14 +203,8 @@ def _knows(
 
 def _timelines(ids: Iterable[str], timelines: Mapping[str, Timeline]) -> _Held:
     """The timelines of these ids; of one that was merged, that of the id it goes by now."""
-    found: dict[str, Timeline] = {}
-    for id_ in ids:
-        while id_ not in found and (timeline := timelines.get(id_)) is not None:
-            if timeline.merged_into is None:
-                found[id_] = timeline
-                break
-            id_ = timeline.merged_into
-    return tuple((id_, found[id_]) for id_ in sorted(found))
+    found = dict(goes_by(id_, timelines) for id_ in ids)
+    return tuple((id_, timeline) for id_, timeline in sorted(found.items()) if timeline is not None)
 
 
 def _made(touch: Touch, customer: str, timeline: Timeline) -> bool:

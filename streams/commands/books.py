@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import BinaryIO
 
 import click
@@ -15,6 +14,7 @@ from streams.commands.publishing import Counts, Ticker, bury, run_kafka
 from streams.core.ledger import records
 from streams.core.ledger.types import Cost, Deal
 from streams.core.outcome import Rejected
+from streams.edge.acknowledged import chunks
 from streams.edge.client import IN_FLIGHT, Client, PublishError
 from streams.edge.publisher import Record
 from streams.settings import Settings
@@ -80,7 +80,7 @@ async def _publish(settings: Settings, book: Book, lines: Iterable[bytes], count
     async with Client(settings=settings) as client:
         ticker = Ticker(counts)
         read = _read(client, book, lines, 4 * settings.max_message_bytes)
-        while chunk := list(islice(read, IN_FLIGHT)):
+        for chunk in chunks(read, IN_FLIGHT):
             results = await client.publisher.publish_many([item for item in chunk if isinstance(item, Record)])
             await bury(client, [item for item in chunk if isinstance(item, Rejected)], counts)
             lost = next((result for result in results if isinstance(result, PublishError)), None)

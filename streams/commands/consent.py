@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
 from typing import Any, BinaryIO, TypeVar, get_args
 
 import click
@@ -30,6 +29,7 @@ from streams.core.policy import Policy
 from streams.core.timeline import Timeline
 from streams.core.touch import CHANNELS
 from streams.core.touch_json import rfc3339
+from streams.edge.acknowledged import chunks
 from streams.edge.client import IN_FLIGHT, Client, PublishError, Recorded
 from streams.edge.publisher import Record
 from streams.edge.reader import open_codec
@@ -153,7 +153,7 @@ async def _import(
     async with Client(settings=settings) as client:
         ticker = Ticker(counts)
         records = _records(client, changes, broken)
-        while chunk := list(islice(records, IN_FLIGHT)):
+        for chunk in chunks(records, IN_FLIGHT):
             results = await client.publisher.publish_many(chunk)
             lost = next((result for result in results if isinstance(result, PublishError)), None)
             counts.sent += sum(not isinstance(result, PublishError) for result in results)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from itertools import islice
 from typing import BinaryIO
 
 import click
@@ -16,6 +15,7 @@ from streams.commands.files import touch_lines
 from streams.commands.publishing import Counts, Ticker, run_kafka
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError
+from streams.edge.acknowledged import chunks
 from streams.edge.client import IN_FLIGHT, Client, PublishError
 from streams.settings import Settings
 
@@ -48,8 +48,7 @@ def plan(file: BinaryIO, withdraw: bool, bootstrap: str | None, topic_prefix: st
 async def _publish(settings: Settings, touches: Iterable[tuple[int, Touch]], counts: Counts, broken: list[str]) -> None:
     async with Client(settings=settings) as client:
         ticker = Ticker(counts)
-        rest = iter(touches)
-        while chunk := list(islice(rest, IN_FLIGHT)):
+        for chunk in chunks(touches, IN_FLIGHT):
             results = await client.attempt_plans(touch for _, touch in chunk)
             for (number, _), result in zip(chunk, results, strict=True):
                 if isinstance(result, PublishError):

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, TypeVar
 
 import click
@@ -20,6 +19,7 @@ from streams.core.ingest import STAGE, Ignored
 from streams.core.outcome import Rejected
 from streams.core.touch import Touch
 from streams.core.touch_json import TouchError
+from streams.edge.acknowledged import chunks
 from streams.edge.client import IN_FLIGHT, Client, PublishError, Sent
 from streams.edge.codec import DecodeError
 from streams.edge.encoding import letter_record
@@ -76,8 +76,7 @@ async def publish(client: Client, items: Iterable[Item], counts: Counts) -> None
         CommandError: Kafka does not take records any more; the text says how far it came.
     """
     ticker = Ticker(counts)
-    rest = iter(items)
-    while chunk := list(islice(rest, IN_FLIGHT)):
+    for chunk in chunks(items, IN_FLIGHT):
         candidates = [item for item in chunk if isinstance(item, Candidate)]
         results = iter(await client.attempt(candidate.touch for candidate in candidates))
         letters: list[Rejected] = []
